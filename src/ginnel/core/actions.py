@@ -1,0 +1,128 @@
+"""What a core machine asks of its shell. Frozen values; each carries the id its answer must quote.
+
+An action is slow or fallible; the shell answers with ``machine.complete(action_id, result, now)``.
+``Done`` answers everything that went well and returns nothing; ``Failed`` says why it did not.
+"""
+
+from dataclasses import dataclass
+
+from ginnel.core.data_key import DataKey, KeySlot
+from ginnel.core.types import ActionId, Endpoint, PeerId
+from ginnel.options.model import ClientOptions
+from ginnel.options.values import Secret
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CertificateInfo:
+    """One certificate of the peer's chain as hooks see it."""
+
+    depth: int
+    subject: str
+    """OpenVPN's one-line form: ``C=GB, O=Example, CN=server``."""
+    der: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VerifyCertificates:
+    """Run the ``tls-verify`` hook on each, top depth first. Answer: Done or Failed."""
+
+    id: ActionId
+    chain: tuple[CertificateInfo, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AskCredentials:
+    """Provide user name and password. Answer: Credentials or Failed."""
+
+    id: ActionId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TunnelConfig:
+    """The agreed tunnel: the options after the push, the server's address, and the link's numbers.
+
+    The host layer plans addresses and routes from it, the shell sets up the data plane.
+    """
+
+    options: ClientOptions
+    remote: Endpoint
+    peer_id: PeerId
+    send_peer_id: PeerId
+    tun_mtu: int
+    mss_ipv4: int
+    mss_ipv6: int
+    pulled_digest: str
+    """Equal digests mean that a kept tun device still fits (``persist-tun``)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenTunnel:
+    """Open the device, attach the data plane, add the peer, configure the host.
+
+    The data plane must be attached, with the peer added, before the answer. Answer: Done or Failed.
+    """
+
+    id: ActionId
+    config: TunnelConfig
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstallKey:
+    """Put the key into the slot. Answer: Done or Failed. Comes only after OpenTunnel was answered."""
+
+    id: ActionId
+    peer_id: PeerId
+    slot: KeySlot
+    key: DataKey
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SwapKeys:
+    """Exchange primary and secondary. Answer: Done or Failed."""
+
+    id: ActionId
+    peer_id: PeerId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeleteKey:
+    """Forget the key in the slot. Answer: Done or Failed."""
+
+    id: ActionId
+    peer_id: PeerId
+    slot: KeySlot
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SendInner:
+    """Send an OCC message inside the data channel. Answer: Done."""
+
+    id: ActionId
+    peer_id: PeerId
+    payload: bytes
+
+
+Action = (
+    VerifyCertificates | AskCredentials | OpenTunnel | InstallKey | SwapKeys | DeleteKey | SendInner
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Done:
+    """It worked."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failed:
+    """It did not; ``reason`` is for the log."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Credentials:
+    username: str
+    password: Secret
+
+
+ActionResult = Done | Failed | Credentials

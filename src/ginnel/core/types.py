@@ -1,0 +1,61 @@
+"""Identifiers and addresses that the protocol core exchanges with the rest of the program."""
+
+from dataclasses import dataclass
+from enum import Enum
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from typing import NewType
+
+Instant = NewType("Instant", float)
+"""Seconds of a monotonic clock; only differences mean something."""
+
+SessionId = NewType("SessionId", bytes)
+"""Eight random bytes, one per side, in every control packet; all zero is invalid."""
+
+KeyId = NewType("KeyId", int)
+"""Three-bit number of a negotiation: 0 for the first of a session, then 1 to 7 and 1 again."""
+
+PeerId = NewType("PeerId", int)
+"""24-bit number in ``P_DATA_V2``; ``UNDEFINED_PEER_ID`` means none was assigned."""
+
+UNDEFINED_PEER_ID = PeerId(0xFFFFFF)
+
+ActionId = NewType("ActionId", int)
+
+IPAddress = IPv4Address | IPv6Address
+IPNetwork = IPv4Network | IPv6Network
+
+
+class Side(Enum):
+    """Which end of the TLS session this is."""
+
+    CLIENT = "client"
+    SERVER = "server"
+
+
+class Transport(Enum):
+    """How packets of the link are framed."""
+
+    UDP = "udp"
+    TCP = "tcp"
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """An address and port of the link; ``scope_id`` is the interface index of a link-local IPv6."""
+
+    address: IPAddress
+    port: int
+    scope_id: int = 0
+
+    def __str__(self) -> str:
+        """Renders the form OpenVPN logs: ``[AF_INET]192.0.2.1:1194``, ``[AF_INET6]2001:db8::1:1194``."""
+        family = "AF_INET" if self.address.version == 4 else "AF_INET6"
+        return f"[{family}]{self.address}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class Transmit:
+    """A packet for the link, complete with its first byte. ``destination`` is None on TCP."""
+
+    payload: bytes
+    destination: Endpoint | None

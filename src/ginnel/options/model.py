@@ -1,0 +1,408 @@
+"""The frozen results of option resolution.
+
+``resolve()`` is the only producer; a value of these types cannot be inconsistent, so nothing later
+re-checks it. A field bears its option's name with ``-`` as ``_`` wherever one option is one field.
+Durations are seconds.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
+
+from ginnel.options.values import FileContent, Origin, Secret
+
+
+class LinkProtocol(Enum):
+    """Transport of a connection profile, by OpenVPN's word for it without the family."""
+
+    UDP = "udp"
+    TCP_CLIENT = "tcp-client"
+    TCP_SERVER = "tcp-server"
+
+
+class AddressFamily(Enum):
+    """Address family a profile is limited to."""
+
+    ANY = "any"
+    IPV4 = "4"
+    IPV6 = "6"
+
+
+class Topology(Enum):
+    """How addresses on a tun device are understood."""
+
+    NET30 = "net30"
+    P2P = "p2p"
+    SUBNET = "subnet"
+
+
+class DeviceType(Enum):
+    TUN = "tun"
+    TAP = "tap"
+    NULL = "null"
+
+
+class KeyDirection(Enum):
+    """Which half of a static key sends: none uses key 0 both ways."""
+
+    NONE = "none"
+    NORMAL = "0"
+    INVERSE = "1"
+
+
+class AuthRetry(Enum):
+    NONE = "none"
+    NOINTERACT = "nointeract"
+    INTERACT = "interact"
+
+
+# --- control-channel wrapping ------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlainWrapping:
+    """No wrapping of control packets."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TlsAuth:
+    """``tls-auth``: HMAC over control packets with the digest of ``auth``."""
+
+    key: FileContent
+    direction: KeyDirection
+    digest: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TlsCrypt:
+    key: FileContent
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TlsCryptV2:
+    """``tls-crypt-v2`` of a client: client key and wrapped client key in one PEM block."""
+
+    key: FileContent
+
+
+ControlWrapping = PlainWrapping | TlsAuth | TlsCrypt | TlsCryptV2
+
+
+# --- where to connect --------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectionProfile:
+    """One ``remote`` with everything that a ``<connection>`` block may set for it."""
+
+    host: str
+    port: str
+    """A number or a service name, as written."""
+    protocol: LinkProtocol
+    family: AddressFamily
+    origin: Origin
+    local: str | None = None
+    lport: str | None = None
+    bind: bool = False
+    bind_ipv6only: bool = False
+    float: bool = False
+    connect_retry: int = 1
+    connect_retry_max_delay: int = 300
+    connect_timeout: int = 120
+    explicit_exit_notify: int | None = None
+    tun_mtu: int = 1500
+    mssfix: int | None = None
+    """Value as given; None means the default rule, 0 switches it off (protocol-facts 14)."""
+    mssfix_mode: str = ""
+    """``""`` (payload), ``mtu`` or ``fixed``."""
+    wrapping: ControlWrapping = PlainWrapping()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinkOptions:
+    remote_random: bool = False
+    connect_retry_max: int = 0
+    """Attempts for each remote before giving up; 0 is without limit."""
+    resolv_retry: float = float("inf")
+    sndbuf: int | None = None
+    rcvbuf: int | None = None
+    mark: int | None = None
+    bind_dev: str | None = None
+    mtu_disc: str | None = None
+    """``no``, ``maybe``, ``yes`` or None for the system's default."""
+    passtos: bool = False
+    ping: int = 0
+    ping_exit: int = 0
+    ping_restart: int = 0
+    ping_timer_rem: bool = False
+    inactive: int = 0
+    inactive_bytes: int = 0
+    session_timeout: int = 0
+    remap_usr1: str | None = None
+    persist_local_ip: bool = False
+    persist_remote_ip: bool = False
+
+
+# --- TLS ---------------------------------------------------------------------------------------
+
+
+class NameMatch(Enum):
+    SUBJECT = "subject"
+    NAME = "name"
+    NAME_PREFIX = "name-prefix"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VerifyName:
+    """``verify-x509-name``."""
+
+    name: str
+    match: NameMatch
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TlsOptions:
+    ca: FileContent | None = None
+    capath: str | None = None
+    cert: FileContent | None = None
+    key: FileContent | None = None
+    extra_certs: FileContent | None = None
+    pkcs12: FileContent | None = None
+    askpass: Secret | None = None
+    """Passphrase of the private key when it was read from a file; None asks when one is needed."""
+    askpass_requested: bool = False
+    remote_cert_ku: tuple[int, ...] | None = None
+    """Key-usage masks, one of which must match; empty means the extension must be present."""
+    remote_cert_eku: str | None = None
+    ns_cert_type: str | None = None
+    verify_x509_name: VerifyName | None = None
+    verify_hash: tuple[bytes, ...] = ()
+    verify_hash_algorithm: str = "SHA256"
+    peer_fingerprint: tuple[bytes, ...] = ()
+    """SHA-256 digests of acceptable leaf certificates."""
+    crl_verify: FileContent | None = None
+    crl_verify_dir: str | None = None
+    tls_version_min: str = "1.2"
+    tls_version_min_or_highest: bool = False
+    tls_version_max: str | None = None
+    tls_cipher: str | None = None
+    tls_ciphersuites: str | None = None
+    tls_groups: str | None = None
+    tls_cert_profile: str | None = None
+    tls_timeout: int = 2
+    hand_window: int = 60
+    tran_window: int = 3600
+    reneg_sec: int = 3600
+    reneg_bytes: int = 0
+    reneg_pkts: int = 0
+    single_session: bool = False
+    tls_exit: bool = False
+    tls_verify: tuple[str, ...] | None = None
+    tls_export_cert: str | None = None
+    x509_username_field: tuple[str, ...] = ("CN",)
+    max_packet_size: int = 1250
+    push_peer_info: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoginOptions:
+    """User name and password login."""
+
+    auth_user_pass: bool = False
+    credentials: FileContent | None = None
+    """Content of the file or inline block; None asks the user."""
+    auth_retry: AuthRetry = AuthRetry.NONE
+    auth_nocache: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataOptions:
+    data_ciphers: tuple[str, ...] = ("AES-256-GCM", "AES-128-GCM", "CHACHA20-POLY1305")
+    data_ciphers_fallback: str | None = None
+    auth: str = "SHA1"
+    replay_window: int = 64
+    replay_time: int = 15
+    mute_replay_warnings: bool = False
+    # Set by what the server pushed, never by a file:
+    cipher: str | None = None
+    peer_id: int | None = None
+    tls_ekm: bool = False
+    cc_exit: bool = False
+    dyn_tls_crypt: bool = False
+    aead_epoch: bool = False
+
+
+# --- host --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TunOptions:
+    dev: str = "tun"
+    dev_type: DeviceType = DeviceType.TUN
+    dev_node: str = "/dev/net/tun"
+    topology: Topology = Topology.NET30
+    ifconfig: tuple[IPv4Address, IPv4Address] | None = None
+    """Local address and the second word: a netmask for subnet, else the peer's address."""
+    ifconfig_ipv6: IPv6Interface | None = None
+    ifconfig_ipv6_remote: IPv6Address | None = None
+    ifconfig_noexec: bool = False
+    tun_mtu: int = 1500
+    """From file or push; a push of it overrides the profile's."""
+    tun_mtu_max: int = 1600
+    txqueuelen: int | None = None
+    persist_tun: bool = False
+
+
+class RouteKeyword(Enum):
+    """Gateways and networks that only the host can resolve."""
+
+    VPN_GATEWAY = "vpn_gateway"
+    NET_GATEWAY = "net_gateway"
+    REMOTE_HOST = "remote_host"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route4:
+    """``route``. None means the default of that word."""
+
+    network: IPv4Network | RouteKeyword
+    gateway: IPv4Address | RouteKeyword | None
+    metric: int | None
+    origin: Origin
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route6:
+    """``route-ipv6``."""
+
+    network: IPv6Network
+    gateway: IPv6Address | None
+    metric: int | None
+    origin: Origin
+
+
+class RedirectFlag(Enum):
+    LOCAL = "local"
+    AUTOLOCAL = "autolocal"
+    DEF1 = "def1"
+    BYPASS_DHCP = "bypass-dhcp"
+    BYPASS_DNS = "bypass-dns"
+    BLOCK_LOCAL = "block-local"
+    IPV6 = "ipv6"
+    NO_IPV4 = "!ipv4"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RouteOptions:
+    routes: tuple[Route4, ...] = ()
+    routes_ipv6: tuple[Route6, ...] = ()
+    route_gateway: IPv4Address | None = None
+    route_ipv6_gateway: IPv6Address | None = None
+    route_metric: int | None = None
+    redirect_gateway: frozenset[RedirectFlag] | None = None
+    """Flags of ``redirect-gateway`` (route everything); None when it is not in force."""
+    redirect_private: frozenset[RedirectFlag] | None = None
+    route_delay: int | None = None
+    route_delay_window: int = 30
+    route_noexec: bool = False
+    route_nopull: bool = False
+    allow_pull_fqdn: bool = False
+    allow_recursive_routing: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DnsServer:
+    """One ``dns server N`` after merging its lines."""
+
+    number: int
+    addresses: tuple[tuple[IPv4Address | IPv6Address, int | None], ...] = ()
+    resolve_domains: tuple[str, ...] = ()
+    dnssec: str | None = None
+    transport: str | None = None
+    sni: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DnsOptions:
+    dhcp_options: tuple[tuple[str, ...], ...] = ()
+    """Words of each ``dhcp-option`` line in order; what ``foreign_option_N`` shows."""
+    servers: tuple[DnsServer, ...] = ()
+    search_domains: tuple[str, ...] = ()
+
+
+# --- scripts and process -----------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScriptOptions:
+    """Commands as argv, split by OpenVPN's quoting rules."""
+
+    script_security: int = 1
+    up: tuple[str, ...] | None = None
+    down: tuple[str, ...] | None = None
+    route_up: tuple[str, ...] | None = None
+    route_pre_down: tuple[str, ...] | None = None
+    ipchange: tuple[str, ...] | None = None
+    up_restart: bool = False
+    up_delay: bool = False
+    down_pre: bool = False
+    setenv: Mapping[str, str] = field(default_factory=dict)
+    tmp_dir: str = "/tmp"  # noqa: S108 -- OpenVPN's default, used only when TMPDIR is not set
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProcessOptions:
+    config: str | None = None
+    """Path of the configuration file, for the scripts' environment."""
+    cd: str | None = None
+    daemon: str | None = None
+    """Program name for syslog, or None when not daemonized."""
+    syslog: str | None = None
+    log_file: str | None = None
+    log_append: bool = False
+    verb: int = 1
+    mute: int = 0
+    suppress_timestamps: bool = False
+    machine_readable_output: bool = False
+    errors_to_stderr: bool = False
+    status: str | None = None
+    status_interval: int = 60
+    status_version: int = 1
+    writepid: str | None = None
+    nice: int = 0
+    mlock: bool = False
+    user: str | None = None
+    group: str | None = None
+    chroot: str | None = None
+
+
+class PullVerdict(Enum):
+    ACCEPT = "accept"
+    IGNORE = "ignore"
+    REJECT = "reject"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PullFilter:
+    verdict: PullVerdict
+    prefix: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientOptions:
+    """Everything that ``ginnel openvpn`` as a client needs to know."""
+
+    profiles: tuple[ConnectionProfile, ...]
+    pull: bool = True
+    pull_filters: tuple[PullFilter, ...] = ()
+    link: LinkOptions = LinkOptions()
+    tls: TlsOptions = TlsOptions()
+    login: LoginOptions = LoginOptions()
+    data: DataOptions = DataOptions()
+    tun: TunOptions = TunOptions()
+    routes: RouteOptions = RouteOptions()
+    dns: DnsOptions = DnsOptions()
+    scripts: ScriptOptions = ScriptOptions()
+    process: ProcessOptions = ProcessOptions()
+    echo: tuple[str, ...] = ()

@@ -1,0 +1,65 @@
+"""Small values that options, core and host share: where a setting came from, secrets, file contents.
+
+This is the lowest module of the package: it imports nothing of ginnel.
+"""
+
+from dataclasses import dataclass
+from hmac import compare_digest
+
+COMMAND_LINE = "[CMD-LINE]"
+PUSH_OPTIONS = "[PUSH-OPTIONS]"
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Names the place a setting came from: a file and line, the command line, or a push."""
+
+    source: str
+    line: int
+
+    def __str__(self) -> str:
+        return f"{self.source}:{self.line}"
+
+
+class Secret:
+    """Holds bytes that must not reach logs, records or core dumps.
+
+    ``reveal()`` is called at the point of use only. Equality is constant-time.
+    """
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: bytes) -> None:
+        self._value = bytes(value)
+
+    def reveal(self) -> bytes:
+        """Returns the bytes themselves."""
+        return self._value
+
+    def __len__(self) -> int:
+        return len(self._value)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and compare_digest(self._value, other._value)
+
+    def __hash__(self) -> int:
+        raise TypeError("a Secret is not hashable")
+
+    def __repr__(self) -> str:
+        return f"Secret({len(self._value)} bytes)"
+
+    def __reduce__(self) -> tuple[object, ...]:
+        raise TypeError("a Secret is not serialized")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileContent:
+    """The bytes behind a file option, read when the options were resolved, or given inline.
+
+    ``path`` is None for an inline block. ``content`` is a Secret because most such files are keys.
+    """
+
+    option: str
+    origin: Origin
+    path: str | None
+    content: Secret
