@@ -68,7 +68,7 @@ class OpenTunnel:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InstallKey:
-    """Put the key into the slot. Answer: Done or Failed. Comes only after OpenTunnel was answered."""
+    """Put the key into the slot. Answer: Done or Failed. Comes only after OpenTunnel's."""
 
     id: ActionId
     peer_id: PeerId

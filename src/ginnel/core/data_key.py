@@ -36,7 +36,7 @@ class DataFormat(Enum):
 
 
 class KeySlot(IntEnum):
-    """A place in a data plane: packets are sealed with PRIMARY and opened with either, by key_id."""
+    """A place in a data plane: PRIMARY seals, either one opens, chosen by key_id."""
 
     PRIMARY = 0
     SECONDARY = 1
@@ -46,7 +46,7 @@ class KeySlot(IntEnum):
 class DirectionKey:
     """Material of one direction.
 
-    V1/V2: ``cipher_key`` of the cipher's key length and the 8-byte ``implicit_iv`` (the nonce tail).
+    V1/V2: ``cipher_key`` of the cipher's key length, 8-byte ``implicit_iv`` (the nonce tail).
     EPOCH: ``cipher_key`` is the 32-byte chain secret E1 and ``implicit_iv`` is empty.
     """
 

@@ -18,7 +18,7 @@ __all__ = [
 
 
 class Malformed(Exception):
-    """Bytes that do not decode. Exists only inside decoders; ``receive`` counts it by ``reason``."""
+    """Bytes that do not decode. Stays inside decoders; ``receive`` counts it by ``reason``."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)

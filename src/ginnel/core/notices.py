@@ -1,4 +1,4 @@
-"""What a core machine says happened. Frozen values; the shell renders them once (``compat.log_lines``).
+"""What a core machine says happened. Frozen values; ``compat.log_lines`` renders them.
 
 A notice never asks for anything; that is what actions are for.
 """
@@ -6,9 +6,9 @@ A notice never asks for anything; that is what actions are for.
 from dataclasses import dataclass
 from enum import Enum
 
+from ginnel.core.actions import CertificateInfo
 from ginnel.core.data_key import DataCipher, DataFormat
 from ginnel.core.types import Endpoint, KeyId, SessionId
-from ginnel.core.actions import CertificateInfo
 from ginnel.options.model import ClientOptions
 
 
@@ -157,7 +157,7 @@ class Advance(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ended:
-    """Last notice of a machine. ``signal_text`` is OpenVPN's soft-signal name, e.g. ``ping-restart``."""
+    """Last notice of a machine. ``signal_text`` is OpenVPN's soft-signal name (``ping-restart``)."""
 
     outcome: Outcome
     signal_text: str

@@ -48,7 +48,7 @@ class Endpoint:
     scope_id: int = 0
 
     def __str__(self) -> str:
-        """Renders the form OpenVPN logs: ``[AF_INET]192.0.2.1:1194``, ``[AF_INET6]2001:db8::1:1194``."""
+        """Renders OpenVPN's form: ``[AF_INET]192.0.2.1:1194``, ``[AF_INET6]2001:db8::1:1194``."""
         family = "AF_INET" if self.address.version == 4 else "AF_INET6"
         return f"[{family}]{self.address}:{self.port}"
 

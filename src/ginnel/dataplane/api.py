@@ -78,7 +78,7 @@ class PeerConfig:
     """Clamp the MSS of IPv4 TCP SYN packets, both ways, to this; 0 leaves them alone."""
     mss_ipv6: int = 0
     replay_window: int = 64
-    """Packet-ids below the highest that are still accepted once each; 0 accepts only the next one."""
+    """Packet-ids below the highest still accepted, once each; 0 accepts only the next one."""
     replay_time: int = 15
     drop_recursive: bool = True
     """Drop packets from tun whose outer destination is ``remote`` itself."""
@@ -107,7 +107,7 @@ class NotificationKind(Enum):
     INACTIVE = "inactive"
     FLOATED = "floated"
     KEY_EXHAUSTED = "key-exhausted"
-    """The key in ``key_id`` nears its packet-id or usage limit: renegotiate. Reported once a key."""
+    """The key ``key_id`` nears its packet-id or usage limit: renegotiate. Reported once a key."""
     DECRYPT_ERROR = "decrypt-error"
     """Only on TCP, where a packet that does not authenticate ends the connection."""
     LINK_LOST = "link-lost"
@@ -167,7 +167,7 @@ class DataPlane(Protocol):
 
     def stats(self, peer_id: PeerId) -> PeerStats: ...
     def fileno(self) -> int:
-        """An eventfd that is readable while ``notifications`` or ``recv_control`` have something."""
+        """Readable while ``notifications`` or ``recv_control`` have something."""
         ...
 
     def notifications(self) -> Sequence[Notification]:
@@ -183,9 +183,9 @@ class DataPlane(Protocol):
         ...
 
     def send_inner(self, peer_id: PeerId, payload: bytes) -> None:
-        """Seals ``payload`` as a data packet with the primary key (OCC messages); no-op without one."""
+        """Seals ``payload`` as a data packet with the primary key (OCC); no-op without one."""
         ...
 
     def close(self) -> None:
-        """Stops reading and writing, wipes keys and closes the duplicated descriptors. Idempotent."""
+        """Stops, wipes keys and closes the duplicated descriptors. Idempotent."""
         ...

@@ -1,4 +1,4 @@
-"""Small values that options, core and host share: where a setting came from, secrets, file contents.
+"""Small values that all layers share: where a setting came from, secrets, file contents.
 
 This is the lowest module of the package: it imports nothing of ginnel.
 """

@@ -1,0 +1,86 @@
+"""Opens and configures the UDP socket of a link. It sends and receives nothing itself."""
+
+import socket
+from dataclasses import dataclass
+from ipaddress import ip_address
+
+from ginnel.core.errors import LinkError
+from ginnel.core.types import Endpoint
+from ginnel.options.model import ConnectionProfile, LinkOptions
+
+# linux/in.h, linux/in6.h: not all of them are in the socket module of Python 3.11.
+_IP_MTU_DISCOVER = 10
+_IPV6_MTU_DISCOVER = 23
+_MTU_DISCOVER = {"no": 0, "maybe": 1, "yes": 2}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UdpLink:
+    """A non-blocking, unconnected socket: packets come from any address and are checked later."""
+
+    sock: socket.socket
+    local: str
+    """``(not bound)`` or the bound address, as the log says it."""
+
+
+def open_udp(profile: ConnectionProfile, link: LinkOptions, remote: Endpoint) -> UdpLink:
+    """Opens the socket for one attempt.
+
+    Raises LinkError when an address cannot be bound or an option is refused by the system.
+    """
+    family = socket.AF_INET if remote.address.version == 4 else socket.AF_INET6
+    sock = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK)
+    try:
+        _configure(sock, family, profile, link)
+        local = _bind(sock, family, profile)
+    except OSError as error:
+        sock.close()
+        raise LinkError(str(remote), f"cannot set up the local socket: {error.strerror}") from error
+    return UdpLink(sock=sock, local=local)
+
+
+def _configure(
+    sock: socket.socket, family: socket.AddressFamily, profile: ConnectionProfile, link: LinkOptions
+) -> None:
+    if link.sndbuf is not None:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, link.sndbuf)
+    if link.rcvbuf is not None:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, link.rcvbuf)
+    if link.mark is not None:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, link.mark)
+    if link.bind_dev is not None:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, link.bind_dev.encode())
+    if link.mtu_disc is not None:
+        mode = _MTU_DISCOVER[link.mtu_disc]
+        if family == socket.AF_INET:
+            sock.setsockopt(socket.IPPROTO_IP, _IP_MTU_DISCOVER, mode)
+        else:
+            sock.setsockopt(socket.IPPROTO_IPV6, _IPV6_MTU_DISCOVER, mode)
+    if family == socket.AF_INET6:
+        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, int(profile.bind_ipv6only))
+
+
+def _bind(sock: socket.socket, family: socket.AddressFamily, profile: ConnectionProfile) -> str:
+    """Binds as asked; an unbound socket is still given a port, so that it can be read at once."""
+    unspecified = "0.0.0.0" if family == socket.AF_INET else "::"  # noqa: S104 -- "any" is meant
+    if not profile.bind and profile.local is None:
+        sock.bind((unspecified, 0))
+        return "(not bound)"
+    host = profile.local or unspecified
+    if profile.local is not None and ip_address(host).version != (
+        4 if family == socket.AF_INET else 6
+    ):
+        raise OSError(97, f"the local address {host} is of another family than the remote's")
+    port = _port_number(profile.lport)
+    sock.bind((host, port))
+    name = sock.getsockname()
+    label = "[undef]" if profile.local is None else str(name[0])
+    tag = "AF_INET" if family == socket.AF_INET else "AF_INET6"
+    return f"(bound): [{tag}]{label}:{name[1]}"
+
+
+def _port_number(port: str | None) -> int:
+    """Raises OSError for a service name that the system does not know."""
+    if port is None:
+        return 0
+    return int(port) if port.isdigit() else socket.getservbyname(port, "udp")
