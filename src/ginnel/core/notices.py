@@ -157,7 +157,7 @@ class Advance(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ended:
-    """Last notice of a machine. ``signal_text`` is OpenVPN's soft-signal name (``ping-restart``)."""
+    """Last notice of a machine. ``signal_text`` is OpenVPN's soft-signal name."""
 
     outcome: Outcome
     signal_text: str

@@ -2,12 +2,22 @@
 
 import asyncio
 import socket
+import threading
 from collections.abc import Callable
-from ipaddress import ip_address
+from contextlib import suppress
 
 from ginnel.core.errors import LinkError
 from ginnel.core.types import Endpoint
 from ginnel.options.model import AddressFamily, ConnectionProfile, LinkProtocol
+from ginnel.shell.udp import endpoint_of
+
+_AddressInfo = tuple[
+    socket.AddressFamily,
+    socket.SocketKind,
+    int,
+    str,
+    tuple[str, int] | tuple[str, int, int, int] | tuple[int, bytes],
+]
 
 RETRY_INTERVAL = 5.0
 """Seconds between two tries of a name that does not resolve."""
@@ -47,12 +57,39 @@ async def resolve_profile(
 
 async def _lookup(profile: ConnectionProfile) -> tuple[Endpoint, ...]:
     kind = socket.SOCK_DGRAM if profile.protocol is LinkProtocol.UDP else socket.SOCK_STREAM
-    found = await asyncio.get_running_loop().getaddrinfo(
-        profile.host, profile.port, family=_FAMILIES[profile.family], type=kind
-    )
-    endpoints = []
-    for _family, _kind, _protocol, _name, address in found[:MAX_ADDRESSES]:
-        scope = int(address[3]) if len(address) == 4 else 0
-        host = str(address[0]).partition("%")[0]
-        endpoints.append(Endpoint(ip_address(host), int(address[1]), scope))
+    found = await _getaddrinfo(profile.host, profile.port, _FAMILIES[profile.family], kind)
+    endpoints = [endpoint_of(entry[4]) for entry in found[:MAX_ADDRESSES]]
     return tuple(dict.fromkeys(endpoints))
+
+
+async def _getaddrinfo(
+    host: str, port: str, family: socket.AddressFamily, kind: socket.SocketKind
+) -> list[_AddressInfo]:
+    """Asks the system's resolver on a daemon thread.
+
+    The loop's own executor would make the exit of the process wait for a resolver that hangs.
+    """
+    loop = asyncio.get_running_loop()
+    answer: asyncio.Future[list[_AddressInfo]] = loop.create_future()
+
+    def settle(found: list[_AddressInfo] | None, error: OSError | None) -> None:
+        if answer.cancelled():
+            return
+        if error is not None:
+            answer.set_exception(error)
+        else:
+            answer.set_result(found or [])
+
+    def work() -> None:
+        found, failure = None, None
+        try:
+            found = socket.getaddrinfo(host, port, family, kind)
+        except OSError as error:
+            failure = error
+        except UnicodeError:
+            failure = socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            loop.call_soon_threadsafe(settle, found, failure)
+
+    threading.Thread(target=work, name="resolver", daemon=True).start()
+    return await answer

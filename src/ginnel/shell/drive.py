@@ -1,0 +1,324 @@
+"""The one loop: feeds a client machine, drains what it says, arms its timer.
+
+It moves bytes and nothing else: a decision about OpenVPN belongs in the core, host work in
+``shell.tunnel``, words for people in ``compat.log_lines``.
+"""
+
+import asyncio
+import errno
+import socket
+from collections.abc import Callable, Coroutine
+from typing import Protocol, assert_never
+
+from ginnel.core import actions
+from ginnel.core.client import ClientMachine
+from ginnel.core.errors import DataPlaneError
+from ginnel.core.events import (
+    DataPlaneEvent,
+    DecryptFailed,
+    Floated,
+    Inactive,
+    KeyExhausted,
+    LinkLost,
+    OccReceived,
+    PeerSilent,
+    TunLost,
+)
+from ginnel.core.notices import Connected, Ended, Notice, PeerConnected
+from ginnel.core.types import Instant, KeyId, PeerId, Transmit
+from ginnel.dataplane.api import DataPlane, Notification, NotificationKind
+from ginnel.shell.clock import monotonic_now
+from ginnel.shell.udp import endpoint_of, socket_address
+
+READ_BATCH = 64
+"""Packets taken from the link or the data plane before the loop may do something else."""
+
+MAX_PACKET = 65536
+TRAFFIC_INTERVAL = 2.0
+"""Seconds between two reports of the traffic counters to the machine."""
+
+
+class TunnelOwner(Protocol):
+    """What carries out the actions that touch the host: ``shell.tunnel.Tunnel``."""
+
+    async def open(
+        self, config: actions.TunnelConfig, link: socket.socket
+    ) -> DataPlane | actions.Failed: ...
+    async def finish_start(self) -> None: ...
+
+
+class Hooks(Protocol):
+    """What asks people and scripts: ``shell.hooks.ClientHooks``."""
+
+    async def verify_certificates(
+        self, chain: tuple[actions.CertificateInfo, ...]
+    ) -> actions.ActionResult: ...
+    async def credentials(self) -> actions.ActionResult: ...
+    async def peer_connected(self, notice: PeerConnected) -> None: ...
+
+
+class Drive:
+    """Runs one machine on one UDP link until it ends."""
+
+    def __init__(
+        self,
+        *,
+        machine: ClientMachine,
+        link: socket.socket,
+        tunnel: TunnelOwner,
+        hooks: Hooks,
+        on_notice: Callable[[Notice], None],
+    ) -> None:
+        self._machine = machine
+        self._link = link
+        self._tunnel = tunnel
+        self._hooks = hooks
+        self._on_notice = on_notice
+        self._data_plane: DataPlane | None = None
+        self._ended: asyncio.Future[Ended] = asyncio.get_running_loop().create_future()
+        self._timer: asyncio.TimerHandle | None = None
+        self._tasks: asyncio.TaskGroup | None = None
+        self._children: set[asyncio.Task[None]] = set()
+        self._draining = False
+        self.link_bytes_read = 0
+        self.link_bytes_written = 0
+
+    @property
+    def data_plane(self) -> DataPlane | None:
+        """The data plane once the tunnel is open."""
+        return self._data_plane
+
+    async def run(self) -> Ended:
+        """Runs the machine to its end and stops every task it caused."""
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                self._tasks = tasks
+                loop.add_reader(self._link.fileno(), self._read_link)
+                self._feed(self._machine.start)
+                ended = await self._ended
+                for task in self._children:
+                    task.cancel()
+        finally:
+            self._stop(loop)
+        return ended
+
+    def close(self, reason: str) -> None:
+        """Asks the machine to leave: it says goodbye to the peer where that is configured."""
+        self._feed(lambda now: self._machine.close(reason, now))
+
+    def _stop(self, loop: asyncio.AbstractEventLoop) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        loop.remove_reader(self._link.fileno())
+        if self._data_plane is not None:
+            loop.remove_reader(self._data_plane.fileno())
+
+    # --- in ------------------------------------------------------------------------------------
+
+    def _feed(self, step: Callable[[Instant], None]) -> None:
+        if self._ended.done():
+            return
+        step(monotonic_now())
+        self._drain()
+
+    def _read_link(self) -> None:
+        for _ in range(READ_BATCH):
+            try:
+                packet, address = self._link.recvfrom(MAX_PACKET)
+            except (BlockingIOError, InterruptedError):
+                return
+            except OSError as error:
+                self._link_error(error)
+                return
+            self.link_bytes_read += len(packet)
+            source = endpoint_of(address)
+            self._feed(lambda now, p=packet, s=source: self._machine.receive(p, s, now))
+            if self._data_plane is not None or self._ended.done():
+                return
+
+    def _link_error(self, error: OSError) -> None:
+        """Tells the machine about a link that failed; a refusal by ICMP is only a hint on UDP."""
+        lost = LinkLost(errno=error.errno or errno.EIO)
+        self._feed(lambda now: self._machine.handle_data_plane(lost, now))
+
+    def _read_data_plane(self) -> None:
+        data_plane = self._data_plane
+        if data_plane is None:
+            return
+        for notification in data_plane.notifications():
+            event = _core_event(notification)
+            self._feed(lambda now, e=event: self._machine.handle_data_plane(e, now))
+        for packet in data_plane.recv_control(READ_BATCH):
+            self._feed(lambda now, p=packet: self._machine.receive(p.payload, p.source, now))
+
+    # --- out -----------------------------------------------------------------------------------
+
+    def _drain(self) -> None:
+        if self._draining:
+            return
+        self._draining = True
+        try:
+            while self._drain_once() and not self._ended.done():
+                pass
+        finally:
+            self._draining = False
+        self._arm()
+
+    def _drain_once(self) -> bool:
+        """Carries out everything that waits now; False when there was nothing."""
+        busy = False
+        while (transmit := self._machine.poll_transmit()) is not None:
+            busy = True
+            self._send(transmit)
+        while (notice := self._machine.poll_notice()) is not None:
+            busy = True
+            self._announce(notice)
+        while (action := self._machine.poll_action()) is not None:
+            busy = True
+            self._act(action)
+        return busy
+
+    def _announce(self, notice: Notice) -> None:
+        self._on_notice(notice)
+        if isinstance(notice, Ended):
+            self._ended.set_result(notice)
+        elif isinstance(notice, Connected):
+            self._spawn(self._tunnel.finish_start(), "finish start")
+        elif isinstance(notice, PeerConnected):
+            self._spawn(self._hooks.peer_connected(notice), "ipchange")
+
+    def _send(self, transmit: Transmit) -> None:
+        self.link_bytes_written += len(transmit.payload)
+        if self._data_plane is not None:
+            self._data_plane.send_control(transmit)
+            return
+        if transmit.destination is None:
+            return
+        try:
+            self._link.sendto(transmit.payload, socket_address(transmit.destination))
+        except (BlockingIOError, InterruptedError):
+            return  # the reliability layer sends it again
+        except OSError as error:
+            self._link_error(error)
+
+    def _arm(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        due = self._machine.poll_timeout()
+        if due is not None and not self._ended.done():
+            delay = max(0.0, due - monotonic_now())
+            self._timer = asyncio.get_running_loop().call_later(delay, self._on_timer)
+
+    def _on_timer(self) -> None:
+        self._feed(self._machine.handle_timeout)
+
+    # --- actions -------------------------------------------------------------------------------
+
+    def _act(self, action: actions.Action) -> None:
+        match action:
+            case actions.OpenTunnel():
+                self._spawn(self._open_tunnel(action), "open tunnel")
+            case actions.VerifyCertificates():
+                self._answer_later(action.id, self._hooks.verify_certificates(action.chain))
+            case actions.AskCredentials():
+                self._answer_later(action.id, self._hooks.credentials())
+            case (
+                actions.InstallKey()
+                | actions.SwapKeys()
+                | actions.DeleteKey()
+                | actions.SendInner()
+            ):
+                self._complete(action.id, self._key_work(action))
+            case _:
+                assert_never(action)
+
+    def _key_work(
+        self,
+        action: actions.InstallKey | actions.SwapKeys | actions.DeleteKey | actions.SendInner,
+    ) -> actions.ActionResult:
+        data_plane = self._data_plane
+        if data_plane is None:
+            return actions.Failed(reason="the tunnel is not open")
+        try:
+            match action:
+                case actions.InstallKey():
+                    data_plane.new_key(action.peer_id, action.slot, action.key)
+                case actions.SwapKeys():
+                    data_plane.swap_keys(action.peer_id)
+                case actions.DeleteKey():
+                    data_plane.del_key(action.peer_id, action.slot)
+                case actions.SendInner():
+                    data_plane.send_inner(action.peer_id, action.payload)
+                case _:
+                    assert_never(action)
+        except DataPlaneError as error:
+            return actions.Failed(reason=str(error))
+        return actions.Done()
+
+    async def _open_tunnel(self, action: actions.OpenTunnel) -> None:
+        opened = await self._tunnel.open(action.config, self._link)
+        if isinstance(opened, actions.Failed):
+            self._complete(action.id, opened)
+            return
+        loop = asyncio.get_running_loop()
+        loop.remove_reader(self._link.fileno())
+        self._data_plane = opened
+        loop.add_reader(opened.fileno(), self._read_data_plane)
+        tls = action.config.options.tls
+        if tls.reneg_bytes or tls.reneg_pkts:
+            self._spawn(self._report_traffic(opened, action.config.peer_id), "traffic report")
+        self._complete(action.id, actions.Done())
+
+    async def _report_traffic(self, data_plane: DataPlane, peer_id: PeerId) -> None:
+        """Tells the machine how much crossed the tunnel, for ``reneg-bytes`` and ``reneg-pkts``."""
+        while True:
+            await asyncio.sleep(TRAFFIC_INTERVAL)
+            stats = data_plane.stats(peer_id)
+            size = stats.tun_read_bytes + stats.tun_write_bytes
+            count = stats.tun_read_packets + stats.tun_write_packets
+            self._feed(lambda now, s=size, c=count: self._machine.report_traffic(s, c, now))
+
+    def _complete(self, action_id: actions.ActionId, result: actions.ActionResult) -> None:
+        self._feed(lambda now: self._machine.complete(action_id, result, now))
+
+    def _answer_later(
+        self,
+        action_id: actions.ActionId,
+        answer: Coroutine[None, None, actions.ActionResult],
+    ) -> None:
+        async def ask() -> None:
+            self._complete(action_id, await answer)
+
+        self._spawn(ask(), "answer")
+
+    def _spawn(self, work: Coroutine[None, None, None], name: str) -> None:
+        assert self._tasks is not None, "actions come only while the machine runs"
+        task = self._tasks.create_task(work, name=name)
+        self._children.add(task)
+        task.add_done_callback(self._children.discard)
+
+
+def _core_event(notification: Notification) -> DataPlaneEvent:
+    """Translates a report of the data plane into the core's word for it."""
+    match notification.kind:
+        case NotificationKind.SILENT:
+            return PeerSilent()
+        case NotificationKind.INACTIVE:
+            return Inactive()
+        case NotificationKind.FLOATED:
+            assert notification.remote is not None, "a float names the new address"
+            return Floated(remote=notification.remote)
+        case NotificationKind.KEY_EXHAUSTED:
+            return KeyExhausted(key_id=KeyId(notification.key_id))
+        case NotificationKind.DECRYPT_ERROR:
+            return DecryptFailed()
+        case NotificationKind.LINK_LOST:
+            return LinkLost(errno=notification.errno)
+        case NotificationKind.TUN_LOST:
+            return TunLost(errno=notification.errno)
+        case NotificationKind.OCC:
+            return OccReceived(payload=notification.payload)
+        case _:
+            assert_never(notification.kind)
