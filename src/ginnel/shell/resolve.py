@@ -11,14 +11,6 @@ from ginnel.core.types import Endpoint
 from ginnel.options.model import AddressFamily, ConnectionProfile, LinkProtocol
 from ginnel.shell.udp import endpoint_of
 
-_AddressInfo = tuple[
-    socket.AddressFamily,
-    socket.SocketKind,
-    int,
-    str,
-    tuple[str, int] | tuple[str, int, int, int] | tuple[int, bytes],
-]
-
 RETRY_INTERVAL = 5.0
 """Seconds between two tries of a name that does not resolve."""
 
@@ -57,33 +49,33 @@ async def resolve_profile(
 
 async def _lookup(profile: ConnectionProfile) -> tuple[Endpoint, ...]:
     kind = socket.SOCK_DGRAM if profile.protocol is LinkProtocol.UDP else socket.SOCK_STREAM
-    found = await _getaddrinfo(profile.host, profile.port, _FAMILIES[profile.family], kind)
-    endpoints = [endpoint_of(entry[4]) for entry in found[:MAX_ADDRESSES]]
-    return tuple(dict.fromkeys(endpoints))
+    return await _getaddrinfo(profile.host, profile.port, _FAMILIES[profile.family], kind)
 
 
 async def _getaddrinfo(
     host: str, port: str, family: socket.AddressFamily, kind: socket.SocketKind
-) -> list[_AddressInfo]:
+) -> tuple[Endpoint, ...]:
     """Asks the system's resolver on a daemon thread.
 
     The loop's own executor would make the exit of the process wait for a resolver that hangs.
     """
     loop = asyncio.get_running_loop()
-    answer: asyncio.Future[list[_AddressInfo]] = loop.create_future()
+    answer: asyncio.Future[tuple[Endpoint, ...]] = loop.create_future()
 
-    def settle(found: list[_AddressInfo] | None, error: OSError | None) -> None:
+    def settle(found: tuple[Endpoint, ...], error: OSError | None) -> None:
         if answer.cancelled():
             return
         if error is not None:
             answer.set_exception(error)
         else:
-            answer.set_result(found or [])
+            answer.set_result(found)
 
     def work() -> None:
-        found, failure = None, None
+        found: tuple[Endpoint, ...] = ()
+        failure: OSError | None = None
         try:
-            found = socket.getaddrinfo(host, port, family, kind)
+            entries = socket.getaddrinfo(host, port, family, kind)[:MAX_ADDRESSES]
+            found = tuple(dict.fromkeys(endpoint_of(entry[4]) for entry in entries))
         except OSError as error:
             failure = error
         except UnicodeError:
