@@ -1,0 +1,1 @@
+"""Interop tests: ginnel against real OpenVPN programs in network namespaces."""
