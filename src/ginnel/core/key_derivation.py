@@ -1,0 +1,104 @@
+"""From a finished key exchange to data-channel keys.
+
+Responsible for: the TLS 1.0 PRF of the legacy derivation, the exporter labels, and cutting 256
+bytes of key material into directions (protocol-facts 3, 8 and 9). Not responsible for: the TLS exporter
+itself (``core.tls``), nor for epoch keys after the first, which the data plane derives.
+"""
+
+import hmac
+from dataclasses import dataclass
+
+from ginnel.core.data_key import DataCipher, DataFormat, DataKey, DirectionKey
+from ginnel.core.key_files import KeyHalf, StaticKey
+from ginnel.core.key_method import KeySource
+from ginnel.core.types import KeyId, SessionId, Side
+from ginnel.options.values import Secret
+
+KEY2_LENGTH = 256
+DATA_KEYS_LABEL = "EXPORTER-OpenVPN-datakeys"
+DYNAMIC_CRYPT_LABEL = "EXPORTER-OpenVPN-dynamic-tls-crypt"
+DYNAMIC_CRYPT_LENGTH = 256
+P2P_PEER_ID_LABEL = "EXPORTER-OpenVPN-p2p-peerid"
+P2P_PEER_ID_LENGTH = 3
+
+_MASTER_LABEL = b"OpenVPN master secret"
+_EXPANSION_LABEL = b"OpenVPN key expansion"
+_MASTER_LENGTH = 48
+_IMPLICIT_IV_LENGTH = 8
+_EPOCH_SECRET_LENGTH = 32
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionPair:
+    """The session ids of both sides, part of the legacy derivation."""
+
+    client: SessionId
+    server: SessionId
+
+
+def tls1_prf(secret: bytes, label: bytes, seed: bytes, length: int) -> bytes:
+    """The PRF of TLS 1.0: P_MD5 over one half of the secret XOR P_SHA1 over the other."""
+    half = (len(secret) + 1) // 2
+    full_seed = label + seed
+    left = _p_hash("md5", secret[:half], full_seed, length)
+    right = _p_hash("sha1", secret[len(secret) - half :], full_seed, length)
+    return bytes(one ^ other for one, other in zip(left, right, strict=True))
+
+
+def _p_hash(digest: str, secret: bytes, seed: bytes, length: int) -> bytes:
+    chain = seed
+    output = bytearray()
+    while len(output) < length:
+        chain = hmac.digest(secret, chain, digest)
+        output += hmac.digest(secret, chain + seed, digest)
+    return bytes(output[:length])
+
+
+def legacy_key2(client: KeySource, server: KeySource, sessions: SessionPair) -> Secret:
+    """Derives 256 bytes of key material from both key sources and session ids."""
+    master = tls1_prf(
+        client.pre_master.reveal(),
+        _MASTER_LABEL,
+        client.random1.reveal() + server.random1.reveal(),
+        _MASTER_LENGTH,
+    )
+    return Secret(
+        tls1_prf(
+            master,
+            _EXPANSION_LABEL,
+            client.random2.reveal() + server.random2.reveal() + sessions.client + sessions.server,
+            KEY2_LENGTH,
+        )
+    )
+
+
+def data_key(
+    key2: Secret, *, side: Side, key_id: KeyId, cipher: DataCipher, data_format: DataFormat
+) -> DataKey:
+    """Cuts key material, legacy or exported, into the keys of both directions.
+
+    The client sends with key 0 and the server with key 1. For the epoch format each direction's
+    first chain secret E1 is the front of its cipher slice.
+    """
+    halves = StaticKey(key2)
+    client, server = halves.half(0), halves.half(1)
+    send, receive = (client, server) if side is Side.CLIENT else (server, client)
+    return DataKey(
+        key_id=key_id,
+        cipher=cipher,
+        format=data_format,
+        send=_direction(send, cipher, data_format),
+        receive=_direction(receive, cipher, data_format),
+    )
+
+
+def _direction(half: KeyHalf, cipher: DataCipher, data_format: DataFormat) -> DirectionKey:
+    if data_format is DataFormat.EPOCH:
+        return DirectionKey(
+            cipher_key=Secret(half.cipher.reveal()[:_EPOCH_SECRET_LENGTH]),
+            implicit_iv=Secret(b""),
+        )
+    return DirectionKey(
+        cipher_key=Secret(half.cipher.reveal()[: cipher.key_length]),
+        implicit_iv=Secret(half.hmac.reveal()[:_IMPLICIT_IV_LENGTH]),
+    )

@@ -1,0 +1,131 @@
+"""Peer info: the ``IV_`` and ``UV_`` lines of the key exchange, both directions.
+
+Responsible for: building our lines by level of detail, parsing and filtering the peer's
+(protocol-facts 18). Not responsible for: what follows from them (``core.negotiate``).
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import IntEnum, IntFlag
+
+
+class ProtocolFlag(IntFlag):
+    """Bits of ``IV_PROTO``."""
+
+    DATA_V2 = 1 << 1
+    REQUEST_PUSH = 1 << 2
+    """The client waits for a push without asking for it first."""
+    TLS_KEY_EXPORT = 1 << 3
+    AUTH_PENDING_KEYWORDS = 1 << 4
+    NCP_P2P = 1 << 5
+    DNS_OPTION = 1 << 6
+    """Old draft of the ``dns`` option."""
+    CC_EXIT = 1 << 7
+    AUTH_FAIL_TEMP = 1 << 8
+    DYN_TLS_CRYPT = 1 << 9
+    DATA_EPOCH = 1 << 10
+    DNS_OPTION_V2 = 1 << 11
+    PUSH_UPDATE = 1 << 12
+
+
+class Detail(IntEnum):
+    """How much we tell."""
+
+    NOTHING = 0
+    """What a server tells its clients."""
+    P2P = 1
+    PULL = 2
+    FULL = 3
+    """``push-peer-info``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LocalPeer:
+    """What there is to tell about ourselves; lines above the level of detail are left out.
+
+    ``environment`` holds ``UV_*`` and ``IV_PLAT_VER``; ``extra`` are lines for pulling clients such
+    as ``IV_GUI_VER`` and ``IV_SSO``.
+    """
+
+    version: str
+    flags: ProtocolFlag
+    ciphers: tuple[str, ...] = ()
+    tun_mtu_max: int | None = None
+    platform: str = "linux"
+    hardware_address: str | None = None
+    ssl_library: str | None = None
+    platform_version: str | None = None
+    extra: Mapping[str, str] = field(default_factory=dict)
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+MAX_LINES = 256
+MAX_VALUE = 512
+_TWO_GCM = {"AES-256-GCM", "AES-128-GCM"}
+
+
+def build_peer_info(peer: LocalPeer, detail: Detail) -> str:
+    """Returns ``KEY=value`` lines, each ended by a newline; empty for ``Detail.NOTHING``.
+
+    A value with a line break or another control character is left out.
+    """
+    if detail is Detail.NOTHING:
+        return ""
+    lines: list[tuple[str, str | None]] = [
+        ("IV_VER", peer.version),
+        ("IV_PLAT", peer.platform),
+    ]
+    if detail >= Detail.PULL:
+        lines.append(("IV_TCPNL", "1"))
+        lines.append(("IV_MTU", None if peer.tun_mtu_max is None else str(peer.tun_mtu_max)))
+    if _TWO_GCM.issubset(peer.ciphers):
+        lines.append(("IV_NCP", "2"))
+    lines.append(("IV_CIPHERS", ":".join(peer.ciphers) or None))
+    lines.append(("IV_PROTO", str(int(peer.flags))))
+    if detail >= Detail.FULL:
+        lines.append(("IV_HWADDR", peer.hardware_address))
+        lines.append(("IV_SSL", peer.ssl_library))
+        lines.append(("IV_PLAT_VER", peer.platform_version))
+        lines += (pair for pair in peer.environment.items() if pair[0].startswith("UV_"))
+    if detail >= Detail.PULL:
+        lines += peer.extra.items()
+    return _render(lines)
+
+
+def _render(lines: Iterable[tuple[str, str | None]]) -> str:
+    return "".join(
+        f"{name}={value}\n" for name, value in lines if value is not None and value.isprintable()
+    )
+
+
+def parse_peer_info(text: str) -> dict[str, str]:
+    """Reads a peer's lines: names ``IV_*`` and ``UV_*``, printable values; everything else goes.
+
+    At most ``MAX_LINES`` lines and ``MAX_VALUE`` characters a value are looked at. A name that
+    comes twice keeps its last value.
+    """
+    found: dict[str, str] = {}
+    for line in text.split("\n", MAX_LINES)[:MAX_LINES]:
+        name, equals, value = line.partition("=")
+        if not equals or len(value) > MAX_VALUE or not value.isprintable():
+            continue
+        if _is_peer_name(name):
+            found[name] = value
+    return found
+
+
+def _is_peer_name(name: str) -> bool:
+    if not name.startswith(("IV_", "UV_")) or len(name) > 64 or not name.isascii():
+        return False
+    return name.replace("_", "").isalnum()
+
+
+def protocol_flags(peer_info: Mapping[str, str]) -> ProtocolFlag:
+    """Returns the bits of a parsed ``IV_PROTO``; unknown bits are dropped, nonsense gives none."""
+    text = peer_info.get("IV_PROTO", "")
+    if not (text.isascii() and text.isdigit() and len(text) <= 10):
+        return ProtocolFlag(0)
+    known = 0
+    for flag in ProtocolFlag:
+        known |= flag
+    return ProtocolFlag(int(text) & known)
