@@ -1,7 +1,7 @@
 """From a finished key exchange to data-channel keys.
 
 Responsible for: the TLS 1.0 PRF of the legacy derivation, the exporter labels, and cutting 256
-bytes of key material into directions (protocol-facts 3, 8 and 9). Not responsible for: the TLS exporter
+bytes of key material into directions (protocol-facts 3, 8, 9). Not responsible for: the exporter
 itself (``core.tls``), nor for epoch keys after the first, which the data plane derives.
 """
 
