@@ -151,13 +151,18 @@ class Process:
         self._popen.wait(STOP_GRACE)
 
     def stop(self) -> int:
-        """Asks it to end, and insists after a while. Returns the exit status."""
+        """Asks it to end and returns the exit status.
+
+        Raises LabError, after killing it, when it does not end by itself: no program of a lab may
+        need that.
+        """
         self.send(signal.SIGTERM)
         try:
             return self._popen.wait(STOP_GRACE)
-        except subprocess.TimeoutExpired:
+        except subprocess.TimeoutExpired as late:
             self.kill()
-            return self._popen.wait(STOP_GRACE)
+            message = f"{self.name} ignored SIGTERM for {STOP_GRACE:g} s; its log ends:"
+            raise LabError(f"{message}\n{self.tail()}") from late
 
 
 def end_pid(pid: int, gone: Callable[[], bool]) -> None:

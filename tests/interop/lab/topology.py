@@ -40,6 +40,7 @@ LAPTOP = "192.0.2.10"
 LAPTOP_V6 = "2001:db8:2::10"
 OFFICE_HOST = "10.11.5.19"
 OFFICE_HOST_V6 = "fd00:11::19"
+OFFICE_SECOND = "203.0.113.1"
 WEB_HOST = "203.0.113.80"
 WEB_HOST_V6 = "2001:db8:113::80"
 
@@ -159,6 +160,16 @@ class Lab:
         _default_route(self.laptop, plan.gateway, plan.gateway_v6)
         self._build_office_forwarding()
 
+    def add_laptop(self) -> Namespace:
+        """Adds a second laptop on another network of the office; the server is at OFFICE_SECOND."""
+        other = Namespace(unique_name("other"), "other", self.directory)
+        self._add(other, nameserver=OFFICE_SECOND)
+        connect(other, "wlan0", self.office, "eth1")
+        _address(other, "wlan0", "203.0.113.20/24", "2001:db8:3::20/64")
+        _address(self.office, "eth1", f"{OFFICE_SECOND}/24", "2001:db8:3::1/64")
+        _default_route(other, OFFICE_SECOND, "2001:db8:3::1")
+        return other
+
     def _build_router(self) -> None:
         self.internet.run(["sysctl", "-qw", *_FORWARDING])
 
@@ -203,13 +214,14 @@ class Lab:
         label: str = "client",
         program: Sequence[str] | None = None,
         stdin: bytes | None = None,
+        where: Namespace | None = None,
     ) -> Running:
-        """Starts the client under test in the laptop and returns at once."""
+        """Starts the client under test in the laptop, or elsewhere, and returns at once."""
         name = self._name(label)
         config = self.directory / f"{name}.ovpn"
         config.write_text(setup.render(self.pki))
         argv = [*(program or client_program()), "--config", str(config), *setup.arguments]
-        process = self._track(self.laptop.spawn(argv, name=name, stdin=stdin))
+        process = self._track((where or self.laptop).spawn(argv, name=name, stdin=stdin))
         return Running(process=process, config=config, label=label)
 
     def start_client(
@@ -219,9 +231,11 @@ class Lab:
         label: str = "client",
         program: Sequence[str] | None = None,
         timeout: float = 20.0,
+        where: Namespace | None = None,
     ) -> Running:
         """Starts the client under test and waits until it says that it is connected."""
-        running = self.client_process(setup or self.client_setup(), label=label, program=program)
+        chosen = setup or self.client_setup()
+        running = self.client_process(chosen, label=label, program=program, where=where)
         running.wait_connected(timeout=timeout)
         return running
 
@@ -298,13 +312,19 @@ class Lab:
         return take_snapshot(self.laptop)
 
     def end_programs(self) -> None:
-        """Ends what was started, last first, and whatever else still runs on laptop and office."""
+        """Ends what was started, last first. Raises the first LabError after all have ended."""
+        stubborn: list[LabError] = []
         for process in reversed(self._running):
-            process.stop()
+            try:
+                process.stop()
+            except LabError as error:
+                stubborn.append(error)
         self._running.clear()
         if self._service is not None:
             self._service.stop()
             self._service = None
+        if stubborn:
+            raise stubborn[0]
 
     def logs(self) -> Iterator[tuple[str, str]]:
         """Gives name and last lines of each started program, for the report of a failed test."""

@@ -1,0 +1,65 @@
+"""What several scenarios look at: a tunnel that carries traffic, the device's addresses."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.deadlines import wait_until
+from tests.interop.lab import OFFICE_HOST, OFFICE_HOST_V6, Lab
+
+FULL_SIZE_V4 = 1500 - 28
+FULL_SIZE_V6 = 1500 - 48
+
+
+def assert_carries(lab: Lab, *, ipv6: bool = True) -> None:
+    """Small and full-sized packets reach the office and come back, in both families."""
+    targets = [(OFFICE_HOST, FULL_SIZE_V4)]
+    targets += [(OFFICE_HOST_V6, FULL_SIZE_V6)] if ipv6 else []
+    for address, full_size in targets:
+        lab.laptop.wait_ping(address)
+        assert lab.laptop.ping(address, count=3, interval=0.05) == 3
+        assert lab.laptop.ping(address, count=3, interval=0.05, size=full_size) == 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Address:
+    """One address of a device as ``ip -j`` shows it; ``peer`` is None on a subnet."""
+
+    local: str
+    prefix: int
+    peer: str | None
+
+
+def addresses(lab: Lab, device: str = "tun0") -> dict[str, Address]:
+    """Gives the global IPv4 (``inet``) and IPv6 (``inet6``) address of a device."""
+    found: dict[str, Address] = {}
+    for entry in lab.laptop.ip_json("address", "show", "dev", device):
+        infos = entry.get("addr_info")
+        assert isinstance(infos, list)
+        for info in infos:
+            if info.get("scope") != "global":
+                continue
+            peer = info.get("address")
+            found[str(info["family"])] = Address(
+                local=str(info["local"]),
+                prefix=int(info["prefixlen"]),
+                peer=None if peer is None else str(peer),
+            )
+    return found
+
+
+def link(lab: Lab, device: str = "tun0") -> Mapping[str, object]:
+    """Gives the link entry of a device: flags, mtu and more."""
+    return lab.laptop.ip_json("link", "show", "dev", device)[0]
+
+
+def wait_file(path: Path, *, containing: str = "", timeout: float = 10.0) -> str:
+    """Waits until a file exists with the wanted text and returns its content."""
+
+    def content() -> str | None:
+        if not path.exists():
+            return None
+        text = path.read_text()
+        return text if containing in text and text else None
+
+    return wait_until(content, timeout=timeout, what=f"{path.name} with {containing!r}")

@@ -1,0 +1,85 @@
+"""Fixtures of the interop tests: a fresh lab for each test, one PKI for the run.
+
+Each test ends with the proof that the laptop is as it was and that no process was left behind.
+Logs, configurations and captures of a failed test are kept and named in its report.
+"""
+
+import re
+import shutil
+import tempfile
+from collections.abc import Generator, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.deadlines import wait_until
+from tests.interop.lab import THREE, TWO, Lab, Plan
+from tests.interop.lab.pki import Pki
+
+_FAILED = pytest.StashKey[bool]()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Adds the ends of all logs to the report of a failed test."""
+    report = yield
+    if not report.failed:
+        return report
+    item.stash[_FAILED] = True
+    arguments: dict[str, object] = getattr(item, "funcargs", {})
+    for value in arguments.values():
+        if isinstance(value, Lab):
+            report.sections.append(("lab kept in", str(value.directory)))
+            report.sections += [(f"log of {name}", text) for name, text in value.logs()]
+    return report
+
+
+@pytest.fixture(scope="session")
+def run_directory() -> Iterator[Path]:
+    """A directory that programs without rights can enter, unlike pytest's own."""
+    directory = Path(tempfile.mkdtemp(prefix="ginnel-interop-"))
+    directory.chmod(0o755)
+    yield directory
+    if not any((directory / "failed").glob("*")):
+        shutil.rmtree(directory)
+
+
+@pytest.fixture(scope="session")
+def pki(run_directory: Path) -> Pki:
+    return Pki(run_directory / "pki")
+
+
+def _lab(plan: Plan, request: pytest.FixtureRequest, run: Path, pki: Pki) -> Iterator[Lab]:
+    name = re.sub(r"[^\w.-]+", "-", request.node.name)
+    directory = run / "tests" / name
+    directory.mkdir(parents=True, exist_ok=True)
+    with Lab(plan, directory, pki) as lab:
+        before = lab.snapshot()
+        yield lab
+        lab.end_programs()
+        lab.laptop.wait_empty()
+        wait_until(
+            lambda: not before.difference(lab.snapshot()),
+            timeout=2.0,
+            what=f"the laptop as it was; still different: {before.difference(lab.snapshot())}",
+        )
+    if request.node.stash.get(_FAILED, False):
+        kept = run / "failed" / name
+        kept.parent.mkdir(exist_ok=True)
+        directory.rename(kept)
+    else:
+        shutil.rmtree(directory)
+
+
+@pytest.fixture
+def lab(request: pytest.FixtureRequest, run_directory: Path, pki: Pki) -> Iterator[Lab]:
+    """Laptop and office on one network."""
+    yield from _lab(TWO, request, run_directory, pki)
+
+
+@pytest.fixture
+def wide_lab(request: pytest.FixtureRequest, run_directory: Path, pki: Pki) -> Iterator[Lab]:
+    """Laptop, internet and office, with a router in between."""
+    yield from _lab(THREE, request, run_directory, pki)
