@@ -1,0 +1,276 @@
+"""Every notice of a core machine in the words of OpenVPN's log, once, in one place.
+
+Scripts and management programs match these words (protocol-facts 26); verbs and mute categories
+are those that an OpenVPN 2.6.14 client reports with ``machine-readable-output``. Lines that belong
+to the process and its host rather than to the machine are in ``compat.shell_lines``; where lines
+go is ``shell.logging_setup``.
+"""
+
+from dataclasses import dataclass
+from enum import Enum, IntEnum
+from typing import assert_never
+
+from ginnel.core.actions import CertificateInfo
+from ginnel.core.data_key import DataFormat
+from ginnel.core.notices import (
+    CertificateAccepted,
+    CertificateRejected,
+    Connected,
+    ControlChannelReady,
+    ControlMessage,
+    DataChannelReady,
+    Ended,
+    InitialPacket,
+    KeyRenegotiating,
+    Notice,
+    OptionsImported,
+    PeerConnected,
+    PushOptionRefused,
+    PushReceived,
+    PushRequested,
+    StateEntered,
+    Warned,
+)
+
+MAX_LINE = 8192
+"""Characters of one line; what a peer sent beyond that is cut, so that it cannot flood a log."""
+
+
+class Severity(Enum):
+    """How bad a line is; ``value`` is its bit in the flags of ``machine-readable-output``."""
+
+    INFO = 0x00
+    FATAL = 0x10
+    ERROR = 0x20
+    WARNING = 0x40
+
+
+class Category(IntEnum):
+    """Groups of lines that ``mute`` counts together; numbers as OpenVPN prints them."""
+
+    NONE = 0
+    LINK_ERROR = 0x01
+    TLS_ERROR = 0x03
+    PUSH_ERROR = 0x0B
+    HANDSHAKE = 0x14
+    CLOSE = 0x16
+    RESTART = 0x21
+    PUSH = 0x22
+    SOCKET_BUFFERS = 0x2B
+    DETAIL = 0x34
+    CRYPTO = 0x41
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogLine:
+    """One line: shown when the program's ``verb`` is at least ``verb``.
+
+    Bare warnings and fatal errors have verb 0: OpenVPN shows them whatever ``verb`` says.
+    """
+
+    text: str
+    verb: int = 1
+    severity: Severity = Severity.INFO
+    category: Category = Category.NONE
+    timestamp: bool = True
+    """False for lines OpenVPN prints bare, such as ``Options error: …``."""
+
+
+def printable(text: str, limit: int = MAX_LINE) -> str:
+    """Makes text of a peer fit for a log: one line, no control characters, bounded."""
+    cut = len(text) - limit
+    shown = text if cut <= 0 else text[:limit]
+    if not shown.isprintable():
+        shown = "".join(character if character.isprintable() else "?" for character in shown)
+    return shown if cut <= 0 else f"{shown}... [{cut} more]"
+
+
+def render(notice: Notice, *, common_name: str = "") -> tuple[LogLine, ...]:  # noqa: PLR0912 -- one case a notice
+    """Renders a notice. ``common_name`` is the peer's, once known, for lines that begin with it.
+
+    The signal line that follows ``Ended`` is not included: the shell may remap the signal.
+    """
+    match notice:
+        case StateEntered() | Connected():
+            return ()
+        case InitialPacket(source=source, session_id=session_id):
+            halves = f"{session_id[:4].hex()} {session_id[4:].hex()}"
+            return (_handshake(f"TLS: Initial packet from {source}, sid={halves}", verb=3),)
+        case CertificateAccepted():
+            return _certificate_accepted(notice)
+        case CertificateRejected():
+            return _certificate_rejected(notice)
+        case ControlChannelReady():
+            return (_handshake(_control_channel(notice)),)
+        case PeerConnected(common_name=name, remote=remote):
+            return (LogLine(text=f"[{printable(name)}] Peer Connection Initiated with {remote}"),)
+        case PushRequested(common_name=name):
+            return (_push(f"SENT CONTROL [{printable(name)}]: 'PUSH_REQUEST' (status=1)"),)
+        case PushReceived(text=text):
+            return (_push(f"PUSH: Received control message: '{printable(text)}'"),)
+        case OptionsImported(groups=groups):
+            return tuple(_push(f"OPTIONS IMPORT: {_group(group)}") for group in groups)
+        case PushOptionRefused(option=option, reason=reason):
+            return (_push_refused(option, reason),)
+        case DataChannelReady():
+            return _data_channel(notice)
+        case KeyRenegotiating(reason=reason):
+            return (_handshake(f"TLS: soft reset {printable(reason)}", verb=3),)
+        case ControlMessage(keyword=keyword, text=text):
+            return (_control_message(printable(keyword, 64), printable(text)),)
+        case Warned(text=text):
+            return (_warning(printable(text)),)
+        case Ended():
+            return _ended(notice, printable(common_name))
+        case _:
+            assert_never(notice)
+
+
+def _handshake(text: str, *, verb: int = 2) -> LogLine:
+    return LogLine(text=text, verb=verb, category=Category.HANDSHAKE)
+
+
+def _push(text: str) -> LogLine:
+    return LogLine(text=text, verb=3, category=Category.PUSH)
+
+
+def _error(text: str, *, category: Category = Category.TLS_ERROR) -> LogLine:
+    return LogLine(text=text, severity=Severity.ERROR, category=category)
+
+
+def _warning(text: str) -> LogLine:
+    known = text.startswith(("WARNING", "NOTE", "Note"))
+    shown = text if known else f"WARNING: {text}"
+    return LogLine(text=shown, verb=0, severity=Severity.WARNING)
+
+
+def _certificate_accepted(notice: CertificateAccepted) -> tuple[LogLine, ...]:
+    """The checks come before the verdict they lead to, as in OpenVPN's log."""
+    certificate = notice.certificate
+    verdict = f"VERIFY OK: depth={certificate.depth}, {printable(certificate.subject)}"
+    return (*(_handshake(printable(check)) for check in notice.checks), _handshake(verdict))
+
+
+def _certificate_rejected(notice: CertificateRejected) -> tuple[LogLine, ...]:
+    error = printable(notice.error)
+    certificate = notice.certificate
+    if error.startswith("VERIFY "):
+        text = error
+    elif certificate is None:
+        text = f"VERIFY ERROR: {error}"
+    else:
+        text = (
+            f"VERIFY ERROR: depth={certificate.depth}, error={error}: "
+            f"{printable(certificate.subject)}{_serial(certificate)}"
+        )
+    hint = printable(notice.hint)
+    return (_error(text), *((_error(f"NOTE: {hint}"),) if hint else ()))
+
+
+def _serial(certificate: CertificateInfo) -> str:
+    """``, serial=N`` in decimal, or nothing for a certificate that cannot be parsed."""
+    from cryptography import x509
+
+    try:
+        return f", serial={x509.load_der_x509_certificate(certificate.der).serial_number}"
+    except ValueError:
+        return ""
+
+
+def _control_channel(notice: ControlChannelReady) -> str:
+    version = printable(notice.tls_version)
+    text = f"Control Channel: {version}, cipher {version} {printable(notice.cipher)}"
+    if notice.peer_certificate:
+        text += f", peer certificate: {printable(notice.peer_certificate)}"
+    return text
+
+
+def _group(group: str) -> str:
+    return group if group.endswith("modified") or " set to " in group else f"{group} modified"
+
+
+def _push_refused(option: str, reason: str) -> LogLine:
+    return LogLine(
+        text=f"Options error: pushed option '{printable(option)}' ignored: {printable(reason)}",
+        severity=Severity.ERROR,
+        category=Category.PUSH_ERROR,
+    )
+
+
+def _data_channel(notice: DataChannelReady) -> tuple[LogLine, ...]:
+    cipher = notice.cipher.value
+    bits = notice.cipher.key_length * 8
+    kind = "Epoch Data" if notice.format is DataFormat.EPOCH else "Data"
+    lines = [
+        LogLine(
+            text=f"{way} {kind} Channel: Cipher '{cipher}' initialized with {bits} bit key",
+            verb=4,
+            category=Category.CRYPTO,
+        )
+        for way in ("Outgoing", "Incoming")
+    ]
+    peer = "" if notice.peer_id is None else f", peer-id: {notice.peer_id}"
+    lines.append(_handshake(f"Data Channel: cipher '{cipher}'{peer}"))
+    timers = [("ping", notice.ping), ("ping-restart", notice.ping_restart)]
+    running = ", ".join(f"{name} {seconds}" for name, seconds in timers if seconds)
+    if running:
+        lines.append(_handshake(f"Timers: {running}"))
+    if notice.protocol_flags:
+        flags = printable(" ".join(notice.protocol_flags))
+        lines.append(_handshake(f"Protocol options: protocol-flags {flags}"))
+    return tuple(lines)
+
+
+def _control_message(keyword: str, text: str) -> LogLine:
+    whole = text if text.startswith(keyword) else f"{keyword},{text}" if text else keyword
+    match keyword:
+        case "AUTH_FAILED":
+            return LogLine(text=f"AUTH: Received control message: {whole}")
+        case "AUTH_PENDING":
+            return LogLine(text=f"AUTH_PENDING received: '{whole}'", verb=3, category=Category.PUSH)
+        case "INFO" | "INFO_PRE":
+            return _push(f"Info command was pushed by server ('{whole}')")
+        case "RESTART":
+            return LogLine(text=f"Connection reset command was pushed by server ('{whole}')")
+        case "HALT":
+            return LogLine(text=f"Halt command was pushed by server ('{whole}')")
+        case "EXIT":
+            return LogLine(text="CC-EEN exit message received by peer", category=Category.PUSH)
+        case _:
+            return LogLine(
+                text=f"WARNING: Received unknown control message: {whole}",
+                severity=Severity.WARNING,
+                category=Category.PUSH_ERROR,
+            )
+
+
+_END_LINES = {
+    "ping-restart": "Inactivity timeout (--ping-restart), restarting",
+    "ping-exit": "Inactivity timeout (--ping-exit), exiting",
+    "inactive": "Inactivity timeout (--inactive), exiting",
+    "session-timeout": "Session timeout, exiting",
+    "server_poll": "Server poll timeout, restarting",
+    "tls-error": "TLS Error: TLS handshake failed",
+}
+_NAMED_ENDS = frozenset({"ping-restart", "ping-exit", "session-timeout"})
+"""Ends whose line OpenVPN begins with the peer's common name, ``[UNDEF]`` before it is known."""
+
+
+def _ended(notice: Ended, common_name: str) -> tuple[LogLine, ...]:
+    lines: list[LogLine] = []
+    name = notice.signal_text
+    severe = Severity.ERROR if notice.hard_error or name == "tls-error" else Severity.INFO
+    category = Category.TLS_ERROR if name == "tls-error" else Category.NONE
+    if notice.auth_failed is not None:
+        reason = f",{printable(notice.auth_failed)}" if notice.auth_failed else ""
+        lines.append(LogLine(text=f"AUTH: Received control message: AUTH_FAILED{reason}"))
+    if notice.explanation:
+        text = printable(notice.explanation)
+        if name == "tls-error" and not text.startswith("TLS"):
+            text = f"TLS Error: {text}"
+        lines.append(LogLine(text=text, severity=severe, category=category))
+    fixed = _END_LINES.get(name)
+    if fixed is not None and fixed not in notice.explanation:
+        prefix = f"[{common_name or 'UNDEF'}] " if name in _NAMED_ENDS else ""
+        lines.append(LogLine(text=prefix + fixed, severity=severe, category=category))
+    return tuple(lines)
