@@ -1,0 +1,85 @@
+"""Chooses the data plane and says why; the decision is apart from the opening.
+
+Not responsible for how a data plane works, nor for what a user may ask for on the command line.
+"""
+
+import importlib
+from dataclasses import dataclass
+from enum import Enum
+
+from ginnel.dataplane.api import DataPlane, TunDevice
+from ginnel.options.errors import ConfigError
+
+EXTENSION = "ginnel_engine"
+
+
+class Engine(Enum):
+    """The back ends that exist; ``value`` is the word a user writes."""
+
+    RUST = "rust"
+    PYTHON = "python"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineChoice:
+    """Which back end, and the reasons in plain words for the log."""
+
+    engine: Engine
+    reasons: tuple[str, ...]
+
+
+def choose_engine(asked: str | None, problem: str | None) -> EngineChoice:
+    """Decides from what was asked for (None prefers the compiled engine) and what hinders that.
+
+    ``problem`` is None when the compiled engine is usable. Raises ConfigError when it was asked for
+    and is not, and for a word that names no engine.
+    """
+    if asked == Engine.PYTHON.value:
+        return EngineChoice(engine=Engine.PYTHON, reasons=("the Python engine was asked for",))
+    if asked == Engine.RUST.value:
+        if problem is not None:
+            raise ConfigError(f"the compiled engine was asked for, but {problem}")
+        return EngineChoice(engine=Engine.RUST, reasons=("the compiled engine was asked for",))
+    if asked is not None:
+        known = ", ".join(engine.value for engine in Engine)
+        raise ConfigError(f"there is no data plane engine {asked!r}, only: {known}")
+    if problem is not None:
+        reasons = (problem, "the Python engine works the same way, only slower")
+        return EngineChoice(engine=Engine.PYTHON, reasons=reasons)
+    return EngineChoice(engine=Engine.RUST, reasons=("the compiled engine is installed",))
+
+
+def find_problem() -> str | None:
+    """Tells what keeps the compiled engine from being used here, None when nothing does."""
+    try:
+        importlib.import_module(EXTENSION)
+    except ModuleNotFoundError as missing:
+        if missing.name == EXTENSION:
+            return f"the compiled engine (module {EXTENSION}) is not installed"
+        return f"the compiled engine needs the module {missing.name}, which is not installed"
+    except ImportError as bad:
+        return f"the compiled engine does not load: {bad}"
+    return None
+
+
+def open_data_plane(
+    tun: TunDevice | None, *, engine: str | None = None
+) -> tuple[DataPlane, tuple[str, ...]]:
+    """Opens the chosen data plane on the device and returns it with the reasons of the choice.
+
+    Raises ConfigError as ``choose_engine`` does, and DataPlaneError when the system refuses.
+    """
+    problem = None if engine == Engine.PYTHON.value else find_problem()
+    choice = choose_engine(engine, problem)
+    return _open(choice.engine, tun), choice.reasons
+
+
+def _open(engine: Engine, tun: TunDevice | None) -> DataPlane:
+    """Imports only what is used: either engine is heavy, start-up time is connect time."""
+    if engine is Engine.RUST:
+        from ginnel.dataplane.engine import RustDataPlane
+
+        return RustDataPlane(tun)
+    from ginnel.dataplane.reference import PythonDataPlane
+
+    return PythonDataPlane(tun)

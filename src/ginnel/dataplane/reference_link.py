@@ -1,0 +1,250 @@
+"""The link side of the reference engine: datagrams of a UDP socket, records of a TCP stream.
+
+Each link duplicates the descriptor it is given. Not responsible for what a packet means.
+"""
+
+import errno
+import ipaddress
+import os
+import socket
+from collections import deque
+from typing import Protocol
+
+from ginnel.core.types import Endpoint, IPAddress, Transport
+from ginnel.dataplane.api import Link
+
+SocketAddress = tuple[str, int] | tuple[str, int, int, int]
+
+MAX_DATAGRAM = 65535
+RECORD_SLACK = 1024
+"""How much longer than the device's MTU a TCP record may be: headers, tag, a larger peer."""
+MIN_RECORD = 4096
+"""Control packets of a TLS record and its headers fit in any case."""
+CONTROL_BACKLOG = 64 * 1024
+_CLOSED = frozenset({errno.EBADF, errno.ENOTSOCK})
+_RETRY = frozenset({errno.EAGAIN, errno.EINTR})
+
+
+class LinkBroken(Exception):
+    """The socket is of no more use; 0 stands for the end of a TCP stream."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(os.strerror(number) if number else "end of stream")
+        self.errno = number
+
+
+class PacketLink(Protocol):
+    """What the engine needs of a link. Every method may raise LinkBroken."""
+
+    fd: int
+
+    def receive(self, limit: int) -> list[tuple[bytes, SocketAddress | None]]:
+        """Packets that are here now, about ``limit`` at most."""
+        ...
+
+    def send(self, packet: bytes, to: SocketAddress | None) -> str | None:
+        """Sends a data packet; returns the reason when the link does not take it."""
+        ...
+
+    def send_control(self, packet: bytes, to: SocketAddress | None) -> str | None:
+        """Sends before any queued data."""
+        ...
+
+    def flush(self) -> None: ...
+    def is_congested(self) -> bool:
+        """Tells whether more data would only be queued."""
+        ...
+
+    def has_records(self) -> bool:
+        """Tells whether ``receive`` has something that the descriptor does not show."""
+        ...
+
+    def to_socket_address(self, endpoint: Endpoint) -> SocketAddress: ...
+    def close(self) -> None: ...
+
+
+def open_link(link: Link, unread: bytes, mtu: int) -> PacketLink:
+    """Duplicates the socket. ``unread`` comes before what the socket still holds (TCP)."""
+    if link.transport is Transport.TCP:
+        return TcpLink(link, unread, max(MIN_RECORD, mtu + RECORD_SLACK))
+    return UdpLink(link)
+
+
+def endpoint_of(address: SocketAddress) -> Endpoint:
+    """The core's form of a socket address; IPv4 in IPv6 clothes becomes IPv4."""
+    host = address[0].partition("%")[0]
+    parsed: IPAddress = ipaddress.ip_address(host)
+    if isinstance(parsed, ipaddress.IPv6Address) and parsed.ipv4_mapped is not None:
+        return Endpoint(parsed.ipv4_mapped, address[1])
+    return Endpoint(parsed, address[1], address[3] if len(address) == 4 else 0)
+
+
+class UdpLink:
+    """A bound socket that is not connected."""
+
+    def __init__(self, link: Link) -> None:
+        self._socket = socket.socket(fileno=os.dup(link.fd))
+        self._socket.setblocking(False)
+        self.fd: int = self._socket.fileno()
+        self._buffer = bytearray(MAX_DATAGRAM)
+
+    def receive(self, limit: int) -> list[tuple[bytes, SocketAddress | None]]:
+        """Datagrams with their sources; an ICMP error that surfaces here is not the end."""
+        packets: list[tuple[bytes, SocketAddress | None]] = []
+        for _ in range(limit):
+            try:
+                length, source = self._socket.recvfrom_into(self._buffer)
+            except OSError as bad:
+                if bad.errno in _RETRY:
+                    break
+                if bad.errno in _CLOSED:
+                    raise LinkBroken(bad.errno or 0) from bad
+                continue
+            packets.append((bytes(self._buffer[:length]), source))
+        return packets
+
+    def send(self, packet: bytes, to: SocketAddress | None) -> str | None:
+        """Sends now or never: a full socket drops, as a full router would."""
+        if to is None:
+            return "no-remote"
+        try:
+            self._socket.sendto(packet, to)
+        except OSError as bad:
+            if bad.errno in _CLOSED:
+                raise LinkBroken(bad.errno or 0) from bad
+            if bad.errno in (errno.EAGAIN, errno.ENOBUFS):
+                return "link-full"
+            return f"link-{errno.errorcode.get(bad.errno or 0, 'error').lower()}"
+        return None
+
+    def send_control(self, packet: bytes, to: SocketAddress | None) -> str | None:
+        """As ``send``: there is no queue to overtake."""
+        return self.send(packet, to)
+
+    def flush(self) -> None:
+        """Nothing waits here."""
+
+    def is_congested(self) -> bool:
+        return False
+
+    def has_records(self) -> bool:
+        return False
+
+    def to_socket_address(self, endpoint: Endpoint) -> SocketAddress:
+        """The form the kernel reports sources in, so that the two can be compared."""
+        if self._socket.family == socket.AF_INET6:
+            if endpoint.address.version == 4:
+                return (f"::ffff:{endpoint.address}", endpoint.port, 0, 0)
+            return (_host_of(endpoint), endpoint.port, 0, endpoint.scope_id)
+        return (str(endpoint.address), endpoint.port)
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+class TcpLink:
+    """A connected stream of records: 16-bit length, then that many bytes (protocol-facts 21).
+
+    Records leave whole and in order; control records overtake data records that have not begun.
+    """
+
+    def __init__(self, link: Link, unread: bytes, max_record: int) -> None:
+        self._socket = socket.socket(fileno=os.dup(link.fd))
+        self._socket.setblocking(False)
+        self.fd: int = self._socket.fileno()
+        self._max_record = max_record
+        self._incoming = bytearray(unread)
+        self._begun = b""
+        self._control: deque[bytes] = deque()
+        self._data: deque[bytes] = deque()
+
+    def receive(self, limit: int) -> list[tuple[bytes, SocketAddress | None]]:
+        """Whole records; raises LinkBroken for the end of the stream and for a bad length."""
+        packets = self._deframe(limit)
+        if len(packets) >= limit:
+            return packets
+        try:
+            chunk = self._socket.recv(MAX_DATAGRAM)
+        except OSError as bad:
+            if bad.errno in _RETRY:
+                return packets
+            raise LinkBroken(bad.errno or errno.EIO) from bad
+        if not chunk:
+            if packets:
+                return packets  # the end shows again at the next call
+            raise LinkBroken(0)
+        self._incoming += chunk
+        return packets + self._deframe(limit - len(packets))
+
+    def send(self, packet: bytes, to: SocketAddress | None) -> str | None:
+        """Queues behind what waits; the engine stops reading tun while anything does."""
+        self._data.append(_framed(packet))
+        self.flush()
+        return None
+
+    def send_control(self, packet: bytes, to: SocketAddress | None) -> str | None:
+        """Queues before data; dropped past 64 KiB, as the reliability layer sends again."""
+        if sum(map(len, self._control)) + len(packet) > CONTROL_BACKLOG:
+            return "link-full"
+        self._control.append(_framed(packet))
+        self.flush()
+        return None
+
+    def flush(self) -> None:
+        """Writes as much as the socket takes."""
+        while self._begun or self._control or self._data:
+            if not self._begun:
+                self._begun = (self._control or self._data).popleft()
+            try:
+                written = self._socket.send(self._begun, socket.MSG_NOSIGNAL)
+            except OSError as bad:
+                if bad.errno in _RETRY or bad.errno == errno.ENOBUFS:
+                    return
+                raise LinkBroken(bad.errno or errno.EIO) from bad
+            self._begun = self._begun[written:]
+
+    def is_congested(self) -> bool:
+        return bool(self._begun or self._control or self._data)
+
+    def has_records(self) -> bool:
+        length = int.from_bytes(self._incoming[:2], "big")
+        return len(self._incoming) >= 2 and (
+            not 0 < length <= self._max_record or len(self._incoming) >= 2 + length
+        )
+
+    def to_socket_address(self, endpoint: Endpoint) -> SocketAddress:
+        """Not used on a stream, but harmless."""
+        return (str(endpoint.address), endpoint.port)
+
+    def close(self) -> None:
+        self._socket.close()
+
+    def _deframe(self, limit: int) -> list[tuple[bytes, SocketAddress | None]]:
+        packets: list[tuple[bytes, SocketAddress | None]] = []
+        at = 0
+        while len(packets) < limit and len(self._incoming) >= at + 2:
+            length = int.from_bytes(self._incoming[at : at + 2], "big")
+            if not 0 < length <= self._max_record:
+                if packets:
+                    break  # hand these out first; the bad length shows at the next call
+                raise LinkBroken(errno.EBADMSG)
+            if len(self._incoming) < at + 2 + length:
+                break
+            packets.append((bytes(self._incoming[at + 2 : at + 2 + length]), None))
+            at += 2 + length
+        del self._incoming[:at]
+        return packets
+
+
+def _framed(packet: bytes) -> bytes:
+    return len(packet).to_bytes(2, "big") + packet
+
+
+def _host_of(endpoint: Endpoint) -> str:
+    """With a scope the kernel names the interface: ``fe80::1%eth0``, when it still exists."""
+    if not endpoint.scope_id:
+        return str(endpoint.address)
+    try:
+        return f"{endpoint.address}%{socket.if_indextoname(endpoint.scope_id)}"
+    except OSError:
+        return str(endpoint.address)

@@ -1,0 +1,188 @@
+"""One peer of the reference engine: its two key slots, counters and keepalive clocks.
+
+Not responsible for descriptors; the engine hands packets in and carries packets away.
+"""
+
+from collections import Counter
+
+from ginnel.core.data_key import KeySlot
+from ginnel.core.errors import Malformed
+from ginnel.core.types import PeerId
+from ginnel.dataplane.api import (
+    Keepalive,
+    Notification,
+    NotificationKind,
+    PeerConfig,
+    PeerStats,
+)
+from ginnel.dataplane.formats import DataHeader
+from ginnel.dataplane.reference_keys import Dropped, PacketKey
+from ginnel.dataplane.reference_link import SocketAddress
+
+NEVER = float("inf")
+
+
+class KeepaliveClock:
+    """Deadlines of ping, silence and inactivity (protocol-facts 12); each report comes once.
+
+    A packet only notes its time; the deadlines are worked out when they are asked for.
+    """
+
+    def __init__(self, keepalive: Keepalive, now: float) -> None:
+        self._keepalive = keepalive
+        self._sent_at = now
+        self._received_at = now
+        self._active_at = now
+        self._moved = 0
+        self._silent = False
+        self._inactive = False
+
+    def sent(self, now: float) -> None:
+        self._sent_at = now
+
+    def received(self, now: float) -> None:
+        """An authenticated packet came: silence may be reported again."""
+        self._received_at = now
+        self._silent = False
+
+    def crossed_tun(self, size: int, now: float) -> None:
+        self._moved += size
+        if self._moved >= self._keepalive.inactive_bytes:
+            self._moved = 0
+            self._active_at = now
+
+    def ping_is_due(self, now: float) -> bool:
+        interval = self._keepalive.ping_interval
+        return bool(interval) and now >= self._sent_at + interval
+
+    def expired(self, now: float) -> list[NotificationKind]:
+        """What is to be reported now."""
+        limits = self._keepalive
+        kinds = []
+        if limits.ping_timeout and not self._silent:
+            self._silent = now >= self._received_at + limits.ping_timeout
+            if self._silent:
+                kinds.append(NotificationKind.SILENT)
+        if limits.inactive_seconds and not self._inactive:
+            self._inactive = now >= self._active_at + limits.inactive_seconds
+            if self._inactive:
+                kinds.append(NotificationKind.INACTIVE)
+        return kinds
+
+    def next_deadline(self) -> float:
+        """The earliest instant at which something may be due; never when nothing is set."""
+        limits = self._keepalive
+        deadlines = [NEVER]
+        if limits.ping_interval:
+            deadlines.append(self._sent_at + limits.ping_interval)
+        if limits.ping_timeout and not self._silent:
+            deadlines.append(self._received_at + limits.ping_timeout)
+        if limits.inactive_seconds and not self._inactive:
+            deadlines.append(self._active_at + limits.inactive_seconds)
+        return min(deadlines)
+
+
+class PeerCounters:
+    """Mutable counters behind PeerStats."""
+
+    def __init__(self) -> None:
+        self.tun_read = [0, 0]
+        self.tun_write = [0, 0]
+        self.link_read = [0, 0]
+        self.link_write = [0, 0]
+        self.drops: Counter[str] = Counter()
+
+    def snapshot(self) -> PeerStats:
+        return PeerStats(
+            tun_read_packets=self.tun_read[0],
+            tun_read_bytes=self.tun_read[1],
+            tun_write_packets=self.tun_write[0],
+            tun_write_bytes=self.tun_write[1],
+            link_read_packets=self.link_read[0],
+            link_read_bytes=self.link_read[1],
+            link_write_packets=self.link_write[0],
+            link_write_bytes=self.link_write[1],
+            drops=tuple(sorted(self.drops.items())),
+        )
+
+
+def count(pair: list[int], size: int) -> None:
+    """Adds one packet of ``size`` bytes to a counter of PeerCounters."""
+    pair[0] += 1
+    pair[1] += size
+
+
+class ReferencePeer:
+    """Keys by slot, and what is remembered about one peer."""
+
+    def __init__(self, config: PeerConfig, now: float) -> None:
+        self.config = config
+        self.remote = config.remote
+        self.address: SocketAddress | None = None
+        self.slots: dict[KeySlot, PacketKey] = {}
+        self.counters = PeerCounters()
+        self.clock = KeepaliveClock(Keepalive(), now)
+        self._worn: set[int] = set()
+
+    @property
+    def peer_id(self) -> PeerId:
+        return self.config.peer_id
+
+    def restart_clock(self, keepalive: Keepalive, now: float) -> None:
+        self.clock = KeepaliveClock(keepalive, now)
+
+    def install(self, slot: KeySlot, key: PacketKey) -> None:
+        self.slots[slot] = key
+        self._worn.discard(id(key))
+
+    def swap(self) -> None:
+        """Exchanges the slots; an empty one moves as well."""
+        self.slots = {
+            KeySlot.SECONDARY if slot is KeySlot.PRIMARY else KeySlot.PRIMARY: key
+            for slot, key in self.slots.items()
+        }
+
+    def seal(self, plaintext: bytes) -> bytes | None:
+        """Seals with the primary key; counts the drop and returns None when that cannot be."""
+        key = self.slots.get(KeySlot.PRIMARY)
+        if key is None:
+            self.counters.drops["no-key"] += 1
+            return None
+        try:
+            return key.seal(plaintext)
+        except Dropped as bad:
+            self.counters.drops[bad.reason] += 1
+            return None
+
+    def open(self, header: DataHeader, packet: bytes, now: float) -> bytes:
+        """Opens with the key of the header's key_id, in either slot.
+
+        Raises Dropped, which has been counted.
+        """
+        try:
+            for slot in KeySlot:
+                key = self.slots.get(slot)
+                if key is not None and key.key_id == header.key_id:
+                    return key.open(header, packet, now)
+            raise Dropped("no-key")
+        except Malformed as bad:
+            self.counters.drops[bad.reason] += 1
+            raise Dropped(bad.reason) from bad
+        except Dropped as bad:
+            self.counters.drops[bad.reason] += 1
+            raise
+
+    def worn_keys(self) -> list[Notification]:
+        """Keys that near their end and were not reported yet."""
+        reports = []
+        for key in self.slots.values():
+            if id(key) not in self._worn and key.nears_its_end():
+                self._worn.add(id(key))
+                reports.append(
+                    Notification(
+                        kind=NotificationKind.KEY_EXHAUSTED,
+                        peer_id=self.peer_id,
+                        key_id=key.key_id,
+                    )
+                )
+        return reports

@@ -1,0 +1,160 @@
+"""The descriptors of the reference engine: the TUN device, and what wakes its caller.
+
+Each duplicates what it is given and closes its own. Not responsible for what is in a packet.
+"""
+
+import ctypes
+import errno
+import fcntl
+import os
+import select
+import struct
+from contextlib import suppress
+
+from ginnel.dataplane.api import TunDevice
+
+VNET_HEADER_LENGTH = 10
+_VNET_NEEDS_CHECKSUM = 0x01
+_TUNSETOFFLOAD = 0x400454D0
+_GONE = frozenset({errno.EIO, errno.EBADFD, errno.EBADF, errno.ENODEV, errno.ECONNRESET})
+_RETRY = frozenset({errno.EAGAIN, errno.EINTR})
+_MAX_INNER = 65535
+
+
+class TunBroken(Exception):
+    """The device is gone."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(os.strerror(number))
+        self.errno = number
+
+
+class TunPort:
+    """Reads and writes whole inner packets, with or without the 10-byte vnet header.
+
+    It never asks for an offload and switches off those an earlier user of the descriptor asked for.
+    """
+
+    def __init__(self, tun: TunDevice) -> None:
+        self.fd = os.dup(tun.fd)
+        os.set_blocking(self.fd, False)
+        self._header = bytes(VNET_HEADER_LENGTH) if tun.vnet_header else b""
+        self._buffer = bytearray(_MAX_INNER + VNET_HEADER_LENGTH)
+        if tun.vnet_header:
+            with suppress(OSError):  # a test's socket, or an old kernel: then none was on
+                fcntl.ioctl(self.fd, _TUNSETOFFLOAD, 0)
+
+    def read(self) -> bytes | None:
+        """The next packet, empty for one that cannot be used, None when there is none now."""
+        try:
+            length = os.readv(self.fd, [self._buffer])
+        except OSError as bad:
+            if bad.errno in _RETRY:
+                return None
+            raise TunBroken(bad.errno or errno.EIO) from bad
+        if not self._header:
+            return bytes(self._buffer[:length])
+        flags, segmentation = self._buffer[0], self._buffer[1]
+        if length < VNET_HEADER_LENGTH or flags & _VNET_NEEDS_CHECKSUM or segmentation:
+            return b""
+        return bytes(self._buffer[VNET_HEADER_LENGTH:length])
+
+    def write(self, packet: bytes) -> str | None:
+        """Writes a packet; returns the reason when the device does not take it."""
+        try:
+            os.writev(self.fd, [self._header, packet])
+        except OSError as bad:
+            number = bad.errno or errno.EIO
+            if number in _GONE:
+                raise TunBroken(number) from bad
+            return "tun-full" if number in (errno.EAGAIN, errno.ENOBUFS) else "tun-refused"
+        return None
+
+    def close(self) -> None:
+        os.close(self.fd)
+
+
+class Timer:
+    """A timerfd on the monotonic clock; called through libc because Python 3.11 has no wrapper."""
+
+    def __init__(self) -> None:
+        self._libc = ctypes.CDLL(None, use_errno=True)
+        flags = os.O_NONBLOCK | os.O_CLOEXEC
+        self.fd: int = self._libc.timerfd_create(1, flags)
+        if self.fd < 0:
+            number = ctypes.get_errno()
+            raise OSError(number, os.strerror(number))
+
+    def arm(self, seconds: float) -> None:
+        """Makes the descriptor readable after this long, at once for 0 or less."""
+        nanoseconds = max(1, int(seconds * 1e9))
+        value = struct.pack("@4l", 0, 0, *divmod(nanoseconds, 1_000_000_000))
+        if self._libc.timerfd_settime(self.fd, 0, value, None) != 0:
+            number = ctypes.get_errno()
+            raise OSError(number, os.strerror(number))
+
+    def acknowledge(self) -> bool:
+        """Makes it unreadable again; tells whether it had fired."""
+        try:
+            os.read(self.fd, 8)
+        except BlockingIOError:
+            return False
+        return True
+
+    def close(self) -> None:
+        os.close(self.fd)
+
+
+class Waker:
+    """An epoll over the packet descriptors, an eventfd for what waits here, and a timer."""
+
+    def __init__(self) -> None:
+        self._epoll = select.epoll()
+        self._event = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._timer = Timer()
+        self._watched: dict[int, int] = {}
+        self._armed = float("inf")
+        self._signalled = False
+        self._epoll.register(self._event, select.EPOLLIN)
+        self._epoll.register(self._timer.fd, select.EPOLLIN)
+        self.fd: int = self._epoll.fileno()
+        """-1 once closed."""
+
+    def watch(self, fd: int, events: int) -> None:
+        """Changes what is waited for on a descriptor, only when it differs."""
+        known = self._watched.get(fd)
+        if known == events:
+            return
+        if known is None:
+            self._epoll.register(fd, events)
+        else:
+            self._epoll.modify(fd, events)
+        self._watched[fd] = events
+
+    def forget(self, fd: int) -> None:
+        if self._watched.pop(fd, None) is not None and self.fd >= 0:
+            self._epoll.unregister(fd)
+
+    def acknowledge(self) -> None:
+        """Clears a timer that has fired."""
+        if self._timer.acknowledge():
+            self._armed = float("inf")
+
+    def settle(self, *, has_work: bool, deadline: float, now: float) -> None:
+        """Signals waiting work, and arms the timer when the deadline is nearer than armed."""
+        if has_work != self._signalled:
+            if has_work:
+                os.eventfd_write(self._event, 1)
+            else:
+                os.eventfd_read(self._event)
+            self._signalled = has_work
+        if deadline < self._armed:
+            self._armed = deadline
+            self._timer.arm(deadline - now)
+
+    def close(self) -> None:
+        if self.fd >= 0:
+            self.fd = -1
+            self._epoll.close()
+            os.close(self._event)
+            self._timer.close()
