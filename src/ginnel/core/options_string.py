@@ -1,0 +1,269 @@
+"""The options compatibility string that both sides exchange in key method 2.
+
+Responsible for: building it as OpenVPN does, reading the peer's, and telling what differs
+(protocol-facts 13). Not responsible for: acting on a difference; ciphers are negotiated elsewhere.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from ipaddress import IPv4Network
+from typing import Final
+
+from ginnel.core.digests import digest_named
+from ginnel.core.types import Side
+from ginnel.options.model import (
+    ClientOptions,
+    ConnectionProfile,
+    KeyDirection,
+    LinkProtocol,
+    TlsAuth,
+    Topology,
+    TunOptions,
+)
+
+NULL_CIPHER = "[null-cipher]"
+NULL_DIGEST = "[null-digest]"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OccTerms:
+    """What the string tells. ``cipher`` None stands for the built-in default of old versions."""
+
+    side: Side
+    dev_type: str
+    tun_mtu: int
+    tcp: bool = False
+    cipher: str | None = None
+    data_ciphers: tuple[str, ...] = ()
+    auth: str = "SHA1"
+    tls_auth: bool = False
+    key_direction: KeyDirection = KeyDirection.NONE
+    comp_framing: bool = False
+    fragment: bool = False
+    socks_udp: bool = False
+    peer_to_peer: bool = False
+    """Neither pull nor a multi-client server: the items below are told."""
+    tun_ipv6: bool = False
+    ifconfig: tuple[str, str] | None = None
+    """``(peer, own)`` addresses; ``(network, netmask)`` in topology subnet."""
+    topology: Topology = Topology.NET30
+
+
+@dataclass(frozen=True, slots=True)
+class _CipherShape:
+    """How a data cipher adds to a packet: sizes in bytes, key in bits."""
+
+    key_bits: int
+    iv: int = 0
+    block: int = 0
+    tag: int = 0
+    cbc: bool = False
+    packet_id: int = 4
+
+    @property
+    def is_aead(self) -> bool:
+        return self.tag > 0
+
+
+_OPPOSITE: Final = {
+    KeyDirection.NONE: KeyDirection.NONE,
+    KeyDirection.NORMAL: KeyDirection.INVERSE,
+    KeyDirection.INVERSE: KeyDirection.NORMAL,
+}
+_NONE: Final = _CipherShape(key_bits=0)
+# The default of old versions counts as no cipher plus 16 bytes, whatever is negotiated later.
+_OLD_DEFAULT: Final = _CipherShape(key_bits=128, block=16)
+
+
+def options_string(terms: OccTerms) -> str:
+    """Returns the string a side with these terms sends."""
+    shape = _shape(terms.cipher)
+    words = [
+        "V4",
+        f"dev-type {terms.dev_type}",
+        f"link-mtu {_link_mtu(terms, shape)}",
+        f"tun-mtu {terms.tun_mtu}",
+        f"proto {_protocol(terms)}",
+    ]
+    if terms.peer_to_peer and terms.tun_ipv6:
+        words.append("tun-ipv6")
+    if terms.peer_to_peer and terms.ifconfig is not None:
+        words.append(f"ifconfig {terms.ifconfig[0]} {terms.ifconfig[1]}")
+    if terms.comp_framing:
+        words.append("comp-lzo")
+    if terms.fragment:
+        words.append("mtu-dynamic")
+    if terms.tls_auth and terms.key_direction is not KeyDirection.NONE:
+        words.append(f"keydir {terms.key_direction.value}")
+    cipher = terms.cipher
+    if cipher is not None and (terms.peer_to_peer or cipher in terms.data_ciphers):
+        words.append(f"cipher {NULL_CIPHER if cipher == 'none' else cipher}")
+    words.append(f"auth {_auth_name(terms, shape)}")
+    words.append(f"keysize {shape.key_bits}")
+    if terms.tls_auth:
+        words.append("tls-auth")
+    words.append("key-method 2")
+    words.append("tls-client" if terms.side is Side.CLIENT else "tls-server")
+    return ",".join(words)
+
+
+def expected_from_peer(terms: OccTerms) -> OccTerms:
+    """Mirrors our terms into those we expect from the other side."""
+    ifconfig = terms.ifconfig
+    if ifconfig is not None and terms.topology is not Topology.SUBNET:
+        ifconfig = (ifconfig[1], ifconfig[0])
+    return replace(
+        terms,
+        side=Side.SERVER if terms.side is Side.CLIENT else Side.CLIENT,
+        key_direction=_OPPOSITE[terms.key_direction],
+        ifconfig=ifconfig,
+    )
+
+
+def client_terms(options: ClientOptions, profile: ConnectionProfile) -> OccTerms:
+    """Returns the terms of a client. Its ``cipher`` is what the fallback names, if anything."""
+    direction = KeyDirection.NONE
+    if isinstance(profile.wrapping, TlsAuth):
+        direction = profile.wrapping.direction
+    return OccTerms(
+        side=Side.CLIENT,
+        dev_type=options.tun.dev_type.value,
+        tun_mtu=profile.tun_mtu,
+        tcp=profile.protocol is not LinkProtocol.UDP,
+        cipher=options.data.data_ciphers_fallback,
+        data_ciphers=options.data.data_ciphers,
+        auth=options.data.auth,
+        tls_auth=isinstance(profile.wrapping, TlsAuth),
+        key_direction=direction,
+        peer_to_peer=not options.pull,
+        tun_ipv6=options.tun.ifconfig_ipv6 is not None,
+        ifconfig=_ifconfig(options.tun),
+        topology=options.tun.topology,
+    )
+
+
+def _ifconfig(tun: TunOptions) -> tuple[str, str] | None:
+    if tun.ifconfig is None:
+        return None
+    local, other = tun.ifconfig
+    if tun.topology is Topology.SUBNET:
+        return str(IPv4Network((local, str(other)), strict=False).network_address), str(other)
+    return str(other), str(local)
+
+
+def _protocol(terms: OccTerms) -> str:
+    """Always the IPv4 names, whatever the link's family."""
+    if not terms.tcp:
+        return "UDPv4"
+    return "TCPv4_CLIENT" if terms.side is Side.CLIENT else "TCPv4_SERVER"
+
+
+def _auth_name(terms: OccTerms, shape: _CipherShape) -> str:
+    if shape.is_aead or terms.auth.lower() == "none":
+        return NULL_DIGEST
+    return digest_named(terms.auth).name
+
+
+def _link_mtu(terms: OccTerms, shape: _CipherShape) -> int:
+    """Computes the link-mtu of old versions, which counts some bytes no packet has."""
+    overhead = 1 + shape.tag + shape.iv + shape.block + shape.packet_id
+    if not shape.is_aead and terms.auth.lower() != "none":
+        overhead += digest_named(terms.auth).size
+    if terms.tcp:
+        overhead += 2
+    elif terms.socks_udp:
+        overhead += 10
+    if terms.dev_type == "tap":
+        overhead += 32
+    if terms.comp_framing:
+        overhead += 1
+    if terms.fragment:
+        overhead += 4
+    return terms.tun_mtu + overhead
+
+
+def _shape(cipher: str | None) -> _CipherShape:
+    """Finds a cipher's shape by the form of its name."""
+    if cipher is None:
+        return _OLD_DEFAULT
+    if cipher.lower() == "none":
+        return _NONE
+    name = cipher.upper()
+    if name == "CHACHA20-POLY1305":
+        return _CipherShape(key_bits=256, iv=12, block=1, tag=16)
+    family, _, mode = name.rpartition("-")
+    _, _, bits = family.rpartition("-")
+    if not bits.isdigit():
+        return _OLD_DEFAULT
+    match mode:
+        case "GCM":
+            return _CipherShape(key_bits=int(bits), iv=12, block=16, tag=16)
+        case "CBC":
+            return _CipherShape(key_bits=int(bits), iv=16, block=16)
+        case _:
+            # CFB and OFB carry the packet-id with its time.
+            return _CipherShape(key_bits=int(bits), iv=16, block=16, packet_id=8)
+
+
+MAX_ITEMS = 64
+
+
+def parse_options_string(text: str) -> dict[str, str]:
+    """Reads a peer's string into item names and the rest of each item; excess items are dropped."""
+    items: dict[str, str] = {}
+    for word in text.split(",", MAX_ITEMS)[:MAX_ITEMS]:
+        name, _, value = word.strip().partition(" ")
+        if name and name.isprintable() and value.isprintable():
+            items.setdefault(name, value)
+    return items
+
+
+def peer_cipher(items: Mapping[str, str]) -> str | None:
+    """Returns the cipher a peer without negotiation uses; None when it does not tell."""
+    cipher = items.get("cipher")
+    return "none" if cipher == NULL_CIPHER else cipher
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mismatch:
+    """An item that differs; None means that the side does not have it.
+
+    ``serious`` items break the tunnel, the others are settled by negotiation or only counted.
+    """
+
+    name: str
+    expected: str | None
+    received: str | None
+    serious: bool
+
+    def __str__(self) -> str:
+        if self.received is None:
+            return f"'{self.name}' is present in local config but missing in remote config"
+        if self.expected is None:
+            return f"'{self.name}' is present in remote config but missing in local config"
+        return (
+            f"'{self.name}' is used inconsistently, local='{self.name} {self.expected}', "
+            f"remote='{self.name} {self.received}'"
+        )
+
+
+_NOT_COMPARED = {"keydir", "key-method", "proto", "tls-auth", "tun-ipv6", "cipher"}
+_SERIOUS = {"dev-type", "comp-lzo", "mtu-dynamic", "ifconfig", "tls-client", "tls-server"}
+
+
+def compare(expected: OccTerms, received: Mapping[str, str]) -> tuple[Mismatch, ...]:
+    """Lists what differs between ``expected_from_peer`` and the parsed string of the peer."""
+    if not received:
+        return ()
+    ours = parse_options_string(options_string(expected))
+    names = [*ours, *(name for name in received if name not in ours)]
+    return tuple(
+        Mismatch(
+            name=name,
+            expected=ours.get(name),
+            received=received.get(name),
+            serious=name in _SERIOUS,
+        )
+        for name in names
+        if name not in _NOT_COMPARED and ours.get(name) != received.get(name)
+    )
