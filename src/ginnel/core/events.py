@@ -1,0 +1,70 @@
+"""What a data plane tells a core machine, in the core's own words.
+
+The shell translates from ``dataplane.api``; the core never imports that layer.
+"""
+
+from dataclasses import dataclass
+
+from ginnel.core.types import Endpoint, KeyId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PeerSilent:
+    """Nothing authentic came from the peer for ``ping-restart`` or ``ping-exit`` seconds."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inactive:
+    """Fewer bytes than ``inactive`` demands crossed the tunnel."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyExhausted:
+    """The key nears its packet-id or usage limit."""
+
+    key_id: KeyId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OccReceived:
+    """An authentic data packet that starts with the OCC magic; ``payload`` is all of it."""
+
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinkLost:
+    """The socket failed (``errno``); on TCP 0 means that the peer closed the stream."""
+
+    errno: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TunLost:
+    """The TUN device failed or was removed."""
+
+    errno: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DecryptFailed:
+    """A data packet on a TCP link did not authenticate."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Floated:
+    """An authentic packet came from another address, and the peer is there now."""
+
+    remote: Endpoint
+
+
+DataPlaneEvent = (
+    PeerSilent
+    | Inactive
+    | KeyExhausted
+    | OccReceived
+    | LinkLost
+    | TunLost
+    | DecryptFailed
+    | Floated
+)

@@ -1,0 +1,118 @@
+"""Decides which data key is in which slot, and when sending moves to a new one.
+
+The only place that emits key actions. The first key goes to PRIMARY. A later one goes to SECONDARY,
+where packets under it are accepted at once; at its switch time the slots are exchanged, and the old
+key stays behind as lame duck until it expires (protocol-facts 11). Deriving keys and starting
+negotiations is not done here.
+"""
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ginnel.core.actions import DeleteKey, InstallKey, SwapKeys
+from ginnel.core.data_key import DataKey, KeySlot
+from ginnel.core.types import ActionId, Instant, KeyId, PeerId
+
+KeyAction = InstallKey | SwapKeys | DeleteKey
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    """A key in SECONDARY that packets will be sealed with from ``switch_at`` on."""
+
+    key_id: KeyId
+    switch_at: Instant
+
+
+@dataclass(frozen=True, slots=True)
+class _LameDuck:
+    """A key in SECONDARY that only opens packets, until ``expires_at``."""
+
+    key_id: KeyId
+    expires_at: Instant
+
+
+class KeyRing:
+    """The slots of one peer. Actions queue up and are drained with ``poll_action``."""
+
+    def __init__(self, peer_id: PeerId, next_id: Callable[[], ActionId]) -> None:
+        self._peer_id = peer_id
+        self._next_id = next_id
+        self._actions: deque[KeyAction] = deque()
+        self._primary: KeyId | None = None
+        self._primary_expires: Instant | None = None
+        self._secondary: _Waiting | _LameDuck | None = None
+
+    @property
+    def primary(self) -> KeyId | None:
+        """The key that packets are sealed with; None before the first."""
+        return self._primary
+
+    def expire_primary(self, now: Instant, expires_at: float) -> None:
+        """A new negotiation began: the key in use dies at ``expires_at``.
+
+        A key that still waited to be used takes over now, as the one before it is given up.
+        """
+        if isinstance(self._secondary, _Waiting):
+            self._switch(now)
+        self._primary_expires = Instant(expires_at)
+
+    def install(self, key: DataKey, switch_at: float) -> ActionId:
+        """Puts a freshly negotiated key to work and returns the id of its InstallKey action.
+
+        ``switch_at`` is when sending moves to it; the first key is used at once.
+        """
+        slot = KeySlot.SECONDARY
+        if self._primary is None:
+            slot = KeySlot.PRIMARY
+            self._primary = key.key_id
+        else:
+            self._secondary = _Waiting(key.key_id, Instant(switch_at))
+        action_id = self._next_id()
+        self._actions.append(InstallKey(id=action_id, peer_id=self._peer_id, slot=slot, key=key))
+        return action_id
+
+    def handle_timeout(self, now: Instant) -> bool:
+        """Switches and forgets what is due; False when no key is left that may still be used."""
+        second = self._secondary
+        expired = self._primary_expires is not None and self._primary_expires <= now
+        if isinstance(second, _Waiting) and (second.switch_at <= now or expired):
+            self._switch(now)
+        elif expired:
+            self._delete(KeySlot.PRIMARY)
+            self._primary, self._primary_expires = None, None
+        second = self._secondary
+        if isinstance(second, _LameDuck) and second.expires_at <= now:
+            self._delete(KeySlot.SECONDARY)
+            self._secondary = None
+        return self._primary is not None or expired is False
+
+    def next_timeout(self) -> Instant | None:
+        """When ``handle_timeout`` has something to do."""
+        times: list[Instant] = []
+        match self._secondary:
+            case _Waiting(switch_at=at) | _LameDuck(expires_at=at):
+                times.append(at)
+            case None:
+                pass
+        if self._primary_expires is not None:
+            times.append(self._primary_expires)
+        return min(times, default=None)
+
+    def poll_action(self) -> KeyAction | None:
+        """Drains the actions, oldest first."""
+        return self._actions.popleft() if self._actions else None
+
+    def _switch(self, now: Instant) -> None:
+        waiting = self._secondary
+        if not isinstance(waiting, _Waiting) or self._primary is None:
+            return
+        self._actions.append(SwapKeys(id=self._next_id(), peer_id=self._peer_id))
+        expires = self._primary_expires if self._primary_expires is not None else now
+        self._secondary = _LameDuck(self._primary, expires)
+        self._primary = waiting.key_id
+        self._primary_expires = None
+
+    def _delete(self, slot: KeySlot) -> None:
+        self._actions.append(DeleteKey(id=self._next_id(), peer_id=self._peer_id, slot=slot))

@@ -1,0 +1,231 @@
+"""Chooses the data-channel cipher, the packet format and the features both sides share.
+
+Responsible for protocol-facts 19: what a pulling client makes of a push, how two peers without pull
+agree, and how a server picks a cipher for a client. Pure functions over values; key derivation and
+peer info are elsewhere.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from ginnel.core.data_key import DataCipher, DataFormat
+from ginnel.core.errors import PeerIncompatible
+from ginnel.core.peer_info import ProtocolFlag, protocol_flags
+from ginnel.core.types import UNDEFINED_PEER_ID, PeerId
+from ginnel.options.model import DataOptions
+
+P2P_PEER_ID = PeerId(0x76706E)
+"""``vpn``: what two peers use that cannot derive one from the TLS exporter."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataCapabilities:
+    """What the data plane at hand can do."""
+
+    ciphers: frozenset[DataCipher]
+    formats: frozenset[DataFormat]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Agreement:
+    """What the data channel of a connection looks like. Fixed over renegotiations."""
+
+    cipher: DataCipher
+    format: DataFormat
+    send_peer_id: PeerId
+    """Written into ``P_DATA_V2``; UNDEFINED_PEER_ID with format V1."""
+    tls_ekm: bool
+    dyn_tls_crypt: bool
+    cc_exit: bool
+
+    def flags(self) -> tuple[str, ...]:
+        """The features in OpenVPN's words for its ``Protocol options`` line."""
+        named = (
+            ("cc-exit", self.cc_exit),
+            ("tls-ekm", self.tls_ekm),
+            ("dyn-tls-crypt", self.dyn_tls_crypt),
+            ("aead-epoch", self.format is DataFormat.EPOCH),
+        )
+        return tuple(name for name, is_on in named if is_on)
+
+
+def same_cipher(left: str, right: str) -> bool:
+    """Whether two names mean one cipher: OpenVPN compares them without regard to case."""
+    return left.lower() == right.lower()
+
+
+def offered_ciphers(options: DataOptions, capabilities: DataCapabilities) -> tuple[str, ...]:
+    """Our ``data-ciphers`` in order, without those that the data plane cannot do."""
+    known = {cipher.value.lower(): cipher for cipher in capabilities.ciphers}
+    names = (known.get(name.lower()) for name in options.data_ciphers)
+    return tuple(dict.fromkeys(cipher.value for cipher in names if cipher is not None))
+
+
+def offered_flags(capabilities: DataCapabilities, *, pull: bool) -> ProtocolFlag:
+    """The ``IV_PROTO`` bits of what this client implements (protocol-facts 18)."""
+    flags = (
+        ProtocolFlag.DATA_V2
+        | ProtocolFlag.TLS_KEY_EXPORT
+        | ProtocolFlag.CC_EXIT
+        | ProtocolFlag.DYN_TLS_CRYPT
+    )
+    if DataFormat.EPOCH in capabilities.formats:
+        flags |= ProtocolFlag.DATA_EPOCH
+    if not pull:
+        return flags | ProtocolFlag.NCP_P2P
+    return (
+        flags
+        | ProtocolFlag.REQUEST_PUSH
+        | ProtocolFlag.AUTH_PENDING_KEYWORDS
+        | ProtocolFlag.AUTH_FAIL_TEMP
+        | ProtocolFlag.DNS_OPTION
+        | ProtocolFlag.DNS_OPTION_V2
+    )
+
+
+def agree_on_pull(
+    options: DataOptions, peer_cipher: str | None, capabilities: DataCapabilities
+) -> Agreement:
+    """What a pulling client does after the push. Raises PeerIncompatible.
+
+    ``options`` are those after the push, ``peer_cipher`` is the cipher item of the server's options
+    string, None when it has none.
+    """
+    name = _pulled_cipher(options, peer_cipher)
+    cipher = _usable(name, capabilities)
+    peer_id = None if options.peer_id is None else PeerId(options.peer_id)
+    return Agreement(
+        cipher=cipher,
+        format=_format(peer_id, options.aead_epoch, options.tls_ekm, capabilities),
+        send_peer_id=UNDEFINED_PEER_ID if peer_id is None else peer_id,
+        tls_ekm=options.tls_ekm,
+        dyn_tls_crypt=options.dyn_tls_crypt,
+        cc_exit=options.cc_exit,
+    )
+
+
+def _pulled_cipher(options: DataOptions, peer_cipher: str | None) -> str:
+    ours = ":".join(options.data_ciphers)
+    fallback = options.data_ciphers_fallback
+    if options.cipher is not None:
+        allowed = (*options.data_ciphers, *(() if fallback is None else (fallback,)))
+        if any(same_cipher(options.cipher, name) for name in allowed):
+            return options.cipher
+        raise PeerIncompatible(
+            f"the server chose the data cipher '{options.cipher}', which is not among "
+            f"data-ciphers '{ours}': add it there if it is acceptable"
+        )
+    if peer_cipher is not None:
+        if any(same_cipher(peer_cipher, name) for name in options.data_ciphers):
+            return peer_cipher
+        raise PeerIncompatible(
+            f"the server does not negotiate and uses the data cipher '{peer_cipher}', which is "
+            f"not among data-ciphers '{ours}': add it there if it is acceptable"
+        )
+    if fallback is not None:
+        return fallback
+    raise PeerIncompatible(
+        "the server names no data cipher and data-ciphers-fallback is not set: "
+        "give the cipher that the server uses with data-ciphers-fallback"
+    )
+
+
+def _usable(name: str, capabilities: DataCapabilities) -> DataCipher:
+    for cipher in capabilities.ciphers:
+        if same_cipher(cipher.value, name):
+            return cipher
+    raise PeerIncompatible(f"the data cipher '{name}' is not available in this data plane")
+
+
+def _format(
+    peer_id: PeerId | None, epoch: bool, tls_ekm: bool, capabilities: DataCapabilities
+) -> DataFormat:
+    if epoch:
+        if peer_id is None or not tls_ekm:
+            raise PeerIncompatible("aead-epoch was pushed without peer-id and tls-ekm")
+        chosen = DataFormat.EPOCH
+    else:
+        chosen = DataFormat.V1 if peer_id is None else DataFormat.V2
+    if chosen not in capabilities.formats:
+        raise PeerIncompatible(f"the data format {chosen.value} is not available here")
+    return chosen
+
+
+def agree_as_peers(
+    options: DataOptions,
+    *,
+    peer_info: Mapping[str, str],
+    capabilities: DataCapabilities,
+    derive_peer_id: Callable[[], PeerId],
+    we_are_server: bool,
+) -> Agreement:
+    """How two peers without pull agree (protocol-facts 19, P2P). Raises PeerIncompatible.
+
+    ``derive_peer_id`` gives the three bytes of the TLS exporter; it is called only when both sides
+    can do that.
+    """
+    ours = offered_flags(capabilities, pull=False)
+    shared = ours & protocol_flags(peer_info)
+    if ProtocolFlag.NCP_P2P not in shared:
+        name = options.data_ciphers_fallback or options.data_ciphers[0]
+        return _plain_agreement(_usable(name, capabilities), capabilities)
+    theirs = tuple(filter(None, peer_info.get("IV_CIPHERS", "").split(":")))
+    mine = offered_ciphers(options, capabilities)
+    first, second = (mine, theirs) if we_are_server else (theirs, mine)
+    name = choose_cipher(first, second) or options.data_ciphers_fallback or ""
+    if not name:
+        raise PeerIncompatible(
+            f"no common data cipher: we offer '{':'.join(mine)}', the peer '{':'.join(theirs)}'"
+        )
+    ekm = ProtocolFlag.TLS_KEY_EXPORT in shared
+    peer_id = None
+    if ProtocolFlag.DATA_V2 in shared:
+        peer_id = derive_peer_id() if ekm else P2P_PEER_ID
+    epoch = peer_id is not None and ekm and ProtocolFlag.DATA_EPOCH in shared
+    return Agreement(
+        cipher=_usable(name, capabilities),
+        format=_format(peer_id, epoch, ekm, capabilities),
+        send_peer_id=UNDEFINED_PEER_ID if peer_id is None else peer_id,
+        tls_ekm=ekm,
+        dyn_tls_crypt=ProtocolFlag.DYN_TLS_CRYPT in shared,
+        cc_exit=ProtocolFlag.CC_EXIT in shared,
+    )
+
+
+def _plain_agreement(cipher: DataCipher, capabilities: DataCapabilities) -> Agreement:
+    return Agreement(
+        cipher=cipher,
+        format=_format(None, False, False, capabilities),
+        send_peer_id=UNDEFINED_PEER_ID,
+        tls_ekm=False,
+        dyn_tls_crypt=False,
+        cc_exit=False,
+    )
+
+
+def choose_cipher(server: tuple[str, ...], client: tuple[str, ...]) -> str | None:
+    """The first of the server's ciphers that the client has too; None without a common one."""
+    for name in server:
+        if any(same_cipher(name, other) for other in client):
+            return name
+    return None
+
+
+def choose_for_client(
+    options: DataOptions, *, peer_info: Mapping[str, str], peer_cipher: str | None
+) -> str:
+    """What a server answers a client with (protocol-facts 19). Raises PeerIncompatible.
+
+    The error's reason is what goes behind ``AUTH_FAILED,``.
+    """
+    listed = tuple(filter(None, peer_info.get("IV_CIPHERS", "").split(":")))
+    candidates = listed
+    if not listed:
+        two_gcm = ("AES-256-GCM", "AES-128-GCM") if peer_info.get("IV_NCP") == "2" else ()
+        candidates = two_gcm if peer_cipher is None else (*two_gcm, peer_cipher)
+    chosen = choose_cipher(options.data_ciphers, candidates)
+    if chosen is not None:
+        return chosen
+    if not candidates and options.data_ciphers_fallback is not None:
+        return options.data_ciphers_fallback
+    raise PeerIncompatible("Data channel cipher negotiation failed (no shared cipher)")

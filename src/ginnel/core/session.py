@@ -1,0 +1,260 @@
+"""One pair of session ids: wraps and unwraps control packets, and owns the key sessions in it.
+
+Responsible for finding the key session that a packet belongs to, for hard resets and for soft
+resets of either side. When a soft reset is due, and what goes on inside TLS, the machine decides.
+Until the peer's session id is known nothing but its reset is accepted.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from ginnel.core.errors import LocalMisuse, Malformed
+from ginnel.core.key_derivation import DYNAMIC_CRYPT_LABEL, DYNAMIC_CRYPT_LENGTH, SessionPair
+from ginnel.core.key_session import MIN_PAYLOAD, KeySession
+from ginnel.core.reliable import MAX_ACKS, PIGGYBACKED_ACKS
+from ginnel.core.tls import TlsChannel
+from ginnel.core.types import Instant, KeyId, SessionId, Side, Transport
+from ginnel.core.wire import (
+    SESSION_ID_LENGTH,
+    ControlBody,
+    ControlHeader,
+    Opcode,
+    control_payload_limit,
+    decode_body,
+    decode_header,
+    encode_body,
+)
+from ginnel.core.wrap import Wrapping
+from ginnel.core.wrap.crypt_v2 import resend_wkc_requested
+
+FIRST_KEY = KeyId(0)
+LAST_KEY = KeyId(7)
+PLAIN_ACK_LIMIT = 4
+"""Acknowledgements in one packet without a wrapping: SoftEther takes no more (protocol-facts 5)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionRules:
+    """What stays the same over all sessions of a connection. Times in seconds."""
+
+    transport: Transport
+    tls_timeout: float
+    max_packet_size: int
+    """Largest outer packet of the control channel, IP and UDP headers included."""
+    outer_overhead: int
+    """IP and UDP or TCP headers: see ``outer_overhead``."""
+    need_answer: bool
+    """Whether the peer's hard reset must acknowledge ours; in p2p mode it may come on its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class SoftResetByPeer:
+    """The peer began a new negotiation."""
+
+    key: KeySession
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """A packet was taken in by this key session."""
+
+    key: KeySession
+
+
+@dataclass(frozen=True, slots=True)
+class PeerRestarted:
+    """An authentic hard reset with another session id: the peer forgot us."""
+
+
+Received = Progress | SoftResetByPeer | PeerRestarted
+
+
+def next_key_id(key_id: KeyId) -> KeyId:
+    """0 is only for the first key; then 1 to 7 and 1 again (protocol-facts 1)."""
+    return KeyId(1) if key_id >= LAST_KEY else KeyId(key_id + 1)
+
+
+def outer_overhead(ip_version: int, transport: Transport) -> int:
+    """Bytes of IP header plus UDP header, or TCP header with our length prefix."""
+    address = 20 if ip_version == 4 else 40
+    return address + (8 if transport is Transport.UDP else 22)
+
+
+class ClientSession:
+    """The client's end of a session."""
+
+    def __init__(
+        self,
+        *,
+        session_id: SessionId,
+        wrapping: Wrapping,
+        tls: Callable[[], TlsChannel],
+        rules: SessionRules,
+        now: Instant,
+    ) -> None:
+        """Starts at once: the hard reset is the first thing ``outgoing`` returns."""
+        if len(session_id) != SESSION_ID_LENGTH or not any(session_id):
+            raise LocalMisuse("a session id is eight bytes, not all zero")
+        self._own_id = session_id
+        self._peer_id: SessionId | None = None
+        self._wrapping = wrapping
+        self._dynamic: Wrapping | None = None
+        self._tls = tls
+        self._rules = rules
+        v2 = wrapping.trailer(Opcode.CONTROL_HARD_RESET_CLIENT_V3) > 0
+        reset = Opcode.CONTROL_HARD_RESET_CLIENT_V3 if v2 else Opcode.CONTROL_HARD_RESET_CLIENT_V2
+        self._previous: KeySession | None = None
+        self._current = self._new_key(FIRST_KEY, reset, now)
+        self._current_is_active = False
+
+    @property
+    def own_id(self) -> SessionId:
+        return self._own_id
+
+    @property
+    def peer_id(self) -> SessionId | None:
+        """The peer's session id, or None before its reset."""
+        return self._peer_id
+
+    @property
+    def current(self) -> KeySession:
+        """The newest negotiation."""
+        return self._current
+
+    @property
+    def is_wrapped(self) -> bool:
+        """Whether a packet that opens proves knowledge of a key."""
+        return self._wrapping.static_key is not None
+
+    def pair(self) -> SessionPair:
+        """Both ids, for the legacy derivation."""
+        if self._peer_id is None:
+            raise LocalMisuse("no session id of the peer yet")
+        return SessionPair(client=self._own_id, server=self._peer_id)
+
+    def use_dynamic_crypt(self, unix_time: int) -> None:
+        """Wraps the packets of later negotiations with a key from this one's TLS exporter."""
+        from ginnel.core.wrap.crypt import dynamic_crypt
+
+        self._dynamic = dynamic_crypt(
+            exported=self._current.tls.export(DYNAMIC_CRYPT_LABEL, DYNAMIC_CRYPT_LENGTH),
+            base=self._wrapping.static_key,
+            side=Side.CLIENT,
+            unix_time=unix_time,
+        )
+
+    def mark_active(self) -> None:
+        """The current negotiation has its keys: soft resets of the peer are welcome from now on."""
+        self._current_is_active = True
+
+    def begin_soft_reset(self, now: Instant) -> KeySession:
+        """Starts a new negotiation; the one before it goes on answering until it is forgotten."""
+        return self._succeed(next_key_id(self._current.key_id), now)
+
+    def forget_previous(self) -> None:
+        """Ends the older negotiation and wipes its TLS secrets."""
+        if self._previous is not None:
+            self._previous.tls.close()
+            self._previous = None
+
+    def receive(self, packet: bytes, now: Instant) -> Received:
+        """Takes a control packet. Raises Malformed, with nothing changed but the replay window."""
+        clear = decode_header(packet)
+        header, raw = self._wrapping_of(clear.key_id).open(packet)
+        body = decode_body(header.opcode, raw)
+        if body.peer_session_id is not None and body.peer_session_id != self._own_id:
+            raise Malformed("session-id")
+        if self._peer_id is None:
+            self._meet(header, body)
+        elif header.session_id != self._peer_id:
+            if header.opcode is Opcode.CONTROL_HARD_RESET_SERVER_V2 and body.message_id == 0:
+                return PeerRestarted()
+            raise Malformed("other-session")
+        key = self._key_session(header, body)
+        if key is None:
+            key = self._succeed(header.key_id, now)
+            key.receive(header.opcode, body, now)
+            return SoftResetByPeer(key)
+        key.receive(header.opcode, body, now)
+        return Progress(key)
+
+    def outgoing(self, now: Instant) -> list[bytes]:
+        """The packets to send now, wrapped."""
+        limit = MAX_ACKS if self.is_wrapped else PLAIN_ACK_LIMIT
+        packets = []
+        for key in self._keys():
+            wrapping = self._wrapping_of(key.key_id)
+            for opcode, body in key.outgoing(now, self._peer_id, ack_limit=limit):
+                header = ControlHeader(opcode, key.key_id, self._own_id)
+                packets.append(wrapping.seal(header, encode_body(body)))
+        return packets
+
+    def next_timeout(self) -> Instant | None:
+        """When a retransmission is due."""
+        times = (key.next_timeout() for key in self._keys())
+        return min((time for time in times if time is not None), default=None)
+
+    def close(self) -> None:
+        """Wipes the TLS secrets of both negotiations."""
+        self.forget_previous()
+        self._current.tls.close()
+
+    def _keys(self) -> Iterable[KeySession]:
+        return (self._current,) if self._previous is None else (self._previous, self._current)
+
+    def _wrapping_of(self, key_id: KeyId) -> Wrapping:
+        if self._dynamic is not None and key_id != FIRST_KEY:
+            return self._dynamic
+        return self._wrapping
+
+    def _meet(self, header: ControlHeader, body: ControlBody) -> None:
+        """Learns the peer's session id from its hard reset."""
+        if header.opcode is not Opcode.CONTROL_HARD_RESET_SERVER_V2 or header.key_id != FIRST_KEY:
+            raise Malformed("no-session")
+        if body.message_id != 0 or (self._rules.need_answer and not body.acks):
+            raise Malformed("unsolicited-reset")
+        if body.payload and resend_wkc_requested(body.payload):
+            self._current.resend_wrapped_key()
+        self._peer_id = header.session_id
+
+    def _key_session(self, header: ControlHeader, body: ControlBody) -> KeySession | None:
+        """Finds the negotiation; None when the packet is the peer's start of a new one."""
+        for key in self._keys():
+            if key.key_id == header.key_id:
+                return key
+        expected = next_key_id(self._current.key_id)
+        if header.opcode is not Opcode.CONTROL_SOFT_RESET_V1 or body.message_id != 0:
+            raise Malformed("key-id")
+        if header.key_id != expected or not self._current_is_active:
+            raise Malformed("soft-reset")
+        return None
+
+    def _succeed(self, key_id: KeyId, now: Instant) -> KeySession:
+        self.forget_previous()
+        self._previous = self._current
+        self._current = self._new_key(key_id, Opcode.CONTROL_SOFT_RESET_V1, now)
+        self._current_is_active = False
+        return self._current
+
+    def _new_key(self, key_id: KeyId, reset: Opcode, now: Instant) -> KeySession:
+        key = KeySession(
+            key_id=key_id,
+            tls=self._tls(),
+            side=Side.CLIENT,
+            started=now,
+            reset=reset,
+            timeout=self._rules.tls_timeout,
+        )
+        wrapping = self._wrapping_of(key_id)
+        ordinary = control_payload_limit(
+            max_packet_size=self._rules.max_packet_size,
+            outer=self._rules.outer_overhead,
+            wrapping=wrapping.overhead,
+            acks=range(PIGGYBACKED_ACKS),
+        )
+        trailer = self._wrapping.trailer(Opcode.CONTROL_WKC_V1)
+        key.set_payload_limits(
+            ordinary=max(ordinary, MIN_PAYLOAD),
+            with_wrapped_key=max(ordinary - trailer, MIN_PAYLOAD),
+        )
+        return key

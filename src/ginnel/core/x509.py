@@ -1,0 +1,438 @@
+"""Decides whether a certificate of the peer is acceptable, and says why not in plain words.
+
+Responsible for the checks that OpenVPN makes on each certificate on top of the library's own chain
+verification, in the order of protocol-facts 22, and for rendering names. It does no I/O: whether a
+serial number is listed in a CRL directory is asked through a callable. The ``tls-verify`` hook is
+not run here: it is slow, so the machine asks for it after the handshake.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from hashlib import new as new_digest
+from hmac import compare_digest
+from typing import TYPE_CHECKING
+
+from ginnel.core.actions import CertificateInfo
+from ginnel.core.notices import CertificateAccepted, CertificateRejected
+from ginnel.options.model import NameMatch, TlsOptions, VerifyName
+
+if TYPE_CHECKING:
+    from cryptography import x509
+
+MAX_NAME = 64
+"""Longest common name that OpenVPN takes (TLS_USERNAME_LEN)."""
+
+# X509_V_ERR_* numbers of OpenSSL that get words of their own.
+_UNABLE_TO_GET_CRL = 3
+_NOT_YET_VALID = 9
+_EXPIRED = 10
+_CRL_EXPIRED = 12
+_SELF_SIGNED_LEAF = 18
+_SELF_SIGNED_IN_CHAIN = 19
+_NO_LOCAL_ISSUER = 20
+_NO_FIRST_ISSUER = 21
+_REVOKED = 23
+_INVALID_CA = 24
+_WRONG_PURPOSE = 26
+_WEAK = frozenset({66, 67, 68})
+_NO_ISSUER = frozenset(
+    {_SELF_SIGNED_LEAF, _SELF_SIGNED_IN_CHAIN, _NO_LOCAL_ISSUER, _NO_FIRST_ISSUER}
+)
+
+_SHORT_NAMES = {
+    "2.5.4.3": "CN",
+    "2.5.4.4": "SN",
+    "2.5.4.5": "serialNumber",
+    "2.5.4.6": "C",
+    "2.5.4.7": "L",
+    "2.5.4.8": "ST",
+    "2.5.4.9": "street",
+    "2.5.4.10": "O",
+    "2.5.4.11": "OU",
+    "2.5.4.12": "title",
+    "2.5.4.13": "description",
+    "2.5.4.15": "businessCategory",
+    "2.5.4.17": "postalCode",
+    "2.5.4.41": "name",
+    "2.5.4.42": "GN",
+    "2.5.4.43": "initials",
+    "2.5.4.44": "generationQualifier",
+    "2.5.4.45": "x500UniqueIdentifier",
+    "2.5.4.46": "dnQualifier",
+    "2.5.4.65": "pseudonym",
+    "2.5.4.97": "organizationIdentifier",
+    "0.9.2342.19200300.100.1.1": "UID",
+    "0.9.2342.19200300.100.1.25": "DC",
+    "1.2.840.113549.1.9.1": "emailAddress",
+    "1.2.840.113549.1.9.2": "unstructuredName",
+    "1.3.6.1.4.1.311.60.2.1.1": "jurisdictionL",
+    "1.3.6.1.4.1.311.60.2.1.2": "jurisdictionST",
+    "1.3.6.1.4.1.311.60.2.1.3": "jurisdictionC",
+}
+
+_EXTENDED_USES = {
+    "tls web server authentication": "1.3.6.1.5.5.7.3.1",
+    "serverauth": "1.3.6.1.5.5.7.3.1",
+    "tls web client authentication": "1.3.6.1.5.5.7.3.2",
+    "clientauth": "1.3.6.1.5.5.7.3.2",
+    "code signing": "1.3.6.1.5.5.7.3.3",
+    "codesigning": "1.3.6.1.5.5.7.3.3",
+    "e-mail protection": "1.3.6.1.5.5.7.3.4",
+    "emailprotection": "1.3.6.1.5.5.7.3.4",
+    "time stamping": "1.3.6.1.5.5.7.3.8",
+    "timestamping": "1.3.6.1.5.5.7.3.8",
+    "ocsp signing": "1.3.6.1.5.5.7.3.9",
+    "ocspsigning": "1.3.6.1.5.5.7.3.9",
+    "any extended key usage": "2.5.29.37.0",
+    "anyextendedkeyusage": "2.5.29.37.0",
+}
+
+_NETSCAPE_TYPE = "2.16.840.1.113730.1.1"
+_NETSCAPE_BITS = {"client": 0x80, "server": 0x40}
+_ROLE_EKU = {"client": "1.3.6.1.5.5.7.3.2", "server": "1.3.6.1.5.5.7.3.1"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChainError:
+    """What the library's chain verification complains about: its number and its words."""
+
+    code: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CertificatePolicy:
+    """The rules of one configuration; ``judge`` applies them to one certificate."""
+
+    options: TlsOptions
+    has_trust_anchor: bool
+    """False when neither ca nor capath nor a PKCS#12 bundle gave one: fingerprints decide alone."""
+    is_revoked: Callable[[int], bool] | None = None
+    """Whether the CRL directory lists this serial number; needed with ``crl-verify DIR dir``."""
+
+    def judge(
+        self, certificate: "x509.Certificate", *, depth: int, chain_error: ChainError | None
+    ) -> CertificateAccepted | CertificateRejected | None:
+        """Judges one certificate; None means "this chain error does not matter, go on".
+
+        The library calls once for each error and, when none is fatal, once more for the
+        certificate itself, top depth first.
+        """
+        subject = render_name(certificate.subject)
+        described = CertificateInfo(depth=depth, subject=subject, der=_der(certificate))
+        if chain_error is not None:
+            if self._may_ignore(chain_error):
+                return None
+            return CertificateRejected(
+                certificate=described,
+                error=chain_error.text,
+                hint=_explain_chain(certificate, chain_error),
+            )
+        checks: list[str] = []
+        problem = self._check_hash(described)
+        if problem is None and depth == 0:
+            problem = self._check_leaf(certificate, described, checks)
+        if problem is None:
+            problem = self._check_serial(certificate)
+        if problem is not None:
+            error, hint = problem
+            return CertificateRejected(certificate=described, error=error, hint=hint)
+        return CertificateAccepted(certificate=described, checks=tuple(checks))
+
+    def common_name(self, certificate: "x509.Certificate") -> str | None:
+        """The name that stands for the peer (``x509-username-field``); None when it has none."""
+        parts = [_name_field(certificate, field) for field in self.options.x509_username_field]
+        if not parts or any(part is None or not part for part in parts):
+            return None
+        joined = "_".join(part for part in parts if part)
+        return sanitize(joined) if len(joined) <= MAX_NAME else None
+
+    def _may_ignore(self, error: ChainError) -> bool:
+        if error.code == _UNABLE_TO_GET_CRL:
+            # As OpenVPN: a CA without a CRL in the file is let through.
+            return True
+        pinned = bool(self.options.peer_fingerprint) and not self.has_trust_anchor
+        return pinned and error.code in _NO_ISSUER
+
+    def _check_hash(self, described: CertificateInfo) -> tuple[str, str] | None:
+        options = self.options
+        if described.depth == 1 and options.verify_hash:
+            found = new_digest(options.verify_hash_algorithm, described.der).digest()
+            if not _any_equal(found, options.verify_hash):
+                return (
+                    "verify-hash failed",
+                    f"the issuing certificate's {options.verify_hash_algorithm} digest is "
+                    f"{found.hex(':').upper()}, which verify-hash does not list",
+                )
+        if described.depth == 0 and options.peer_fingerprint:
+            found = new_digest("sha256", described.der).digest()
+            if not _any_equal(found, options.peer_fingerprint):
+                return (
+                    "peer-fingerprint mismatch",
+                    f"the certificate's SHA-256 fingerprint is {found.hex(':').upper()}, "
+                    "which peer-fingerprint does not list",
+                )
+        return None
+
+    def _check_leaf(
+        self, certificate: "x509.Certificate", described: CertificateInfo, checks: list[str]
+    ) -> tuple[str, str] | None:
+        name = self.common_name(certificate)
+        if name is None:
+            fields = "+".join(self.options.x509_username_field)
+            return (
+                f"could not extract {fields} from X509 subject string",
+                f"the certificate has no usable {fields} (at most {MAX_NAME} bytes)",
+            )
+        return (
+            self._check_netscape(certificate, checks)
+            or self._check_key_usage(certificate, checks)
+            or self._check_extended_use(certificate, checks)
+            or self._check_name(name, described.subject, checks)
+        )
+
+    def _check_netscape(
+        self, certificate: "x509.Certificate", checks: list[str]
+    ) -> tuple[str, str] | None:
+        wanted = self.options.ns_cert_type
+        if wanted is None:
+            return None
+        has_bit = bool(_netscape_type(certificate) & _NETSCAPE_BITS[wanted])
+        if has_bit or _ROLE_EKU[wanted] in (_extended_uses(certificate) or ()):
+            checks.append("VERIFY OK: nsCertType=" + wanted.upper())
+            return None
+        return (
+            f"require nsCertType={wanted.upper()}",
+            f"the certificate was not made for a {wanted}; remote-cert-tls is the modern check",
+        )
+
+    def _check_key_usage(
+        self, certificate: "x509.Certificate", checks: list[str]
+    ) -> tuple[str, str] | None:
+        wanted = self.options.remote_cert_ku
+        if wanted is None:
+            return None
+        found = _key_usage(certificate)
+        if found is None:
+            return (
+                "Certificate does not have key usage extension",
+                "remote-cert-tls and remote-cert-ku need a certificate with a key usage extension",
+            )
+        if wanted and not any(found & mask == mask for mask in wanted):
+            masks = " ".join(f"{mask:02x}" for mask in wanted)
+            return (
+                f"Certificate key usage {found:02x} does not match {masks}",
+                f"the certificate allows key usage {found:02x}; remote-cert-ku wants one of {masks}",
+            )
+        checks.append("VERIFY KU OK")
+        return None
+
+    def _check_extended_use(
+        self, certificate: "x509.Certificate", checks: list[str]
+    ) -> tuple[str, str] | None:
+        wanted = self.options.remote_cert_eku
+        if wanted is None:
+            return None
+        found = _extended_uses(certificate)
+        if found is not None and _EXTENDED_USES.get(wanted.lower(), wanted) in found:
+            checks.append("VERIFY EKU OK")
+            return None
+        have = "none" if not found else ", ".join(sanitize(oid) for oid in found[:8])
+        return (
+            "Certificate does not have the extended key usage " + wanted,
+            f"wanted {wanted}, the certificate has {have}: it was made for another role",
+        )
+
+    def _check_name(self, name: str, subject: str, checks: list[str]) -> tuple[str, str] | None:
+        rule = self.options.verify_x509_name
+        if rule is None:
+            return None
+        if _name_matches(rule, name, subject):
+            found = subject if rule.match is NameMatch.SUBJECT else name
+            checks.append(f"VERIFY X509NAME OK: {found}")
+            return None
+        found = subject if rule.match is NameMatch.SUBJECT else name
+        return (
+            f"VERIFY X509NAME ERROR: {subject}, must be {rule.name}",
+            f"verify-x509-name expects {rule.match.value} '{rule.name}', "
+            f"but the peer's certificate has '{found}'",
+        )
+
+    def _check_serial(self, certificate: "x509.Certificate") -> tuple[str, str] | None:
+        if self.is_revoked is None:
+            return None
+        serial = certificate.serial_number
+        if not self.is_revoked(serial):
+            return None
+        return (
+            "certificate revoked",
+            f"serial number {serial} is listed in the crl-verify directory",
+        )
+
+
+def describe_unreadable(depth: int, reason: str) -> CertificateRejected:
+    """The verdict on a certificate that the library accepts but that cannot be decoded."""
+    return CertificateRejected(
+        certificate=None,
+        error=f"certificate at depth {depth} cannot be decoded",
+        hint=sanitize(reason)[:200],
+    )
+
+
+def render_name(name: "x509.Name") -> str:
+    """Renders a distinguished name as OpenVPN does: ``C=GB, O=Example, CN=server``.
+
+    Control characters and the backslash are escaped as OpenSSL's ESC_CTRL does; what is still not
+    printable becomes ``_``.
+    """
+    groups = []
+    for group in name.rdns:
+        pairs = (f"{_short_name(item.oid.dotted_string)}={_escape(item.value)}" for item in group)
+        groups.append(" + ".join(pairs))
+    return sanitize(", ".join(groups))
+
+
+def sanitize(text: str) -> str:
+    """Replaces control characters (a hostile certificate may hold any) by ``_``."""
+    return "".join(char if _printable(char) else "_" for char in text)
+
+
+def _printable(char: str) -> bool:
+    number = ord(char)
+    return number >= 0x20 and not 0x7F <= number <= 0x9F and not 0xD800 <= number <= 0xDFFF
+
+
+def _escape(value: str | bytes) -> str:
+    text = value if isinstance(value, str) else "#" + value.hex().upper()
+    return "".join(_escape_char(char) for char in text)
+
+
+def _escape_char(char: str) -> str:
+    if char == "\\":
+        return "\\\\"
+    number = ord(char)
+    return f"\\{number:02X}" if number < 0x20 or number == 0x7F else char
+
+
+def _short_name(dotted: str) -> str:
+    return _SHORT_NAMES.get(dotted, dotted)
+
+
+def _name_matches(rule: VerifyName, name: str, subject: str) -> bool:
+    match rule.match:
+        case NameMatch.SUBJECT:
+            return subject == rule.name
+        case NameMatch.NAME:
+            return name == rule.name
+        case NameMatch.NAME_PREFIX:
+            return name.startswith(rule.name)
+
+
+def _name_field(certificate: "x509.Certificate", field: str) -> str | None:
+    if field.lower().startswith("ext:"):
+        return _alternative_email(certificate)
+    if field == "serialNumber":
+        digits = f"{certificate.serial_number:X}"
+        return "0x" + digits.rjust(len(digits) + len(digits) % 2, "0")
+    found = None
+    for attribute in certificate.subject:
+        if _short_name(attribute.oid.dotted_string).lower() == field.lower():
+            found = attribute.value if isinstance(attribute.value, str) else None
+    return found  # the last one counts, as in OpenVPN
+
+
+def _alternative_email(certificate: "x509.Certificate") -> str | None:
+    from cryptography import x509
+
+    try:
+        extension = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
+    except x509.ExtensionNotFound:
+        return None
+    emails = extension.value.get_values_for_type(x509.RFC822Name)
+    return emails[0] if emails else None
+
+
+def _key_usage(certificate: "x509.Certificate") -> int | None:
+    """The key usage bits as OpenVPN counts them: digitalSignature is 0x80, cRLSign 0x02."""
+    from cryptography import x509
+
+    try:
+        usage = certificate.extensions.get_extension_for_class(x509.KeyUsage).value
+    except x509.ExtensionNotFound:
+        return None
+    bits = (
+        usage.digital_signature,
+        usage.content_commitment,
+        usage.key_encipherment,
+        usage.data_encipherment,
+        usage.key_agreement,
+        usage.key_cert_sign,
+        usage.crl_sign,
+        usage.key_agreement and usage.encipher_only,
+    )
+    return sum(0x80 >> position for position, is_set in enumerate(bits) if is_set)
+
+
+def _extended_uses(certificate: "x509.Certificate") -> list[str] | None:
+    from cryptography import x509
+
+    try:
+        extension = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage)
+    except x509.ExtensionNotFound:
+        return None
+    return [oid.dotted_string for oid in extension.value]
+
+
+def _netscape_type(certificate: "x509.Certificate") -> int:
+    """The first octet of the Netscape certificate type's bit string; 0 without the extension."""
+    from cryptography import x509
+
+    for extension in certificate.extensions:
+        value = extension.value
+        if extension.oid.dotted_string == _NETSCAPE_TYPE:
+            if isinstance(value, x509.UnrecognizedExtension) and len(value.value) == 4:
+                return value.value[3]  # 03 02 unused-bits octet
+            return 0
+    return 0
+
+
+def _der(certificate: "x509.Certificate") -> bytes:
+    from cryptography.hazmat.primitives.serialization import Encoding
+
+    return certificate.public_bytes(Encoding.DER)
+
+
+def _any_equal(found: bytes, allowed: tuple[bytes, ...]) -> bool:
+    return any([compare_digest(found, candidate) for candidate in allowed])  # noqa: C419 -- no early end
+
+
+def _explain_chain(certificate: "x509.Certificate", error: ChainError) -> str:
+    subject = render_name(certificate.subject)
+    issuer = render_name(certificate.issuer)
+    start = f"{certificate.not_valid_before_utc:%Y-%m-%d %H:%M:%S} UTC"
+    end = f"{certificate.not_valid_after_utc:%Y-%m-%d %H:%M:%S} UTC"
+    if error.code == _EXPIRED:
+        return (
+            f"'{subject}' expired at {end}: it must be renewed (or this machine's clock is wrong)"
+        )
+    if error.code == _NOT_YET_VALID:
+        return f"'{subject}' is valid only from {start}: check this machine's clock"
+    if error.code in _NO_ISSUER:
+        return (
+            f"'{subject}' was issued by '{issuer}', which the configured ca does not vouch for: "
+            "wrong server or wrong ca file"
+        )
+    if error.code == _REVOKED:
+        return f"'{subject}' is revoked by the list given with crl-verify"
+    if error.code == _CRL_EXPIRED:
+        return f"the revocation list (crl-verify) of '{issuer}' is out of date: get a new one"
+    if error.code == _INVALID_CA:
+        return f"'{subject}' issued a certificate but is not marked as a CA"
+    if error.code == _WRONG_PURPOSE:
+        return f"'{subject}' was not made for this role (extended key usage)"
+    if error.code in _WEAK:
+        return (
+            f"'{subject}' has a key or signature too weak for tls-cert-profile: "
+            "have it reissued, or lower the profile knowingly"
+        )
+    return f"subject '{subject}', issuer '{issuer}'"
