@@ -112,6 +112,8 @@ class ConnectionProfile:
     connect_timeout: int = 120
     explicit_exit_notify: int | None = None
     tun_mtu: int = 1500
+    mtu_disc: str | None = None
+    """``no``, ``maybe``, ``yes`` or None for the system's default."""
     mssfix: int | None = None
     """Value as given; None means the default rule, 0 switches it off (protocol-facts 14)."""
     mssfix_mode: str = ""
@@ -132,6 +134,8 @@ class LinkOptions:
     mtu_disc: str | None = None
     """``no``, ``maybe``, ``yes`` or None for the system's default."""
     passtos: bool = False
+    explicit_exit_notify: int | None = None
+    """Set by a push only; it then overrides the profile's."""
     ping: int = 0
     ping_exit: int = 0
     ping_restart: int = 0
@@ -214,6 +218,10 @@ class LoginOptions:
     """Content of the file or inline block; None asks the user."""
     auth_retry: AuthRetry = AuthRetry.NONE
     auth_nocache: bool = False
+    auth_token: Secret | None = None
+    """Pushed: takes the password's place at the next login."""
+    auth_token_user: str | None = None
+    """Pushed (decoded from base64): takes the user name's place along with the token."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -249,6 +257,9 @@ class TunOptions:
     ifconfig_noexec: bool = False
     tun_mtu: int = 1500
     """From file or push; a push of it overrides the profile's."""
+    tun_mtu_defined: bool = False
+    """True when a file or the command line set it outside of ``<connection>`` blocks."""
+    tun_mtu_pushed: bool = False
     tun_mtu_max: int = 1600
     txqueuelen: int | None = None
     persist_tun: bool = False

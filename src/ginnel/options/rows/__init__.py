@@ -1,0 +1,16 @@
+"""All rows of the option table, one module for each subject."""
+
+from ginnel.options.rows import data, dns, legacy, link, log, routes, scripts, server, tls, tun
+
+ALL_ROWS = (
+    *link.ROWS,
+    *tls.ROWS,
+    *data.ROWS,
+    *tun.ROWS,
+    *routes.ROWS,
+    *dns.ROWS,
+    *server.ROWS,
+    *scripts.ROWS,
+    *log.ROWS,
+    *legacy.ROWS,
+)

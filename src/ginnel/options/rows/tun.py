@@ -1,0 +1,166 @@
+"""Rows of the options about the tunnel device and its addresses.
+
+Facts and help only; what an option does is in the ``apply_*`` modules.
+"""
+
+from ginnel.options.arguments import choice, number, optional, word
+from ginnel.options.table import OptionRow, OptionSide, PushClass, Repeat, Support
+
+ROWS: tuple[OptionRow, ...] = (
+    OptionRow(
+        name="dev",
+        args=(word("device"),),
+        repeat=Repeat.LAST,
+        default="tun",
+        help="Tunnel device; tun alone takes the first free number, null has no device.",
+    ),
+    OptionRow(
+        name="dev-type",
+        args=(choice("tun", "tap"),),
+        repeat=Repeat.LAST,
+        default="from dev name",
+        help="Kind of device when its name does not tell.",
+    ),
+    OptionRow(
+        name="dev-node",
+        args=(word("path"),),
+        repeat=Repeat.LAST,
+        default="/dev/net/tun",
+        help="Device node of the tunnel driver.",
+    ),
+    OptionRow(
+        name="lladdr",
+        args=(word("mac"),),
+        side=OptionSide.CLIENT,
+        push=PushClass.UP,
+        repeat=Repeat.LAST,
+        tier="B",
+        support=Support.LATER,
+        help="Link-layer address of a tap device.",
+    ),
+    OptionRow(
+        name="topology",
+        args=(choice("net30", "p2p", "subnet"),),
+        push=PushClass.UP,
+        repeat=Repeat.LAST,
+        default="undef: subnet for server macro in 2.7, net30 else",
+        help="How addresses on the tunnel are understood.",
+    ),
+    OptionRow(
+        name="ifconfig",
+        args=(
+            word("local"),
+            word("remote-or-netmask"),
+        ),
+        push=PushClass.UP,
+        repeat=Repeat.LAST,
+        help="IPv4 address of the tunnel device, and the peer's address or the netmask.",
+    ),
+    OptionRow(
+        name="ifconfig-ipv6",
+        args=(
+            word("address/bits"),
+            word("remote"),
+        ),
+        push=PushClass.UP,
+        repeat=Repeat.LAST,
+        help="IPv6 address of the tunnel device, and the peer's.",
+    ),
+    OptionRow(
+        name="ifconfig-noexec",
+        push=PushClass.UP,
+        field="tun.ifconfig_noexec",
+        help="Leaves the device's addresses to a script.",
+    ),
+    OptionRow(
+        name="ifconfig-nowarn",
+        push=PushClass.UP,
+        tier="C",
+        support=Support.NO_EFFECT,
+        why="addresses are not compared with the peer's",
+        help="Silences warnings about differing addresses.",
+    ),
+    OptionRow(
+        name="tun-mtu",
+        args=(
+            number("bytes", 100, 65536),
+            optional(number("occ-mtu", 100, 65536)),
+        ),
+        push=PushClass.PUSH_MTU,
+        repeat=Repeat.LAST,
+        default="1500",
+        in_connection=True,
+        help="MTU of the tunnel device.",
+    ),
+    OptionRow(
+        name="tun-mtu-max",
+        args=(number("bytes", 1600, 65536),),
+        repeat=Repeat.LAST,
+        default="1600",
+        tier="B",
+        field="tun.tun_mtu_max",
+        help="Largest MTU that the server may push.",
+    ),
+    OptionRow(
+        name="tun-mtu-extra",
+        args=(number("bytes", 0, 65536),),
+        repeat=Repeat.LAST,
+        default="0 tun, 32 tap",
+        support=Support.NO_EFFECT,
+        why="buffers have the room they need",
+        in_connection=True,
+        help="Room for larger packets from the device.",
+    ),
+    OptionRow(
+        name="tun-ipv6",
+        push=PushClass.UNCHECKED,
+        support=Support.NO_EFFECT,
+        why="IPv6 is always possible",
+        help="Allowed IPv6 in the tunnel.",
+    ),
+    OptionRow(
+        name="txqueuelen",
+        args=(number("packets", 0, 2**31 - 1),),
+        repeat=Repeat.LAST,
+        default="OS default",
+        tier="B",
+        field="tun.txqueuelen",
+        help="Length of the device's queue.",
+    ),
+    OptionRow(
+        name="persist-tun",
+        push=PushClass.PERSIST,
+        field="tun.persist_tun",
+        help="Keeps the tunnel device over a restart.",
+    ),
+    OptionRow(
+        name="mktun",
+        repeat=Repeat.ACTION,
+        tier="B",
+        help="Creates a lasting tunnel device and exits.",
+    ),
+    OptionRow(
+        name="rmtun",
+        repeat=Repeat.ACTION,
+        tier="B",
+        help="Removes a lasting tunnel device and exits.",
+    ),
+    OptionRow(
+        name="iproute",
+        args=(word("path"),),
+        repeat=Repeat.LAST,
+        default="ip",
+        tier="C",
+        support=Support.NO_EFFECT,
+        why="the kernel is asked directly, by netlink",
+        help="Program that configures the network.",
+    ),
+    OptionRow(
+        name="disable-dco",
+        push=PushClass.UNCHECKED,
+        default="off where DCO built in",
+        support=Support.NO_EFFECT,
+        why="the kernel module is not used yet",
+        help="Keeps data out of the kernel module.",
+    ),
+)
