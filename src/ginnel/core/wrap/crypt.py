@@ -1,0 +1,115 @@
+"""tls-crypt: every control packet encrypted and authenticated with a shared static key.
+
+Responsible for: the tls-crypt layout of protocol-facts 2 (AES-256-CTR under an IV taken from
+HMAC-SHA256 of the plaintext), and the dynamic key of later negotiations (protocol-facts 8). Not
+responsible for: wrapped client keys (``wrap.crypt_v2``).
+"""
+
+import hmac
+
+from cryptography.hazmat.primitives.ciphers import Cipher
+from cryptography.hazmat.primitives.ciphers.algorithms import AES
+from cryptography.hazmat.primitives.ciphers.modes import CTR
+
+from ginnel.core.errors import Malformed
+from ginnel.core.key_files import KeyHalf, StaticKey
+from ginnel.core.replay import ReplayWindow
+from ginnel.core.types import Side
+from ginnel.core.wire import HEADER_LENGTH, ControlHeader, Opcode, decode_header, encode_header
+from ginnel.core.wrap.api import ReplayIds
+from ginnel.options.values import Secret
+
+TAG_LENGTH = 32
+_TAG_AT = HEADER_LENGTH + 8
+_BODY_AT = _TAG_AT + TAG_LENGTH
+_KEY_LENGTH = 32
+_IV_LENGTH = 16
+
+
+class SivKey:
+    """The keys of one direction: AES-256-CTR and HMAC-SHA256, in the SIV manner."""
+
+    __slots__ = ("_aes", "_hmac_key")
+
+    def __init__(self, half: KeyHalf) -> None:
+        self._aes = AES(half.cipher.reveal()[:_KEY_LENGTH])
+        self._hmac_key = half.hmac.reveal()[:_KEY_LENGTH]
+
+    def seal(self, clear: bytes, secret: bytes) -> tuple[bytes, bytes]:
+        """Returns (tag, ciphertext); the tag covers ``clear | secret``."""
+        tag = hmac.digest(self._hmac_key, clear + secret, "sha256")
+        return tag, self._crypt(tag, secret)
+
+    def open(self, clear: bytes, tag: bytes, ciphertext: bytes) -> bytes | None:
+        """Returns the plaintext, or None when the tag does not fit."""
+        secret = self._crypt(tag, ciphertext)
+        expected = hmac.digest(self._hmac_key, clear + secret, "sha256")
+        return secret if hmac.compare_digest(expected, tag) else None
+
+    def _crypt(self, tag: bytes, text: bytes) -> bytes:
+        context = Cipher(self._aes, CTR(tag[:_IV_LENGTH])).encryptor()
+        return context.update(text) + context.finalize()
+
+
+class CryptControl:
+    """tls-crypt with a static key: the server sends with key 0, the client with key 1."""
+
+    __slots__ = ("_key", "_receive", "_replay", "_send")
+
+    def __init__(
+        self,
+        *,
+        key: StaticKey,
+        side: Side,
+        unix_time: int,
+        base: int = 0,
+        replay_window: ReplayWindow | None = None,
+    ) -> None:
+        """``base`` is where the send counter starts: see ``EARLY_NEGOTIATION_BASE``."""
+        send, receive = key.by_side(side)
+        self._key = key
+        self._send = SivKey(send)
+        self._receive = SivKey(receive)
+        self._replay = ReplayIds(unix_time=unix_time, base=base, window=replay_window)
+
+    @property
+    def overhead(self) -> int:
+        return _BODY_AT - HEADER_LENGTH
+
+    @property
+    def static_key(self) -> StaticKey | None:
+        return self._key
+
+    def trailer(self, opcode: Opcode) -> int:
+        return 0
+
+    def seal(self, header: ControlHeader, body: bytes) -> bytes:
+        clear = encode_header(header) + self._replay.next()
+        tag, ciphertext = self._send.seal(clear, body)
+        return clear + tag + ciphertext
+
+    def open(self, packet: bytes) -> tuple[ControlHeader, bytes]:
+        header = decode_header(packet)
+        # One byte of body is the least that decodes: the count of acknowledgements.
+        if len(packet) <= _BODY_AT:
+            raise Malformed("short")
+        body = self._receive.open(packet[:_TAG_AT], packet[_TAG_AT:_BODY_AT], packet[_BODY_AT:])
+        if body is None:
+            raise Malformed("hmac")
+        self._replay.check(packet[HEADER_LENGTH:_TAG_AT])
+        return header, body
+
+
+def dynamic_crypt(
+    *, exported: Secret, base: StaticKey | None, side: Side, unix_time: int
+) -> CryptControl:
+    """Builds the wrapping of negotiations with key id above 0 (dynamic tls-crypt).
+
+    ``exported`` are 256 bytes of the TLS exporter (``key_derivation.DYNAMIC_CRYPT_LABEL``),
+    ``base`` is ``static_key`` of the configured wrapping. The two are XORed (protocol-facts 8).
+    """
+    material = exported.reveal()
+    if base is not None:
+        mask = base.material.reveal()
+        material = bytes(left ^ right for left, right in zip(material, mask, strict=True))
+    return CryptControl(key=StaticKey(Secret(material)), side=side, unix_time=unix_time)
