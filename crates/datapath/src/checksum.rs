@@ -1,0 +1,103 @@
+//! Internet checksums (RFC 1071) and their incremental update (RFC 1624).
+
+/// An unfolded ones-complement sum.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sum(u64);
+
+impl Sum {
+    /// Adds bytes that start at an even offset of the summed message.
+    #[must_use]
+    pub fn add_bytes(self, bytes: &[u8]) -> Self {
+        let mut sum = self.0;
+        let (words, rest) = bytes.as_chunks::<32>();
+        let mut carries = 0u64;
+        for chunk in words {
+            for word in chunk.as_chunks::<8>().0 {
+                let (next, carry) = sum.overflowing_add(u64::from_be_bytes(*word));
+                sum = next;
+                carries += u64::from(carry);
+            }
+        }
+        let (halves, last) = rest.as_chunks::<2>();
+        let mut tail = carries;
+        for half in halves {
+            tail += u64::from(u16::from_be_bytes(*half));
+        }
+        if let [byte] = last {
+            tail += u64::from(*byte) << 8;
+        }
+        Self(fold64(sum) + fold64(tail))
+    }
+
+    /// Adds one 16-bit word.
+    #[must_use]
+    pub fn add_u16(self, word: u16) -> Self {
+        Self(fold64(self.0) + u64::from(word))
+    }
+
+    /// The folded sum, not inverted: what a partial checksum field holds.
+    pub fn fold(self) -> u16 {
+        let once = fold64(self.0);
+        let mut sum = (once & 0xFFFF) + (once >> 16);
+        sum = (sum & 0xFFFF) + (sum >> 16);
+        sum as u16
+    }
+
+    /// The checksum: the inverted folded sum.
+    pub fn finish(self) -> u16 {
+        !self.fold()
+    }
+}
+
+/// Folds to at most 18 bits, so that a few can be added without overflow.
+const fn fold64(sum: u64) -> u64 {
+    let sum = (sum & 0xFFFF_FFFF) + (sum >> 32);
+    let sum = (sum & 0xFFFF) + ((sum >> 16) & 0xFFFF) + (sum >> 32);
+    (sum & 0xFFFF) + (sum >> 16)
+}
+
+/// The pseudo-header sum of TCP or UDP. `addresses` are source and destination, one after the other.
+pub fn pseudo_header(addresses: &[u8], protocol: u8, length: usize) -> Sum {
+    Sum::default()
+        .add_bytes(addresses)
+        .add_u16(u16::from(protocol))
+        .add_u16((length >> 16) as u16)
+        .add_u16(length as u16)
+}
+
+/// The checksum after one 16-bit word of the message changed from `before` to `after`.
+pub fn update(checksum: u16, before: u16, after: u16) -> u16 {
+    Sum::default().add_u16(!checksum).add_u16(!before).add_u16(after).finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn obvious(bytes: &[u8]) -> u16 {
+        let mut sum = 0u32;
+        for pair in bytes.chunks(2) {
+            sum += u32::from(pair[0]) << 8 | u32::from(*pair.get(1).unwrap_or(&0));
+            sum = (sum & 0xFFFF) + (sum >> 16);
+        }
+        !(sum as u16)
+    }
+
+    #[test]
+    fn agrees_with_the_obvious_sum_at_every_length() {
+        let bytes: Vec<u8> = (0..3000u32).map(|i| (i * 167 + 13) as u8 | 0x80).collect();
+        for length in 0..300 {
+            assert_eq!(Sum::default().add_bytes(&bytes[..length]).finish(), obvious(&bytes[..length]));
+        }
+        assert_eq!(Sum::default().add_bytes(&bytes).finish(), obvious(&bytes));
+        assert_eq!(Sum::default().add_bytes(&[0xFF; 65534]).finish(), obvious(&[0xFF; 65534]));
+    }
+
+    #[test]
+    fn incremental_update_equals_a_new_sum() {
+        let mut bytes = [0x12, 0x34, 0xab, 0xcd, 0, 1];
+        let old = obvious(&bytes);
+        bytes[2..4].copy_from_slice(&0x0542u16.to_be_bytes());
+        assert_eq!(update(old, 0xabcd, 0x0542), obvious(&bytes));
+    }
+}

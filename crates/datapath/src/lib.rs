@@ -1,0 +1,22 @@
+//! The packet path of the data channel, without I/O, clock or threads.
+//!
+//! Responsible for packet formats, keys and their limits, replay windows, peers and their routes,
+//! segmentation and coalescing of inner packets, MSS clamping and counters. It neither reads a
+//! descriptor nor knows where time comes from: callers pass bytes and coarse milliseconds in.
+
+#![forbid(unsafe_code)]
+
+pub mod checksum;
+pub mod cipher;
+pub mod coalesce;
+pub mod epoch;
+pub mod inner;
+pub mod key;
+pub mod mss;
+pub mod peer;
+pub mod replay;
+pub mod route;
+pub mod segment;
+pub mod stats;
+pub mod vnet;
+pub mod wire;
