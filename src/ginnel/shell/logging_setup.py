@@ -144,14 +144,13 @@ class LineFormat:
     def render(self, line: LogLine, now: float, *, verb: int, stamped: bool) -> str:
         """Renders the line; ``now`` is wall-clock seconds. Verb 4 and up add microseconds."""
         text = printable(line.text)
-        seconds = int(now)
-        micros = int((now - seconds) * 1_000_000)
+        seconds, micros = divmod(round(now * 1_000_000), 1_000_000)
         if self.machine_readable and stamped:
             return f"{seconds}.{micros:06d} {_flags(line):x} {text}"
         if not (self.timestamps and stamped and line.timestamp):
             return text
         fine = f" us={micros}" if verb >= 4 else ""
-        return f"{local_time_text(now)}{fine} {text}"
+        return f"{local_time_text(seconds)}{fine} {text}"
 
 
 def local_time_text(now: float) -> str:
