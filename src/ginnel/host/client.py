@@ -1,0 +1,311 @@
+"""The caller of the privileged helper, for the event loop.
+
+Responsible for starting the helper, one request at a time, and descriptors that come back. Meaning
+of the requests is ``helper``'s.
+"""
+
+import asyncio
+import os
+import socket
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from ginnel.core.errors import HostError
+from ginnel.core.types import Endpoint
+from ginnel.dataplane.api import TunDevice
+from ginnel.host.diff import Change, Do
+from ginnel.host.executor import ChangeResult, Outcome
+from ginnel.host.helper import Observer, run_helper
+from ginnel.host.journal import DEFAULT_RUNTIME_DIR
+from ginnel.host.messages import (
+    CHANGES_PER_MESSAGE,
+    MESSAGE_BYTES,
+    change_record,
+    device_request_record,
+    read_error,
+    read_opened_device,
+    read_results,
+    read_snapshot,
+)
+from ginnel.host.plan import Device, Planned
+from ginnel.host.records import (
+    BadRecord,
+    Record,
+    as_record,
+    flag_field,
+    list_field,
+    number_field,
+    parse_record,
+    render_record,
+)
+from ginnel.host.steps import AddRoute, RemoveRoute
+from ginnel.host.tun import DeviceRequest
+from ginnel.host.underlay import UnderlaySnapshot
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recovered:
+    """What the helper cleaned up after an earlier run at its start."""
+
+    main_pid: int
+    undone: int
+    complete: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApplyReport:
+    """Results of changes, in order. Shorter than what was asked when ``fatal`` is set."""
+
+    results: tuple[ChangeResult, ...] = ()
+    fatal: ChangeResult | None = None
+    """The failure that ended it: an address or link setting, without which no tunnel works."""
+
+    @property
+    def failed(self) -> tuple[ChangeResult, ...]:
+        """All failures; those of routes are warnings, as in OpenVPN."""
+        return tuple(r for r in self.results if r.outcome is Outcome.FAILED)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UndoReport:
+    """Results of taking changes back. Of very many only a part is told, failures first."""
+
+    results: tuple[ChangeResult, ...] = ()
+
+    @property
+    def failed(self) -> tuple[ChangeResult, ...]:
+        """What could not be taken back and stays journaled."""
+        return tuple(r for r in self.results if r.outcome is Outcome.FAILED)
+
+
+class HostClient:
+    """The main process's end. All methods raise ``HostError`` when the helper refuses or is gone.
+
+    Calls may come from several tasks; they are carried out one after the other.
+    """
+
+    def __init__(self, channel: socket.socket, pid: int) -> None:
+        self._channel = channel
+        self._channel.setblocking(False)
+        self._pid = pid
+        self._lock = asyncio.Lock()
+        self._next = 1
+        self._greeted = False
+        self._recovered: tuple[Recovered, ...] = ()
+        self._indexes: dict[str, int] = {}
+
+    @classmethod
+    def start(
+        cls, runtime_dir: Path = DEFAULT_RUNTIME_DIR, *, observer: Observer | None = None
+    ) -> Self:
+        """Forks the helper. Call before there is a thread, an event loop, or a byte of the network.
+
+        ``observer`` runs in the helper with the count of journal lines after each; for tests.
+        """
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        pid = os.fork()
+        if pid == 0:
+            status = 1
+            try:
+                ours.close()
+                run_helper(theirs, runtime_dir, observer)
+                status = 0
+            finally:
+                # Never back into the main process's code, whatever happened.
+                os._exit(status)
+        theirs.close()
+        return cls(ours, pid)
+
+    @property
+    def helper_pid(self) -> int:
+        """Process number of the helper."""
+        return self._pid
+
+    async def recovered(self) -> tuple[Recovered, ...]:
+        """What the helper undid of earlier runs; waits until it has done so."""
+        async with self._lock:
+            await self._greet()
+        return self._recovered
+
+    async def open_tun(self, request: DeviceRequest) -> TunDevice:
+        """Opens a device. The caller owns ``fd``; the device goes when its last copy closes."""
+        record, fd = await self._call({"op": "open-tun", "device": device_request_record(request)})
+        try:
+            opened = read_opened_device(record)
+        except BadRecord as bad:
+            _close(fd)
+            raise _nonsense(bad) from bad
+        if fd is None:
+            raise _nonsense(BadRecord("no descriptor"))
+        self._indexes[opened.name] = opened.index
+        return TunDevice(fd=fd, name=opened.name, mtu=opened.mtu, vnet_header=opened.vnet_header)
+
+    def device(self, name: str) -> Device:
+        """Name and index of a device opened before, for ``plan_tunnel``."""
+        return Device(name, self._indexes[name])
+
+    async def underlay(self, server: Endpoint | None) -> UnderlaySnapshot:
+        """Reads gateways, local networks and the way to ``server``."""
+        address = None if server is None else str(server.address)
+        record, fd = await self._call({"op": "underlay", "server": address})
+        _close(fd)
+        try:
+            return read_snapshot(record)
+        except BadRecord as bad:
+            raise _nonsense(bad) from bad
+
+    async def apply(self, changes: Sequence[Change | Planned]) -> ApplyReport:
+        """Makes changes in order; stops at the first that fails and is not about a route."""
+        wanted = [Do(change.step) if isinstance(change, Planned) else change for change in changes]
+        results: list[ChangeResult] = []
+        for start in range(0, len(wanted), CHANGES_PER_MESSAGE):
+            part = wanted[start : start + CHANGES_PER_MESSAGE]
+            request = {"op": "apply", "changes": [change_record(change) for change in part]}
+            done = await self._results(request)
+            results.extend(done)
+            if done and done[-1].outcome is Outcome.FAILED:
+                last = part[len(done) - 1].step
+                if not isinstance(last, AddRoute | RemoveRoute):
+                    return ApplyReport(results=tuple(results), fatal=done[-1])
+        return ApplyReport(results=tuple(results))
+
+    async def undo_routes(self) -> UndoReport:
+        """Takes back all routes, bypass routes included, last first."""
+        return UndoReport(results=await self._results({"op": "undo-routes"}))
+
+    async def close_tun(self, name: str) -> UndoReport:
+        """Takes back what was done to a device and removes it, unless it is persistent.
+
+        Close all copies of the descriptor first: a reader would see the device vanish.
+        """
+        self._indexes.pop(name, None)
+        return UndoReport(results=await self._results({"op": "close-tun", "name": name}))
+
+    async def undo_all(self) -> UndoReport:
+        """Takes back everything: routes, addresses, devices."""
+        self._indexes.clear()
+        return UndoReport(results=await self._results({"op": "undo-all"}))
+
+    async def close(self) -> None:
+        """Ends the helper, which first takes back what is left, and waits for it. Idempotent."""
+        if self._channel.fileno() < 0:
+            return
+        async with self._lock:
+            with suppress(OSError):  # it is gone already
+                self._channel.shutdown(socket.SHUT_WR)
+                while await self._receive() is not None:
+                    continue
+            self._channel.close()
+        await self._reap()
+
+    # --- transport -----------------------------------------------------------------------------
+
+    async def _results(self, request: Record) -> tuple[ChangeResult, ...]:
+        record, fd = await self._call(request)
+        _close(fd)
+        try:
+            return read_results(record)
+        except BadRecord as bad:
+            raise _nonsense(bad) from bad
+
+    async def _call(self, request: Record) -> tuple[Record, int | None]:
+        async with self._lock:
+            await self._greet()
+            return await self._exchange(request)
+
+    async def _greet(self) -> None:
+        """Says who we are, at the first request: ``daemon`` may have forked since ``start``."""
+        if self._greeted:
+            return
+        record, fd = await self._exchange({"op": "hello", "pid": os.getpid()})
+        _close(fd)
+        try:
+            entries = [as_record(v) for v in list_field(record, "recovered", CHANGES_PER_MESSAGE)]
+            self._recovered = tuple(
+                Recovered(
+                    main_pid=number_field(entry, "pid"),
+                    undone=number_field(entry, "undone"),
+                    complete=flag_field(entry, "complete"),
+                )
+                for entry in entries
+            )
+        except BadRecord as bad:
+            raise _nonsense(bad) from bad
+        self._greeted = True
+
+    async def _exchange(self, request: Record) -> tuple[Record, int | None]:
+        number, self._next = self._next, self._next + 1
+        message = render_record({**request, "id": number})
+        try:
+            await asyncio.get_running_loop().sock_sendall(self._channel, message)
+            while True:
+                received = await self._receive()
+                if received is None:
+                    raise HostError("privileged helper", 0, "it is gone")
+                answer, fd = received
+                if answer.get("id") == number:
+                    return _payload(answer, fd), fd
+                _close(fd)  # the answer to a call that was cancelled
+        except OSError as lost:
+            raise HostError("privileged helper", lost.errno or 0, str(lost)) from lost
+
+    async def _receive(self) -> tuple[Record, int | None] | None:
+        """One message with the descriptor beside it; None at the end."""
+        while True:
+            try:
+                message, fds, _flags, _sender = socket.recv_fds(self._channel, MESSAGE_BYTES, 1)
+            except BlockingIOError:
+                await self._readable()
+                continue
+            fd = fds[0] if fds else None
+            if not message:
+                return None
+            try:
+                return parse_record(message), fd
+            except BadRecord as bad:
+                _close(fd)
+                raise _nonsense(bad) from bad
+
+    async def _readable(self) -> None:
+        loop = asyncio.get_running_loop()
+        ready: asyncio.Future[None] = loop.create_future()
+        fd = self._channel.fileno()
+        loop.add_reader(fd, _wake, ready)
+        try:
+            await ready
+        finally:
+            loop.remove_reader(fd)
+
+    async def _reap(self) -> None:
+        """Collects the child's status; after ``daemon`` it is no longer our child."""
+        try:
+            await asyncio.get_running_loop().run_in_executor(None, os.waitpid, self._pid, 0)
+        except ChildProcessError:
+            return
+
+
+def _payload(answer: Record, fd: int | None) -> Record:
+    try:
+        if "ok" in answer:
+            return as_record(answer["ok"])
+        _close(fd)
+        raise read_error(as_record(answer.get("error")))
+    except BadRecord as bad:
+        raise _nonsense(bad) from bad
+
+
+def _wake(ready: "asyncio.Future[None]") -> None:
+    if not ready.done():
+        ready.set_result(None)
+
+
+def _close(fd: int | None) -> None:
+    if fd is not None:
+        os.close(fd)
+
+
+def _nonsense(bad: BadRecord) -> HostError:
+    return HostError("privileged helper", 0, f"its answer makes no sense: {bad}")

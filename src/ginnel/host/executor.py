@@ -1,0 +1,180 @@
+"""Carries out steps one by one, each journaled first, and takes them back in reverse order.
+
+Responsible for the order of record, change and result. What the steps are is in ``steps``; who asks
+for them in ``helper``.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+
+from ginnel.core.errors import HostError
+from ginnel.host.journal import EntryState, Journal
+from ginnel.host.netlink import Netlink
+from ginnel.host.rtnetlink import RouteState, decode_route
+from ginnel.host.steps import (
+    AddRoute,
+    DropDevice,
+    DropRoute,
+    PutBackRoute,
+    RemoveRoute,
+    Step,
+    Undo,
+    UndoOutcome,
+    apply,
+    describe,
+    prepare,
+    undo,
+)
+
+
+class Outcome(Enum):
+    """What became of one change that was asked for."""
+
+    APPLIED = "applied"
+    PRESENT = "present"
+    """The host already was as wanted; nothing of ours to undo."""
+    REVERTED = "reverted"
+    GONE = "gone"
+    CHANGED = "changed"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChangeResult:
+    """The result of one change; ``errno`` and ``detail`` tell a failure."""
+
+    outcome: Outcome
+    what: str
+    """The change in the words of ``ip``, e.g. ``route 10.0.0.0/8 via 10.8.0.1 dev tun0``."""
+    errno: int = 0
+    detail: str = ""
+
+
+@dataclass(slots=True)
+class _Entry:
+    number: int
+    change: Undo
+    step: Step | None
+
+
+class Executor:
+    """The changes of one helper."""
+
+    def __init__(self, netlink: Netlink, journal: Journal) -> None:
+        self._netlink = netlink
+        self._journal = journal
+        self._entries: list[_Entry] = []
+
+    def apply(self, step: Step) -> ChangeResult:
+        """Records and makes one change."""
+        what = describe(step)
+        try:
+            change = prepare(step, self._netlink)
+            if change is None:
+                return ChangeResult(outcome=Outcome.PRESENT, what=what)
+            number = self._journal.intend(change)
+        except HostError as refused:
+            return _failed(what, refused)
+        entry = _Entry(number, change, step)
+        self._entries.append(entry)
+        try:
+            apply(step, self._netlink)
+        except HostError as refused:
+            self._take_back_half_done(entry)
+            return _failed(what, refused)
+        self._settle(entry, EntryState.DONE)
+        return ChangeResult(outcome=Outcome.APPLIED, what=what)
+
+    def device_opened(self, device: str, index: int) -> None:
+        """Notes a device that we made, so that it is removed with everything else.
+
+        Called after the fact: until then the kernel itself removes the device when its last
+        descriptor closes, and its name is not known before.
+        """
+        change = DropDevice(device=device, index=index)
+        entry = _Entry(self._journal.intend(change), change, None)
+        self._entries.append(entry)
+        self._settle(entry, EntryState.DONE)
+
+    def revert(self, step: Step) -> ChangeResult:
+        """Takes back one change that was made for an equal step."""
+        for entry in reversed(self._entries):
+            if entry.step == step:
+                return self._undo(entry)
+        return ChangeResult(outcome=Outcome.GONE, what=describe(step))
+
+    def undo_routes(self) -> list[ChangeResult]:
+        """Takes back all routes, last first."""
+        return self._undo_where(lambda change: isinstance(change, DropRoute | PutBackRoute))
+
+    def undo_device(self, device: str) -> list[ChangeResult]:
+        """Takes back what was done to one device, last first, and removes it if we made it."""
+        return self._undo_where(
+            lambda change: (
+                not isinstance(change, DropRoute | PutBackRoute) and change.device == device
+            )
+        )
+
+    def undo_all(self) -> list[ChangeResult]:
+        """Takes back everything, last first, and removes the journal when nothing is left."""
+        return self._undo_where(lambda _change: True)
+
+    def removed_defaults(self) -> list[RouteState]:
+        """Default routes that are away because of us."""
+        found = []
+        for entry in self._entries:
+            if isinstance(entry.change, PutBackRoute):
+                route = decode_route(entry.change.message)
+                if route is not None:
+                    found.append(route)
+        return found
+
+    def _undo_where(self, chosen: Callable[[Undo], bool]) -> list[ChangeResult]:
+        entries = [entry for entry in reversed(self._entries) if chosen(entry.change)]
+        return [self._undo(entry) for entry in entries]
+
+    def _undo(self, entry: _Entry) -> ChangeResult:
+        what = describe(entry.step or entry.change)
+        try:
+            outcome = undo(entry.change, self._netlink)
+        except HostError as refused:
+            return _failed(what, refused)
+        self._forget(entry, EntryState.UNDONE)
+        return ChangeResult(outcome=_OUTCOMES[outcome], what=what)
+
+    def _take_back_half_done(self, entry: _Entry) -> None:
+        """After a failed step: a route that was refused is not ours even if one like it appears."""
+        if not isinstance(entry.step, AddRoute | RemoveRoute):
+            try:
+                undo(entry.change, self._netlink)
+            except HostError:
+                return  # stays in the journal: rollback or recovery tries again
+        self._forget(entry, EntryState.FAILED)
+
+    def _forget(self, entry: _Entry, state: EntryState) -> None:
+        self._entries.remove(entry)
+        if self._entries:
+            self._settle(entry, state)
+        else:
+            self._journal.finish()
+
+    def _settle(self, entry: _Entry, state: EntryState) -> None:
+        """Notes a result. A full disk here costs nothing: undo of an entry is idempotent."""
+        try:
+            self._journal.settle(entry.number, state)
+        except HostError:
+            return
+
+
+_OUTCOMES = {
+    UndoOutcome.UNDONE: Outcome.REVERTED,
+    UndoOutcome.GONE: Outcome.GONE,
+    UndoOutcome.CHANGED: Outcome.CHANGED,
+}
+
+
+def _failed(what: str, refused: HostError) -> ChangeResult:
+    return ChangeResult(
+        outcome=Outcome.FAILED, what=what, errno=refused.errno, detail=refused.detail
+    )

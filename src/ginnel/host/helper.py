@@ -1,0 +1,267 @@
+"""The privileged helper: a small process that changes the host for the main process.
+
+It is forked before any byte of the network is parsed, keeps CAP_NET_ADMIN and nothing else, and
+carries out typed requests only: addresses and settings on devices it opened itself, routes, and the
+default route's replacement. When its socket closes, because the main process ended in whatever way,
+it takes back everything that is left and ends. ``client`` is its caller.
+"""
+
+import os
+import signal
+import socket
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from ginnel.core.errors import HostError
+from ginnel.host.diff import Change, Do
+from ginnel.host.executor import ChangeResult, Executor, Outcome
+from ginnel.host.journal import Journal, current_owner
+from ginnel.host.messages import (
+    CHANGES_PER_MESSAGE,
+    MESSAGE_BYTES,
+    OpenedDevice,
+    error_record,
+    opened_device_record,
+    read_change,
+    read_device_request,
+    results_record,
+    snapshot_record,
+)
+from ginnel.host.netlink import Netlink
+from ginnel.host.privileges import confine_helper, name_process
+from ginnel.host.records import (
+    BadRecord,
+    Record,
+    as_record,
+    device_field,
+    list_field,
+    number_field,
+    optional_address,
+    parse_record,
+    render_record,
+)
+from ginnel.host.recover import Disposition, restore
+from ginnel.host.steps import AddAddress, AddRoute, RemoveRoute, SetLink, Step, describe
+from ginnel.host.tun import open_device
+from ginnel.host.underlay import take_snapshot
+
+Observer = Callable[[int], None]
+_IGNORED_SIGNALS = (
+    signal.SIGINT,
+    signal.SIGTERM,
+    signal.SIGHUP,
+    signal.SIGUSR1,
+    signal.SIGUSR2,
+    signal.SIGPIPE,
+)
+_EPERM = 1
+_DESCRIPTOR_LIMIT = 4096
+
+
+def run_helper(channel: socket.socket, runtime_dir: Path, observer: Observer | None = None) -> None:
+    """Serves requests on ``channel`` until it closes, then rolls back. For a freshly forked child.
+
+    ``observer`` sees every journal line (tests use it to kill at each of them).
+    """
+    _detach(channel)
+    with Netlink() as netlink:
+        confine_helper()
+        helper = Helper(channel, netlink, runtime_dir, observer)
+        try:
+            helper.serve()
+        finally:
+            helper.roll_back()
+
+
+def _detach(channel: socket.socket) -> None:
+    """Leaves terminal, signals and inherited descriptors of the main process behind."""
+    with suppress(PermissionError):  # already leads its group
+        os.setsid()
+    for number in _IGNORED_SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+    signal.set_wakeup_fd(-1)
+    null = os.open(os.devnull, os.O_RDWR)
+    for standard in (0, 1, 2):
+        os.dup2(null, standard)
+    keep = channel.fileno()
+    os.closerange(3, keep)
+    os.closerange(keep + 1, _DESCRIPTOR_LIMIT)
+    os.umask(0o077)
+    name_process("ginnel-helper")
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """What goes back: a record, and for an opened device its descriptor."""
+
+    record: Record
+    fd: int | None = None
+
+
+class Helper:
+    """One main process's requests."""
+
+    def __init__(
+        self,
+        channel: socket.socket,
+        netlink: Netlink,
+        runtime_dir: Path,
+        observer: Observer | None = None,
+    ) -> None:
+        self._channel = channel
+        self._netlink = netlink
+        self._runtime_dir = runtime_dir
+        self._observer = observer
+        self._executor: Executor | None = None
+        self._devices: dict[str, int] = {}
+        """Indexes of the devices we opened, by name."""
+
+    def serve(self) -> None:
+        """Answers requests until the other side closes."""
+        while True:
+            try:
+                message, _ancillary, flags, _sender = self._channel.recvmsg(MESSAGE_BYTES)
+            except OSError:
+                return
+            if not message:
+                return
+            if flags & socket.MSG_TRUNC:
+                continue
+            try:
+                request = parse_record(message)
+                number = number_field(request, "id", 0, 1 << 53)
+            except BadRecord:
+                continue
+            if not self._send(number, request):
+                return
+
+    def roll_back(self) -> None:
+        """Takes back what is left; what cannot be undone stays in the journal."""
+        if self._executor is not None:
+            self._executor.undo_all()
+
+    def _send(self, number: int, request: Record) -> bool:
+        fd = None
+        try:
+            answer = self._carry_out(request)
+            fd, reply = answer.fd, {"id": number, "ok": answer.record}
+        except HostError as refused:
+            reply = {"id": number, "error": error_record(refused)}
+        except BadRecord as bad:
+            malformed = HostError("privileged helper", 22, f"request refused: {bad}")
+            reply = {"id": number, "error": error_record(malformed)}
+        try:
+            socket.send_fds(self._channel, [render_record(reply)], [] if fd is None else [fd])
+        except OSError:
+            return False
+        finally:
+            if fd is not None:
+                os.close(fd)
+        return True
+
+    def _carry_out(self, request: Record) -> _Answer:
+        match request.get("op"):
+            case "hello":
+                return _Answer(self._hello(number_field(request, "pid", 1)))
+            case "open-tun":
+                return self._open_tun(as_record(request.get("device")))
+            case "underlay":
+                return _Answer(self._underlay(request))
+            case "apply":
+                changes = list_field(request, "changes", CHANGES_PER_MESSAGE)
+                return _Answer(self._apply([read_change(value) for value in changes]))
+            case "undo-routes":
+                return _Answer(results_record(self._running().undo_routes()))
+            case "undo-all":
+                results = self._running().undo_all()
+                self._devices.clear()
+                return _Answer(results_record(results))
+            case "close-tun":
+                name = device_field(request, "name")
+                self._devices.pop(name, None)
+                return _Answer(results_record(self._running().undo_device(name)))
+            case _:
+                raise BadRecord("op")
+
+    def _running(self) -> Executor:
+        if self._executor is None:
+            raise BadRecord("hello comes first")
+        return self._executor
+
+    def _hello(self, main_pid: int) -> Record:
+        """Learns who our main process is, and first cleans up after those that are gone."""
+        if self._executor is not None:
+            raise BadRecord("hello comes once")
+        journal = Journal(self._runtime_dir, current_owner(main_pid))
+        if self._observer is not None:
+            journal.observer = self._observer
+        self._executor = Executor(self._netlink, journal)
+        report = restore(self._runtime_dir)
+        left = (Disposition.INCOMPLETE, Disposition.UNREADABLE)
+        return {
+            "recovered": [
+                {
+                    "pid": entry.main_pid,
+                    "complete": entry.disposition not in left,
+                    "undone": sum(r.outcome is Outcome.REVERTED for r in entry.results),
+                }
+                for entry in report.journals
+                if entry.disposition is Disposition.RESTORED or entry.disposition in left
+            ][:CHANGES_PER_MESSAGE]
+        }
+
+    def _open_tun(self, record: Record) -> _Answer:
+        request = read_device_request(record)
+        executor = self._running()
+        existed = self._netlink.link_named(request.name) is not None
+        fd, name = open_device(request)
+        try:
+            link = self._netlink.link_named(name)
+            if link is None:
+                raise HostError("open device", 19, f"{name} vanished while it was opened")
+            if not existed:
+                executor.device_opened(name, link.index)
+        except HostError:
+            os.close(fd)
+            raise
+        self._devices[name] = link.index
+        opened = OpenedDevice(
+            name=name, index=link.index, mtu=link.mtu, vnet_header=request.vnet_header
+        )
+        return _Answer(opened_device_record(opened), fd)
+
+    def _underlay(self, request: Record) -> Record:
+        snapshot = take_snapshot(
+            self._netlink,
+            optional_address(request, "server"),
+            own_devices=tuple(self._devices.values()),
+            removed_defaults=self._running().removed_defaults(),
+        )
+        return snapshot_record(snapshot)
+
+    def _apply(self, changes: list[Change]) -> Record:
+        """Makes changes in order, up to the first failure that is not about a route."""
+        executor = self._running()
+        for change in changes:
+            self._permit(change.step)
+        results: list[ChangeResult] = []
+        for change in changes:
+            if isinstance(change, Do):
+                results.append(executor.apply(change.step))
+            else:
+                results.append(executor.revert(change.step))
+            about_route = isinstance(change.step, AddRoute | RemoveRoute)
+            if results[-1].outcome is Outcome.FAILED and not about_route:
+                break
+        return results_record(results)
+
+    def _permit(self, step: Step) -> None:
+        """Addresses and settings are for devices that we opened, not for the rest of the host."""
+        match step:
+            case SetLink() | AddAddress():
+                if self._devices.get(step.device) != step.index:
+                    raise HostError(describe(step), _EPERM, "not a device of this tunnel")
+            case AddRoute() | RemoveRoute():
+                return

@@ -1,0 +1,142 @@
+"""Opens TUN and TAP devices, and makes or removes persistent ones.
+
+Responsible for ``/dev/net/tun`` and its ioctls. Addresses and state of the device are ``steps``'.
+Source of the numbers: the kernel's ``linux/if_tun.h``.
+"""
+
+import fcntl
+import os
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+from struct import Struct
+
+from ginnel.core.errors import HostError
+from ginnel.host.records import is_device_name
+from ginnel.options.model import DeviceType
+
+TUN_NODE = "/dev/net/tun"
+_TUN_MAJOR_MINOR = (10, 200)
+_TUNSETIFF = 0x400454CA
+_TUNSETPERSIST = 0x400454CB
+_TUNSETOWNER = 0x400454CC
+_TUNSETGROUP = 0x400454CE
+_TUNSETVNETHDRSZ = 0x400454D8
+_IFF_TUN = 0x0001
+_IFF_TAP = 0x0002
+_IFF_NO_PI = 0x1000
+_IFF_VNET_HDR = 0x4000
+_VNET_HEADER_BYTES = 10
+_REQUEST = Struct("=16sH22x")
+_NUMBER = Struct("=i")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceRequest:
+    """Which device to open. ``tun`` or ``tap`` alone take the lowest free number."""
+
+    name: str = "tun"
+    kind: DeviceType = DeviceType.TUN
+    node: str = TUN_NODE
+    vnet_header: bool = False
+
+
+def open_device(request: DeviceRequest) -> tuple[int, str]:
+    """Opens a device; returns its non-blocking descriptor and name. Raises ``HostError``.
+
+    An unnamed device gets the kernel's lowest free number; a named one is made, or taken over when
+    it is persistent and nobody has it open.
+    """
+    name = _wanted_name(request)
+    fd = _open_node(request.node)
+    try:
+        flags = _kind_flag(request.kind) | _IFF_NO_PI
+        if request.vnet_header:
+            flags |= _IFF_VNET_HDR
+        answer = fcntl.ioctl(fd, _TUNSETIFF, _REQUEST.pack(name.encode(), flags))
+        if request.vnet_header:
+            fcntl.ioctl(fd, _TUNSETVNETHDRSZ, _NUMBER.pack(_VNET_HEADER_BYTES))
+    except OSError as refused:
+        os.close(fd)
+        raise _refusal(f"open device {request.name}", refused) from refused
+    return fd, _REQUEST.unpack(answer)[0].rstrip(b"\0").decode()
+
+
+def make_persistent(
+    request: DeviceRequest, *, owner: int | None = None, group: int | None = None
+) -> str:
+    """Makes a device that stays (``mktun``); returns its name.
+
+    ``owner`` and ``group`` are numbers of the user and group who may open it without privilege.
+    """
+    fd, name = open_device(request)
+    try:
+        if owner is not None:
+            fcntl.ioctl(fd, _TUNSETOWNER, owner)
+        if group is not None:
+            fcntl.ioctl(fd, _TUNSETGROUP, group)
+        fcntl.ioctl(fd, _TUNSETPERSIST, 1)
+    except OSError as refused:
+        raise _refusal(f"make device {name} persistent", refused) from refused
+    finally:
+        os.close(fd)
+    return name
+
+
+def remove_persistent(request: DeviceRequest) -> str:
+    """Removes a persistent device (``rmtun``); returns its name."""
+    fd, name = open_device(request)
+    try:
+        fcntl.ioctl(fd, _TUNSETPERSIST, 0)
+    except OSError as refused:
+        raise _refusal(f"remove device {name}", refused) from refused
+    finally:
+        os.close(fd)
+    return name
+
+
+def is_unnamed(request: DeviceRequest) -> bool:
+    """True when the kernel is to choose the number."""
+    return request.name in ("tun", "tap")
+
+
+def _wanted_name(request: DeviceRequest) -> str:
+    if is_unnamed(request):
+        return f"{request.name}%d"
+    if not is_device_name(request.name):
+        raise HostError("open device", 22, f"{request.name!r} cannot be a device name")
+    return request.name
+
+
+def _kind_flag(kind: DeviceType) -> int:
+    match kind:
+        case DeviceType.TUN:
+            return _IFF_TUN
+        case DeviceType.TAP:
+            return _IFF_TAP
+        case DeviceType.NULL:
+            raise HostError("open device", 22, "dev null has no device")
+
+
+def _open_node(node: str) -> int:
+    """Opens the node only if it is the tun driver's: the one who asks may have been taken over."""
+    try:
+        fd = os.open(node, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as refused:
+        raise _refusal(f"open {node}", refused) from refused
+    status = os.fstat(fd)
+    number = (os.major(status.st_rdev), os.minor(status.st_rdev))
+    if not stat.S_ISCHR(status.st_mode) or number != _TUN_MAJOR_MINOR:
+        os.close(fd)
+        raise HostError(f"open {node}", 22, "it is not the tun driver's device node")
+    return fd
+
+
+def _refusal(step: str, refused: OSError) -> HostError:
+    detail = os.strerror(refused.errno or 0)
+    hint = {
+        1: "; root or CAP_NET_ADMIN is needed",
+        2: f"; is the tun driver there? ({Path(TUN_NODE)})",
+        16: "; another program has it open",
+    }.get(refused.errno or 0, "")
+    return HostError(step, refused.errno or 0, detail + hint)

@@ -1,0 +1,222 @@
+"""What the network under the tunnel looks like: gateways, the way to the server, local networks.
+
+The snapshot is a value; ``take_snapshot`` fills it in the helper by netlink and from the resolver's
+and DHCP client's files. Nothing here changes anything.
+"""
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface, ip_address
+from pathlib import Path
+
+from ginnel.core.types import IPAddress
+from ginnel.host.netlink import Netlink
+from ginnel.host.rtnetlink import TYPE_UNICAST, LinkState, RouteState
+
+_FILE_LIMIT = 1 << 16
+_SERVER_LIMIT = 8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gateway:
+    """A way out of this host. ``address`` is None when the destination is on the link itself."""
+
+    address: IPAddress | None
+    device: str
+    index: int
+    metric: int = 0
+    source: IPAddress | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LocalNetwork:
+    """An address of this host with the network it is on."""
+
+    device: str
+    interface: IPv4Interface | IPv6Interface
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnderlaySnapshot:
+    """The underlay at one moment, without our own tunnel devices."""
+
+    gateway_ipv4: Gateway | None = None
+    gateway_ipv6: Gateway | None = None
+    server: Gateway | None = None
+    """How the server is reached now, or None when it is not (or was not asked for)."""
+    networks: tuple[LocalNetwork, ...] = ()
+    dns_servers: tuple[IPAddress, ...] = ()
+    dhcp_servers: tuple[IPv4Address, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SystemFiles:
+    """Where the system keeps what netlink does not know."""
+
+    resolver: tuple[Path, ...] = (
+        Path("/etc/resolv.conf"),
+        Path("/run/systemd/resolve/resolv.conf"),
+    )
+    """In order; a later file is read only when the earlier named nothing but this host itself."""
+    leases: tuple[tuple[Path, str], ...] = (
+        (Path("/run/systemd/netif/leases"), "*"),
+        (Path("/var/lib/NetworkManager"), "internal-*.lease"),
+        (Path("/var/lib/dhcp"), "dhclient*.leases"),
+    )
+
+
+def take_snapshot(
+    netlink: Netlink,
+    server: IPAddress | None,
+    *,
+    own_devices: Collection[int] = (),
+    removed_defaults: Sequence[RouteState] = (),
+    files: SystemFiles | None = None,
+) -> UnderlaySnapshot:
+    """Reads the present state.
+
+    ``own_devices`` are indexes of our tunnels, whose routes do not count; ``removed_defaults`` are
+    default routes that we took away and that count as if they were there. Raises ``HostError``.
+    """
+    files = files or SystemFiles()
+    links = {link.index: link for link in netlink.links()}
+    defaults: dict[int, Gateway | None] = {}
+    for version in (4, 6):
+        routes = [*netlink.routes(version), *removed_defaults]
+        defaults[version] = default_gateway(routes, links, version, own_devices)
+    return UnderlaySnapshot(
+        gateway_ipv4=defaults[4],
+        gateway_ipv6=defaults[6],
+        server=_path_to(netlink, server, links, own_devices, defaults),
+        networks=tuple(_networks(netlink, links, own_devices)),
+        dns_servers=_dns_servers(files),
+        dhcp_servers=_dhcp_servers(files),
+    )
+
+
+def default_gateway(
+    routes: Sequence[RouteState],
+    links: dict[int, LinkState],
+    version: int,
+    own_devices: Collection[int],
+) -> Gateway | None:
+    """The default route in force among ``routes``: the lowest metric that is not through us."""
+    found = [
+        route
+        for route in routes
+        if route.network.prefixlen == 0
+        and route.network.version == version
+        and route.kind == TYPE_UNICAST
+        and route.index in links
+        and route.index not in own_devices
+    ]
+    if not found:
+        return None
+    return _gateway(min(found, key=lambda route: route.metric), links)
+
+
+def parse_resolver(text: str) -> tuple[IPAddress, ...]:
+    """The ``nameserver`` addresses of a resolv.conf, without those on this host itself."""
+    found: list[IPAddress] = []
+    for line in text.splitlines():
+        words = line.split()
+        if len(words) >= 2 and words[0] == "nameserver":
+            address = _address(words[1].partition("%")[0])
+            if address is not None and not address.is_loopback and address not in found:
+                found.append(address)
+    return tuple(found[:_SERVER_LIMIT])
+
+
+def parse_lease(text: str) -> tuple[IPv4Address, ...]:
+    """The DHCP server of a lease: networkd and NetworkManager (key=value) or dhclient's form."""
+    found: list[IPv4Address] = []
+    for line in text.splitlines():
+        stripped = line.strip()
+        if stripped.startswith("SERVER_ADDRESS="):
+            value = stripped.partition("=")[2]
+        elif stripped.startswith("option dhcp-server-identifier "):
+            value = stripped.removesuffix(";").rpartition(" ")[2]
+        else:
+            continue
+        address = _address(value)
+        if isinstance(address, IPv4Address) and address not in found:
+            found.append(address)
+    return tuple(found[-_SERVER_LIMIT:])
+
+
+def _gateway(route: RouteState, links: dict[int, LinkState]) -> Gateway:
+    assert route.index is not None
+    return Gateway(
+        address=route.gateway,
+        device=links[route.index].name,
+        index=route.index,
+        metric=route.metric,
+        source=route.source,
+    )
+
+
+def _path_to(
+    netlink: Netlink,
+    server: IPAddress | None,
+    links: dict[int, LinkState],
+    own_devices: Collection[int],
+    defaults: dict[int, Gateway | None],
+) -> Gateway | None:
+    """The present way to the server; through the default gateway while our own routes hide it."""
+    if server is None:
+        return None
+    route = netlink.route_to(server)
+    if route is not None and route.kind == TYPE_UNICAST and route.index in links:
+        if route.index not in own_devices:
+            return _gateway(route, links)
+        return defaults[server.version]
+    return None
+
+
+def _networks(
+    netlink: Netlink, links: dict[int, LinkState], own_devices: Collection[int]
+) -> Iterator[LocalNetwork]:
+    for state in netlink.addresses():
+        if state.index not in links or state.index in own_devices or state.local.is_loopback:
+            continue
+        interface = (
+            IPv4Interface((state.local, state.prefix))
+            if isinstance(state.local, IPv4Address)
+            else IPv6Interface((state.local, state.prefix))
+        )
+        yield LocalNetwork(device=links[state.index].name, interface=interface)
+
+
+def _dns_servers(files: SystemFiles) -> tuple[IPAddress, ...]:
+    for path in files.resolver:
+        servers = parse_resolver(_read(path))
+        if servers:
+            return servers
+    return ()
+
+
+def _dhcp_servers(files: SystemFiles) -> tuple[IPv4Address, ...]:
+    found: dict[IPv4Address, None] = {}
+    for folder, pattern in files.leases:
+        try:
+            paths = sorted(folder.glob(pattern))[:32]
+        except OSError:
+            continue
+        for path in paths:
+            found.update(dict.fromkeys(parse_lease(_read(path))))
+    return tuple(found)[:_SERVER_LIMIT]
+
+
+def _read(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return file.read(_FILE_LIMIT).decode("utf-8", "replace")
+    except OSError:
+        return ""
+
+
+def _address(text: str) -> IPv4Address | IPv6Address | None:
+    try:
+        return ip_address(text)
+    except ValueError:
+        return None
