@@ -1,7 +1,7 @@
 """Reads the files that options name, through a reader that is passed in, and looks at their shape.
 
-The checks are cheap ones that need no cryptography: does a PEM file hold PEM, does a static key hold
-a static key. Whether a certificate is any good is found out later, by the TLS code.
+The checks are cheap ones that need no cryptography: does a PEM file hold PEM, a static key file a
+static key. Whether a certificate is any good is found out later, by the TLS code.
 """
 
 import binascii

@@ -1,0 +1,65 @@
+"""Carries a directive out on a draft: the generic cases here, the special ones by handlers."""
+
+from ginnel.options import (
+    apply_data,
+    apply_dns,
+    apply_link,
+    apply_process,
+    apply_tls,
+    apply_tun,
+)
+from ginnel.options.arguments import ArgKind
+from ginnel.options.draft import Draft, Handler, Use, not_supported
+from ginnel.options.errors import ConfigError
+from ginnel.options.notes import Note
+from ginnel.options.table import Support
+
+HANDLERS: dict[str, Handler] = {
+    **apply_link.HANDLERS,
+    **apply_tls.HANDLERS,
+    **apply_data.HANDLERS,
+    **apply_tun.HANDLERS,
+    **apply_process.HANDLERS,
+    **apply_dns.HANDLERS,
+}
+
+
+def apply_use(draft: Draft, use: Use) -> None:
+    """Applies one directive. Raises ConfigError when its value is wrong or it is refused for good.
+
+    An option not built yet is only remembered: an action such as ``--genkey`` may come with it.
+    """
+    row = use.row
+    draft.places.note(row.name, use.origin)
+    handler = HANDLERS.get(row.name)
+    if handler is not None:
+        handler(draft, use)
+    elif row.support is Support.NO_EFFECT:
+        _note_no_effect(draft, use)
+    elif row.support is Support.REFUSED:
+        raise ConfigError(
+            f"In {use.origin}: --{row.name} is refused: {row.why}",
+            origin=use.origin,
+            option=row.name,
+        )
+    elif row.support is Support.LATER:
+        draft.refusals.append(not_supported(f"--{row.name}", row.name, use.origin))
+    elif row.field:
+        _set_field(draft, use)
+
+
+def _set_field(draft: Draft, use: Use) -> None:
+    row = use.row
+    if row.args and row.args[0].kind is ArgKind.FILE and (row.inline or use.inline is not None):
+        draft.refer(row.field, use, use.words[0] if use.words else None)
+    elif not row.args:
+        draft.set_field(row.field, True)
+    elif row.args[-1].repeated:
+        draft.set_field(row.field, use.words)
+    else:
+        draft.set_field(row.field, use.values[0])
+
+
+def _note_no_effect(draft: Draft, use: Use) -> None:
+    text = f"--{use.row.name} has no effect here: {use.row.why}"
+    draft.notes.append(Note(text=text, origin=use.origin, option=use.row.name))
