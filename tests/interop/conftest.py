@@ -37,12 +37,12 @@ def pytest_runtest_makereport(
 
 
 @pytest.fixture(scope="session")
-def run_directory() -> Iterator[Path]:
+def run_directory(request: pytest.FixtureRequest) -> Iterator[Path]:
     """A directory that programs without rights can enter, unlike pytest's own."""
     directory = Path(tempfile.mkdtemp(prefix="ginnel-interop-"))
     directory.chmod(0o755)
     yield directory
-    if not any((directory / "failed").glob("*")):
+    if not request.session.testsfailed:
         shutil.rmtree(directory)
 
 
@@ -65,11 +65,7 @@ def _lab(plan: Plan, request: pytest.FixtureRequest, run: Path, pki: Pki) -> Ite
             timeout=2.0,
             what=f"the laptop as it was; still different: {before.difference(lab.snapshot())}",
         )
-    if request.node.stash.get(_FAILED, False):
-        kept = run / "failed" / name
-        kept.parent.mkdir(exist_ok=True)
-        directory.rename(kept)
-    else:
+    if not request.node.stash.get(_FAILED, False):
         shutil.rmtree(directory)
 
 

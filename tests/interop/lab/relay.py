@@ -1,8 +1,9 @@
 """A UDP relay that spoils the path on purpose: loss, duplicates, reordering, damage, delay, MTU.
 
 Runs inside a namespace as ``python -m tests.interop.lab.relay``. The seed decides every fault, so
-a run can be repeated. SIGUSR1 makes the path dead, SIGUSR2 alive again; SIGTERM ends it and prints
-one JSON line of counts. Not responsible for timing accuracy below a millisecond.
+a run can be repeated. SIGUSR1 makes the path dead, SIGUSR2 alive again, SIGHUP gives every client
+a new source port as a NAT box may; SIGTERM ends it and prints one JSON line of counts. Not
+responsible for timing accuracy below a millisecond.
 """
 
 import argparse
@@ -65,6 +66,7 @@ class Relay:
         self._number = 0
         self.dead = False
         self.stopped = False
+        self.rebind_wanted = False
         self.counts: Counter[str] = Counter()
         self._front = self._open(self._family)
         self._front.bind(listen)
@@ -85,6 +87,15 @@ class Relay:
                 assert isinstance(sock, socket.socket)
                 self._drain(sock, key.data)
             self._send_due()
+            if self.rebind_wanted:
+                self._rebind()
+
+    def _rebind(self) -> None:
+        """Forgets the sockets towards the server; what still waits in them is sent nevertheless."""
+        self.rebind_wanted = False
+        for sock in self._upstreams.values():
+            self._selector.unregister(sock)
+        self._upstreams.clear()
 
     def _pause(self) -> float:
         if not self._queue:
@@ -204,7 +215,11 @@ def main() -> int:
     def switch(number: int, _frame: object) -> None:
         relay.dead = number == signal.SIGUSR1
 
+    def rebind(_number: int, _frame: object) -> None:
+        relay.rebind_wanted = True
+
     signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGHUP, rebind)
     signal.signal(signal.SIGUSR1, switch)
     signal.signal(signal.SIGUSR2, switch)
     print("ready", flush=True)

@@ -224,6 +224,12 @@ class Lab:
         process = self._track((where or self.laptop).spawn(argv, name=name, stdin=stdin))
         return Running(process=process, config=config, label=label)
 
+    def run_client_file(self, config: Path, *arguments: str, label: str = "client") -> Running:
+        """Starts the client under test with a configuration that the test wrote itself."""
+        argv = [*client_program(), "--config", str(config), *arguments]
+        process = self._track(self.laptop.spawn(argv, name=self._name(label)))
+        return Running(process=process, config=config, label=label)
+
     def start_client(
         self,
         setup: ClientSetup | None = None,
