@@ -71,6 +71,12 @@ class KeyRing:
             self._secondary = _Waiting(key.key_id, Instant(switch_at))
         action_id = self._next_id()
         self._actions.append(InstallKey(id=action_id, peer_id=self._peer_id, slot=slot, key=key))
+        if slot is KeySlot.SECONDARY and key.key_id == self._primary:
+            # A new session counts from 0 again. Two keys of one id cannot be told apart, so the
+            # newer one takes over at once.
+            self._switch(Instant(switch_at))
+            self._delete(KeySlot.SECONDARY)
+            self._secondary = None
         return action_id
 
     def handle_timeout(self, now: Instant) -> bool:

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 from ginnel.core.errors import Malformed
 from ginnel.core.reliable import (
-    MAX_ACKS,
     PIGGYBACKED_ACKS,
     Arrival,
     ReliableReceiver,
@@ -17,7 +16,7 @@ from ginnel.core.reliable import (
 )
 from ginnel.core.tls import TlsChannel, TlsFailure
 from ginnel.core.types import Instant, KeyId, SessionId, Side
-from ginnel.core.wire import ControlBody, Opcode
+from ginnel.core.wire import MAX_ACKS, ControlBody, Opcode
 
 MAX_PENDING_RECORDS = 64
 """Decrypted records nobody has read; a peer that sends more at once misbehaves."""

@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from ginnel.core.errors import LocalMisuse, Malformed
 from ginnel.core.key_derivation import DYNAMIC_CRYPT_LABEL, DYNAMIC_CRYPT_LENGTH, SessionPair
 from ginnel.core.key_session import MIN_PAYLOAD, KeySession
-from ginnel.core.reliable import MAX_ACKS, PIGGYBACKED_ACKS
+from ginnel.core.reliable import PIGGYBACKED_ACKS
 from ginnel.core.tls import TlsChannel
 from ginnel.core.types import Instant, KeyId, SessionId, Side, Transport
 from ginnel.core.wire import (
+    MAX_ACKS,
     SESSION_ID_LENGTH,
     ControlBody,
     ControlHeader,

@@ -1,0 +1,165 @@
+"""How a client's connection ends: which signal, which remote next, and the sentence that says why.
+
+Pure functions from what happened to ``Ended`` (protocol-facts 16 and 25). When to end is decided in
+``client``.
+"""
+
+from collections import Counter
+from typing import assert_never
+
+from ginnel.core.messages import AuthFailed, Halt, Restart, TemporaryAdvance
+from ginnel.core.notices import Advance, Ended, Outcome
+from ginnel.core.types import Endpoint
+from ginnel.options.model import (
+    AuthRetry,
+    ClientOptions,
+    ConnectionProfile,
+    ControlWrapping,
+    PlainWrapping,
+    TlsAuth,
+    TlsCrypt,
+    TlsCryptV2,
+)
+
+
+def restart(signal_text: str, explanation: str, advance: Advance = Advance.NEXT_ADDRESS) -> Ended:
+    """An end that is followed by another attempt."""
+    return Ended(
+        outcome=Outcome.RESTART,
+        signal_text=signal_text,
+        advance=advance,
+        explanation=explanation,
+    )
+
+
+def terminate(signal_text: str, explanation: str, *, hard_error: bool = False) -> Ended:
+    """An end of the program."""
+    return Ended(
+        outcome=Outcome.TERMINATE,
+        signal_text=signal_text,
+        advance=Advance.SAME,
+        explanation=explanation,
+        hard_error=hard_error,
+    )
+
+
+def tls_error(options: ClientOptions, explanation: str) -> Ended:
+    """The TLS session failed: another attempt, unless tls-exit."""
+    if options.tls.tls_exit:
+        return terminate("tls-error", explanation)
+    return restart("tls-error", explanation)
+
+
+def auth_failed(
+    message: AuthFailed,
+    options: ClientOptions,
+    profile: ConnectionProfile,
+    *,
+    token_in_use: bool,
+) -> Ended:
+    """What AUTH_FAILED leads to: TEMP first, then a used token, then auth-retry."""
+    reason = message.reason
+    if message.temporary is not None:
+        backoff = message.temporary.backoff
+        if backoff is not None:
+            backoff = min(backoff, profile.connect_retry_max_delay)
+        return Ended(
+            outcome=Outcome.RESTART,
+            signal_text="auth-temp-failure (server temporary reject)",
+            advance=_temporary_advance(message.temporary.advance),
+            explanation=_said("the server cannot take the login right now", reason),
+            auth_failed=reason,
+            backoff=None if backoff is None else float(backoff),
+        )
+    if token_in_use:
+        return Ended(
+            outcome=Outcome.RESTART,
+            signal_text="auth-failure (auth-token)",
+            advance=Advance.SAME,
+            explanation=_said("the server no longer accepts its token", reason),
+            auth_failed=reason,
+        )
+    gives_up = options.login.auth_retry is AuthRetry.NONE
+    return Ended(
+        outcome=Outcome.TERMINATE if gives_up else Outcome.RESTART,
+        signal_text="auth-failure",
+        advance=Advance.SAME,
+        explanation=_said("the server refused the login", reason),
+        auth_failed=reason,
+        forget_credentials=options.login.auth_retry is AuthRetry.INTERACT,
+    )
+
+
+def _temporary_advance(advance: TemporaryAdvance | None) -> Advance:
+    match advance:
+        case None | TemporaryAdvance.SAME:
+            return Advance.SAME
+        case TemporaryAdvance.NEXT_ADDRESS:
+            return Advance.NEXT_ADDRESS
+        case TemporaryAdvance.NEXT_REMOTE:
+            return Advance.NEXT_REMOTE
+        case _:
+            assert_never(advance)
+
+
+def told_to_restart(message: Restart) -> Ended:
+    """RESTART: the same remote unless flag N; the password is forgotten unless flag P."""
+    return Ended(
+        outcome=Outcome.RESTART,
+        signal_text="server-pushed-connection-reset",
+        advance=Advance.NEXT_REMOTE if message.next_remote else Advance.SAME,
+        explanation=_said("the server asked for a new connection", message.text),
+        forget_credentials=not message.keep_password,
+    )
+
+
+def told_to_halt(message: Halt) -> Ended:
+    """HALT: the server does not want us back."""
+    return Ended(
+        outcome=Outcome.TERMINATE,
+        signal_text="server-pushed-halt",
+        advance=Advance.SAME,
+        explanation=_said("the server told this client to stop", message.text),
+        forget_credentials=not message.keep_password,
+    )
+
+
+def _said(sentence: str, reason: str) -> str:
+    return f"{sentence}: {reason}" if reason else sentence
+
+
+def explain_silence(
+    remote: Endpoint, wrapping: ControlWrapping, seconds: int, drops: Counter[str]
+) -> str:
+    """Why a handshake may have got nowhere when not one good packet came from the server."""
+    if drops["hmac"]:
+        return (
+            f"{drops['hmac']} packets from {remote} did not authenticate: "
+            f"the server has another {_wrapping_word(wrapping)} key (or key-direction)"
+        )
+    if drops["replay"]:
+        return f"packets from {remote} were taken for replays: check the clocks of both ends"
+    causes = [
+        "the server is down, or is not there",
+        "a firewall in between drops the packets",
+    ]
+    word = _wrapping_word(wrapping)
+    if word:
+        causes.append(f"the {word} key differs from the server's, which then keeps silent")
+    else:
+        causes.append("the server wants tls-auth or tls-crypt, which this profile does not have")
+    return f"no usable answer from {remote} within {seconds} seconds: {'; or '.join(causes)}"
+
+
+def _wrapping_word(wrapping: ControlWrapping) -> str:
+    match wrapping:
+        case PlainWrapping():
+            return ""
+        case TlsAuth():
+            return "tls-auth"
+        case TlsCrypt():
+            return "tls-crypt"
+        case TlsCryptV2():
+            return "tls-crypt-v2"
+        case _:
+            assert_never(wrapping)

@@ -1,0 +1,178 @@
+"""What a client says inside one TLS session before the tunnel: key method 2, login, peer info.
+
+Responsible for the phases of one negotiation, for our key method message and for deriving the data
+key once both are known. Sending and the order of things over several negotiations are ``client``'s.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from ginnel.core.actions import Credentials
+from ginnel.core.data_key import DataKey
+from ginnel.core.key_derivation import (
+    DATA_KEYS_LABEL,
+    KEY2_LENGTH,
+    P2P_PEER_ID_LABEL,
+    P2P_PEER_ID_LENGTH,
+    SessionPair,
+    data_key,
+    legacy_key2,
+)
+from ginnel.core.key_method import (
+    KeyMethodMessage,
+    KeySource,
+    decode_key_method,
+    encode_key_method,
+    key_source_length,
+)
+from ginnel.core.key_session import KeySession
+from ginnel.core.messages import MessageSplitter
+from ginnel.core.negotiate import Agreement, DataCapabilities, offered_ciphers, offered_flags
+from ginnel.core.options_string import client_terms, options_string
+from ginnel.core.peer_info import Detail, LocalPeer, build_peer_info, parse_peer_info
+from ginnel.core.types import ActionId, PeerId, Side
+from ginnel.options.model import ClientOptions, ConnectionProfile
+from ginnel.options.values import Secret
+
+_NO_LOGIN = Credentials(username="", password=Secret(b""))
+_PULL_VARIABLES = ("IV_GUI_VER", "IV_SSO")
+
+
+@dataclass(frozen=True, slots=True)
+class AwaitTls:
+    """The TLS handshake is not finished."""
+
+
+@dataclass(frozen=True, slots=True)
+class AwaitHook:
+    """The tls-verify hook is running."""
+
+    action_id: ActionId
+
+
+@dataclass(frozen=True, slots=True)
+class AwaitLogin:
+    """Somebody is asked for user name and password."""
+
+    action_id: ActionId
+
+
+@dataclass(frozen=True, slots=True)
+class AwaitPeer:
+    """Our key method message is out."""
+
+    source: KeySource
+
+
+@dataclass(frozen=True, slots=True)
+class Exchanged:
+    """Both key method messages are known."""
+
+    source: KeySource
+    peer: KeyMethodMessage
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """The data key was derived; the random halves are forgotten."""
+
+
+Phase = AwaitTls | AwaitHook | AwaitLogin | AwaitPeer | Exchanged | Settled
+
+
+@dataclass(slots=True, kw_only=True)
+class Negotiation:
+    """One key session and how far the conversation in it is."""
+
+    key: KeySession
+    phase: Phase = field(default_factory=AwaitTls)
+    splitter: MessageSplitter = field(default_factory=MessageSplitter)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether text messages may go through it."""
+        return isinstance(self.phase, Exchanged | Settled)
+
+    def accept(self, record: bytes) -> KeyMethodMessage:
+        """Takes the peer's key method message. Raises Malformed."""
+        message = decode_key_method(record, Side.SERVER)
+        if isinstance(self.phase, AwaitPeer):
+            self.phase = Exchanged(self.phase.source, message)
+        return message
+
+    def derive(self, pair: SessionPair, agreement: Agreement) -> DataKey:
+        """Derives the data key, by exporter or by the legacy PRF, and forgets the key sources."""
+        if agreement.tls_ekm or not isinstance(self.phase, Exchanged):
+            key2 = self.key.tls.export(DATA_KEYS_LABEL, KEY2_LENGTH)
+        else:
+            key2 = legacy_key2(self.phase.source, self.phase.peer.source, pair)
+        self.phase = Settled()
+        return data_key(
+            key2,
+            side=Side.CLIENT,
+            key_id=self.key.key_id,
+            cipher=agreement.cipher,
+            data_format=agreement.format,
+        )
+
+    def exported_peer_id(self) -> PeerId:
+        """The peer-id that two peers without pull derive (protocol-facts 19)."""
+        raw = self.key.tls.export(P2P_PEER_ID_LABEL, P2P_PEER_ID_LENGTH).reveal()
+        return PeerId(int.from_bytes(raw, "big"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Introduction:
+    """What this client tells every server: built once a connection."""
+
+    options_string: str
+    peer_info: str
+
+    def message(
+        self, entropy: Callable[[int], bytes], login: Credentials | None
+    ) -> tuple[KeySource, bytes]:
+        """Builds a key method message with fresh random halves.
+
+        Raises ``ValueError`` when user name or password cannot be sent.
+        """
+        source = KeySource.from_entropy(Side.CLIENT, entropy(key_source_length(Side.CLIENT)))
+        given = _NO_LOGIN if login is None else login
+        message = KeyMethodMessage(
+            source=source,
+            options_string=self.options_string,
+            username=given.username,
+            password=given.password,
+            peer_info=self.peer_info,
+        )
+        return source, encode_key_method(message)
+
+
+def introduce(
+    options: ClientOptions,
+    profile: ConnectionProfile,
+    capabilities: DataCapabilities,
+    version: str,
+) -> Introduction:
+    """Composes options string and peer info (protocol-facts 13 and 18)."""
+    detail = Detail.P2P
+    if options.pull:
+        detail = Detail.FULL if options.tls.push_peer_info else Detail.PULL
+    setenv = options.scripts.setenv
+    local = LocalPeer(
+        version=version,
+        flags=offered_flags(capabilities, pull=options.pull),
+        ciphers=offered_ciphers(options.data, capabilities),
+        tun_mtu_max=options.tun.tun_mtu_max,
+        extra={name: setenv[name] for name in _PULL_VARIABLES if name in setenv},
+        environment={name: value for name, value in setenv.items() if name.startswith("UV_")},
+        platform_version=setenv.get("IV_PLAT_VER"),
+    )
+    return Introduction(
+        options_string=options_string(client_terms(options, profile)),
+        peer_info=build_peer_info(local, detail),
+    )
+
+
+def peer_variables(message: KeyMethodMessage) -> dict[str, str]:
+    """The peer's ``IV_`` lines; servers send none, peers without pull do."""
+    return parse_peer_info(message.peer_info)

@@ -1,0 +1,110 @@
+"""The states and deadlines of a client machine, and what it keeps while a tunnel is up."""
+
+from dataclasses import dataclass
+from enum import Enum
+
+from ginnel.core.actions import TunnelConfig
+from ginnel.core.key_ring import KeyRing
+from ginnel.core.negotiate import Agreement
+from ginnel.core.types import ActionId, Instant
+from ginnel.options.model import ClientOptions
+
+
+class Deadline(Enum):
+    """What a client machine waits for."""
+
+    CONNECT = "connect-timeout"
+    """Not one good packet came."""
+    SILENCE = "ping-restart"
+    """Nothing came for long, before the data plane watches."""
+    HANDSHAKE = "hand-window"
+    """The newest negotiation must have its keys."""
+    PUSH_REQUEST = "push request"
+    PUSH_GIVE_UP = "push give up"
+    RENEGOTIATE = "reneg-sec"
+    SESSION = "session-timeout"
+    LEAVE = "exit notify"
+
+
+@dataclass(frozen=True, slots=True)
+class Idle:
+    """Not started."""
+
+
+@dataclass(frozen=True, slots=True)
+class AskingLogin:
+    """User name and password are asked for before the first packet."""
+
+    action_id: ActionId
+
+
+@dataclass(frozen=True, slots=True)
+class Negotiating:
+    """The first negotiation of a session is under way."""
+
+
+@dataclass(frozen=True, slots=True)
+class AwaitPush:
+    """The key exchange is done; options are to come."""
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """The shell opens the tunnel."""
+
+    action_id: ActionId
+    config: TunnelConfig
+    agreement: Agreement
+
+
+@dataclass(frozen=True, slots=True)
+class InstallingFirst:
+    """The data plane gets its first key."""
+
+    action_id: ActionId
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """The tunnel carries data."""
+
+
+@dataclass(frozen=True, slots=True)
+class Leaving:
+    """The server is being told that we go; ``occ_left`` notices are still to be sent."""
+
+    reason: str
+    occ_left: int
+
+
+@dataclass(frozen=True, slots=True)
+class Over:
+    """The last notice was given."""
+
+
+State = (
+    Idle
+    | AskingLogin
+    | Negotiating
+    | AwaitPush
+    | Opening
+    | InstallingFirst
+    | Running
+    | Leaving
+    | Over
+)
+
+
+@dataclass(slots=True, kw_only=True)
+class OpenTunnelState:
+    """What lasts as long as the tunnel, over sessions that fail and begin anew."""
+
+    config: TunnelConfig
+    agreement: Agreement
+    ring: KeyRing
+    options: ClientOptions
+    since: Instant
+    bytes_now: int = 0
+    packets_now: int = 0
+    bytes_at_key: int = 0
+    packets_at_key: int = 0
