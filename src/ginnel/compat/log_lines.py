@@ -139,6 +139,9 @@ def _error(text: str, *, category: Category = Category.TLS_ERROR) -> LogLine:
 
 
 def _warning(text: str) -> LogLine:
+    """The machine says TLS failures in OpenVPN's words already; they are errors, not warnings."""
+    if text.startswith(("TLS Error", "TLS_ERROR")):
+        return _error(text)
     known = text.startswith(("WARNING", "NOTE", "Note"))
     shown = text if known else f"WARNING: {text}"
     return LogLine(text=shown, verb=0, severity=Severity.WARNING)
@@ -250,27 +253,27 @@ _END_LINES = {
     "inactive": "Inactivity timeout (--inactive), exiting",
     "session-timeout": "Session timeout, exiting",
     "server_poll": "Server poll timeout, restarting",
-    "tls-error": "TLS Error: TLS handshake failed",
 }
 _NAMED_ENDS = frozenset({"ping-restart", "ping-exit", "session-timeout"})
 """Ends whose line OpenVPN begins with the peer's common name, ``[UNDEF]`` before it is known."""
 
 
 def _ended(notice: Ended, common_name: str) -> tuple[LogLine, ...]:
+    """The cause in plain words, then OpenVPN's line where it has one of its own.
+
+    What the server said with AUTH_FAILED has been shown when it came.
+    """
     lines: list[LogLine] = []
     name = notice.signal_text
-    severe = Severity.ERROR if notice.hard_error or name == "tls-error" else Severity.INFO
-    category = Category.TLS_ERROR if name == "tls-error" else Category.NONE
-    if notice.auth_failed is not None:
-        reason = f",{printable(notice.auth_failed)}" if notice.auth_failed else ""
-        lines.append(LogLine(text=f"AUTH: Received control message: AUTH_FAILED{reason}"))
     if notice.explanation:
         text = printable(notice.explanation)
-        if name == "tls-error" and not text.startswith("TLS"):
-            text = f"TLS Error: {text}"
-        lines.append(LogLine(text=text, severity=severe, category=category))
+        if name == "tls-error":
+            lines.append(_error(text if text.startswith("TLS") else f"TLS Error: {text}"))
+        else:
+            severity = Severity.ERROR if notice.hard_error else Severity.INFO
+            lines.append(LogLine(text=text, severity=severity))
     fixed = _END_LINES.get(name)
-    if fixed is not None and fixed not in notice.explanation:
+    if fixed is not None:
         prefix = f"[{common_name or 'UNDEF'}] " if name in _NAMED_ENDS else ""
-        lines.append(LogLine(text=prefix + fixed, severity=severe, category=category))
+        lines.append(LogLine(text=prefix + fixed))
     return tuple(lines)

@@ -247,6 +247,20 @@ def test_warnings_are_shown_at_every_verb() -> None:
     assert line.text == "NOTE: as it is"
 
 
+def test_tls_failures_are_errors_in_openvpns_words() -> None:
+    text = (
+        "TLS Error: TLS key negotiation failed to occur within 60 seconds "
+        "(check your network connectivity)"
+    )
+    (line,) = render(Warned(text=text))
+    assert line == LogLine(text=text, severity=Severity.ERROR, category=Category.TLS_ERROR)
+
+
+def test_a_hard_end_is_an_error() -> None:
+    (line,) = render(ended("tun-abort", "no device", hard_error=True))
+    assert (line.text, line.severity) == ("no device", Severity.ERROR)
+
+
 def test_refused_push_option_names_it_and_why() -> None:
     (line,) = render(PushOptionRefused(option="up /bin/true", reason="not pushable"))
     assert line.text == "Options error: pushed option 'up /bin/true' ignored: not pushable"
@@ -265,35 +279,27 @@ def test_refused_push_option_names_it_and_why() -> None:
         (ended("inactive"), "server", ["Inactivity timeout (--inactive), exiting"]),
         (ended("server_poll"), "", ["Server poll timeout, restarting"]),
         (
-            ended(
-                "tls-error",
-                "TLS key negotiation failed to occur within 60 seconds (check your network "
-                "connectivity)",
-            ),
+            ended("tls-error", "TLS with [AF_INET]127.0.0.1:1 failed: wrong version"),
             "",
-            [
-                "TLS key negotiation failed to occur within 60 seconds (check your network "
-                "connectivity)",
-                "TLS Error: TLS handshake failed",
-            ],
+            ["TLS with [AF_INET]127.0.0.1:1 failed: wrong version"],
         ),
         (
-            ended("tls-error", "the peer's certificate was refused"),
+            ended("tls-error", "the last data key expired"),
             "",
+            ["TLS Error: the last data key expired"],
+        ),
+        (
+            ended("auth-failure", "the server refused the login: go", auth_failed="go"),
+            "server",
+            ["the server refused the login: go"],
+        ),
+        (
+            ended("ping-restart", "the server has been silent for too long"),
+            "server",
             [
-                "TLS Error: the peer's certificate was refused",
-                "TLS Error: TLS handshake failed",
+                "the server has been silent for too long",
+                "[server] Inactivity timeout (--ping-restart), restarting",
             ],
-        ),
-        (
-            ended("auth-failure", "the login was refused", auth_failed="go away"),
-            "server",
-            ["AUTH: Received control message: AUTH_FAILED,go away", "the login was refused"],
-        ),
-        (
-            ended("auth-failure", auth_failed=""),
-            "server",
-            ["AUTH: Received control message: AUTH_FAILED"],
         ),
         (ended(), "server", []),
     ],
