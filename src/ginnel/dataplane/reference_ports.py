@@ -16,7 +16,9 @@ from ginnel.dataplane.api import TunDevice
 VNET_HEADER_LENGTH = 10
 _VNET_NEEDS_CHECKSUM = 0x01
 _TUNSETOFFLOAD = 0x400454D0
-_GONE = frozenset({errno.EIO, errno.EBADFD, errno.EBADF, errno.ENODEV, errno.ECONNRESET})
+_GONE = frozenset({errno.EBADFD, errno.EBADF, errno.ENODEV})
+"""A deleted device answers EBADFD; EIO to a write only says that the interface is down."""
+_REFUSALS = {errno.EAGAIN: "tun-full", errno.ENOBUFS: "tun-full", errno.EIO: "tun-down"}
 _RETRY = frozenset({errno.EAGAIN, errno.EINTR})
 _MAX_INNER = 65535
 
@@ -67,7 +69,7 @@ class TunPort:
             number = bad.errno or errno.EIO
             if number in _GONE:
                 raise TunBroken(number) from bad
-            return "tun-full" if number in (errno.EAGAIN, errno.ENOBUFS) else "tun-refused"
+            return _REFUSALS.get(number, "tun-refused")
         return None
 
     def close(self) -> None:

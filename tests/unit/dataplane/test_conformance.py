@@ -1,0 +1,3 @@
+"""Runs the conformance suite with each engine (``conftest`` names them)."""
+
+from tests.unit.dataplane.conformance import *  # noqa: F403
