@@ -1,6 +1,6 @@
 """Writes the control-channel vectors: packets, keys and messages of a real OpenVPN.
 
-Usage: ``python -m tools.make_control_vectors [DIRECTORY]`` as root, with ``openvpn`` and ``openssl`` installed.
+Usage: ``python -m tools.make_control_vectors [DIRECTORY]`` as root, with openvpn and openssl.
 Everything runs on the loopback of a network namespace of its own, with keys made for the occasion.
 Each file names its origin, tool version and command. A value that ginnel's own code computed is
 never written down as an expectation.
@@ -425,7 +425,7 @@ def key_exchange(shop: Workshop, directory: Path) -> None:
 
     mini_server = _mini(shop, Side.SERVER, PlainWrapping())
     command = f"openvpn {CLIENT.replace(str(RELAY_PORT), str(SERVER_PORT))} --verb 7"
-    command += " --push-peer-info --setenv UV_SITE leeds --auth-user-pass login.txt"
+    command += " --auth-user-pass login.txt"
     (shop.directory / "login.txt").write_text("ada\nlovelace\n")
     shop.start(command, "client.log")
     mini_server.run(lambda peer: b"PUSH_REQUEST\0" in peer.plaintext, DEADLINE)
