@@ -685,7 +685,6 @@ class ClientMachine:
     ) -> None:
         config = tunnel_config(
             options,
-            base=self._options,
             profile=self._profile,
             remote=self._remote,
             transport=self._transport,
@@ -924,7 +923,8 @@ class ClientMachine:
         """How often the server is told that we leave; 0 when it is not."""
         if self._transport is not Transport.UDP or self._tunnel is None:
             return 0
-        return self._profile.explicit_exit_notify or 0
+        pushed = self._tunnel.options.link.explicit_exit_notify
+        return (self._profile.explicit_exit_notify if pushed is None else pushed) or 0
 
     def _leave_step(self, now: Instant) -> None:
         state = self._state

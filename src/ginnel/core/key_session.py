@@ -106,7 +106,7 @@ class KeySession:
         self._wkc_first = True
 
     def receive(self, opcode: Opcode, body: ControlBody, now: Instant) -> None:
-        """Takes an authentic packet of this key-id. Raises Malformed for one that makes no sense."""
+        """Takes an authentic packet of this key-id. Raises Malformed when it makes no sense."""
         if opcode is not Opcode.ACK_V1 and opcode not in RESETS and opcode not in _CARRIERS:
             raise Malformed("opcode")
         if opcode in RESETS and body.message_id != 0:
@@ -163,9 +163,9 @@ class KeySession:
     def _advance(self, now: Instant) -> None:
         messages = self._receiver.take()
         # The first TLS message goes out when our reset arrived (protocol-facts 6).
-        if isinstance(self._state, AwaitReset) and self._sender.is_empty:
-            if self._receiver.next_id > 0:
-                self._begin()
+        arrived = self._sender.is_empty and self._receiver.next_id > 0
+        if isinstance(self._state, AwaitReset) and arrived:
+            self._begin()
         for message in messages:
             if message.opcode in _CARRIERS and message.payload:
                 self._feed(message.payload)

@@ -32,19 +32,14 @@ _HEADER = {DataFormat.V1: 1 + 4, DataFormat.V2: 4 + 4, DataFormat.EPOCH: 4 + 8}
 def tunnel_config(
     options: ClientOptions,
     *,
-    base: ClientOptions,
     profile: ConnectionProfile,
     remote: Endpoint,
     transport: Transport,
     agreement: Agreement,
     pulled_digest: str,
 ) -> TunnelConfig:
-    """Composes what the host and the data plane are set up from.
-
-    ``base`` are the options before the push: a pushed tun-mtu wins over the profile's.
-    """
-    pushed = options.tun.tun_mtu != base.tun.tun_mtu
-    tun_mtu = options.tun.tun_mtu if pushed else profile.tun_mtu
+    """Composes what the host and the data plane are set up from; a pushed tun-mtu wins."""
+    tun_mtu = options.tun.tun_mtu if options.tun.tun_mtu_pushed else profile.tun_mtu
     mss_ipv4, mss_ipv6 = mss_limits(
         profile, tun_mtu=tun_mtu, remote=remote, transport=transport, data=agreement.format
     )

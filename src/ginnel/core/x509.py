@@ -222,7 +222,7 @@ class CertificatePolicy:
             masks = " ".join(f"{mask:02x}" for mask in wanted)
             return (
                 f"Certificate key usage {found:02x} does not match {masks}",
-                f"the certificate allows key usage {found:02x}; remote-cert-ku wants one of {masks}",
+                f"the certificate has key usage {found:02x}; remote-cert-ku wants one of {masks}",
             )
         checks.append("VERIFY KU OK")
         return None
