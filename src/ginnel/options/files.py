@@ -80,6 +80,28 @@ def load_file(ref: FileRef, reader: FileReader, cwd: str) -> FileContent:
     return FileContent(option=ref.option, origin=ref.origin, path=ref.path, content=Secret(content))
 
 
+class FileLoader:
+    """Loads referred files from where ``cd`` led, each of them once."""
+
+    def __init__(self, reader: FileReader, cwd: str) -> None:
+        self._reader = reader
+        self._cwd = cwd
+        self._loaded: dict[tuple[str, Origin], FileContent] = {}
+
+    def load(self, ref: FileRef) -> FileContent:
+        """Returns the content behind a reference. Raises ConfigError."""
+        key = (ref.option, ref.origin)
+        known = self._loaded.get(key)
+        if known is not None and known.path == ref.path and ref.inline is None:
+            return known
+        content = self._loaded[key] = load_file(ref, self._reader, self._cwd)
+        return content
+
+    def directory(self, ref: FileRef) -> str:
+        """Returns the path of an existing directory. Raises ConfigError."""
+        return check_directory(ref, self._reader, self._cwd)
+
+
 def check_directory(ref: FileRef, reader: FileReader, cwd: str) -> str:
     """Returns the path of an existing directory. Raises ConfigError."""
     path = ref.path or ""

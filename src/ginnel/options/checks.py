@@ -1,0 +1,170 @@
+"""Rules between options: what must be there, what excludes what. Each has a message of its own.
+
+Runs once, on a complete draft, before it is frozen. Rules as openvpn 2.6 has them.
+"""
+
+from ginnel.options.apply_data import canonical_cipher
+from ginnel.options.draft import Draft, ProfileDraft, not_supported
+from ginnel.options.errors import ConfigError
+from ginnel.options.model import DeviceType, LinkProtocol
+from ginnel.options.notes import Note, NoteKind
+
+_TLS_VERSIONS = ("1.0", "1.1", "1.2", "1.3")
+
+
+def check_client(draft: Draft) -> None:
+    """Raises ConfigError for what cannot work, the option named where there is one."""
+    _check_mode(draft)
+    if draft.refusals:
+        raise draft.refusals[0]
+    _check_trust(draft)
+    _check_identity(draft)
+    _check_tls(draft)
+    _check_device(draft)
+
+
+def check_profile(draft: Draft, profile: ProfileDraft) -> None:
+    """Checks one connection: transport, binding, control-channel key."""
+    origin = profile.origin
+    if profile.protocol is not LinkProtocol.UDP:
+        place = profile.protocol_origin or origin
+        if place is not None:
+            word = profile.protocol.value
+            raise not_supported(f"a link over TCP ({word})", "proto", place)
+    if profile.nobind:
+        for name, given in (
+            ("local", profile.local is not None),
+            ("lport", profile.lport_defined),
+            ("bind", profile.bind_defined),
+        ):
+            if given:
+                raise ConfigError(
+                    f"--{name} and --nobind don't make sense when used together",
+                    origin=draft.places.of("nobind"),
+                    option=name,
+                )
+    keys = [
+        ref
+        for ref in (profile.tls_auth, profile.tls_crypt, profile.tls_crypt_v2)
+        if ref is not None
+    ]
+    if len(keys) > 1:
+        names = ", ".join(f"--{ref.option}" for ref in keys)
+        raise ConfigError(
+            f"{names} are mutually exclusive: keep the one that the server uses",
+            origin=keys[1].origin,
+            option=keys[1].option,
+        )
+    if profile.tls_auth is not None and draft.options.data.auth == "none":
+        raise ConfigError(
+            "--tls-auth needs a digest, but --auth is none",
+            origin=profile.tls_auth.origin,
+            option="tls-auth",
+        )
+
+
+def note_client(draft: Draft) -> None:
+    """Leaves the warnings that are about no single line."""
+    options = draft.options
+    cipher = draft.actions.get("cipher")
+    allowed = options.data.data_ciphers
+    if cipher is not None and canonical_cipher(str(cipher[0])) not in allowed:
+        text = (
+            f"DEPRECATED OPTION: --cipher set to '{cipher[0]}' but missing in --data-ciphers "
+            f"({':'.join(allowed)}). It plays no part in cipher negotiation"
+        )
+        draft.notes.append(Note(text=text, origin=draft.places.of("cipher"), option="cipher"))
+    if draft.blocks and draft.remotes:
+        text = "the remotes outside of <connection> blocks are not used, as OpenVPN does"
+        origin = draft.remotes[0].origin
+        draft.notes.append(Note(text=text, kind=NoteKind.WARNING, origin=origin, option="remote"))
+    if options.login.auth_user_pass and not options.login.auth_nocache:
+        text = (
+            "this configuration may cache passwords in memory -- use the auth-nocache option to "
+            "prevent this"
+        )
+        draft.notes.append(Note(text=text, kind=NoteKind.WARNING))
+
+
+def _check_mode(draft: Draft) -> None:
+    places = draft.places
+    if places.has("tls-client"):
+        return
+    if draft.refusals:
+        raise draft.refusals[0]
+    if draft.options.pull:
+        raise ConfigError(
+            "--pull needs --tls-client as well, or --client in place of both",
+            origin=places.of("pull"),
+            option="pull",
+        )
+    raise ConfigError("nothing says which role to take: use --client to connect to a server")
+
+
+def _check_trust(draft: Draft) -> None:
+    """Without an anchor anyone could pose as the server."""
+    trusted = ("tls.ca", "tls.capath", "tls.pkcs12")
+    if not any(name in draft.files for name in trusted) and not draft.options.tls.peer_fingerprint:
+        raise ConfigError(
+            "You must define CA file (--ca) or CA path (--capath) and/or peer fingerprint "
+            "verification (--peer-fingerprint)"
+        )
+
+
+def _check_identity(draft: Draft) -> None:
+    files = draft.files
+    if "tls.pkcs12" in files:
+        for name in ("cert", "key"):
+            if f"tls.{name}" in files:
+                raise ConfigError(
+                    f"Parameter --{name} cannot be used when --pkcs12 is also specified",
+                    origin=files[f"tls.{name}"].origin,
+                    option=name,
+                )
+        return
+    if ("tls.cert" in files) != ("tls.key" in files):
+        given = files.get("tls.cert") or files.get("tls.key")
+        raise ConfigError(
+            "If you use one of --cert or --key, you must use them both",
+            origin=given.origin if given is not None else None,
+            option=given.option if given is not None else None,
+        )
+    if "tls.cert" not in files and not draft.options.login.auth_user_pass:
+        raise ConfigError(
+            "No client-side authentication method is specified. You must use either --cert/--key, "
+            "--pkcs12, or --auth-user-pass"
+        )
+
+
+def _check_tls(draft: Draft) -> None:
+    tls, places = draft.options.tls, draft.places
+    lowest, highest = tls.tls_version_min, tls.tls_version_max
+    if highest is not None and _TLS_VERSIONS.index(highest) < _TLS_VERSIONS.index(lowest):
+        raise ConfigError(
+            f"--tls-version-max {highest} is lower than --tls-version-min, which is {lowest}",
+            origin=places.of("tls-version-max"),
+            option="tls-version-max",
+        )
+    if tls.verify_hash and tls.peer_fingerprint:
+        raise ConfigError(
+            "--verify-hash and --peer-fingerprint exclude each other",
+            origin=places.of("verify-hash"),
+            option="verify-hash",
+        )
+
+
+def _check_device(draft: Draft) -> None:
+    tun = draft.options.tun
+    origin = draft.places.of("dev") or draft.places.of("dev-type")
+    if origin is not None and (tun.dev_type is DeviceType.TAP or tun.dev.startswith("tap")):
+        raise not_supported("a tap device", "dev", origin)
+    if origin is not None and not _tells_type(tun.dev) and not draft.places.has("dev-type"):
+        raise ConfigError(
+            f"I don't know whether '{tun.dev}' is a tun or a tap device: add --dev-type tun",
+            origin=origin,
+            option="dev",
+        )
+
+
+def _tells_type(dev: str) -> bool:
+    return dev.startswith(("tun", "tap")) or dev == "null"

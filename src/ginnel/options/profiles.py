@@ -1,0 +1,166 @@
+"""Connection profiles: ``remote`` lines and ``<connection>`` blocks, in the order they are tried."""
+
+from dataclasses import replace
+
+from ginnel.options.apply import apply_use
+from ginnel.options.checks import check_profile
+from ginnel.options.draft import MAX_REMOTES, Draft, ProfileDraft, RemoteDraft, Use
+from ginnel.options.errors import ConfigError
+from ginnel.options.files import FileLoader
+from ginnel.options.lexer import lex_config
+from ginnel.options.model import (
+    ConnectionProfile,
+    ControlWrapping,
+    KeyDirection,
+    LinkProtocol,
+    PlainWrapping,
+    TlsAuth,
+    TlsCrypt,
+    TlsCryptV2,
+)
+from ginnel.options.source import match_directive
+from ginnel.options.values import COMMAND_LINE, Origin
+
+_DEFAULT_MTU = 1500
+_DIRECTIONS = {None: KeyDirection.NONE, "0": KeyDirection.NORMAL, "1": KeyDirection.INVERSE}
+
+
+def apply_block(draft: Draft, use: Use) -> None:
+    """Applies a ``<connection>`` block on top of what was set before it, as OpenVPN does.
+
+    Raises ConfigError for an option that may not stand there, with its own line.
+    """
+    if use.inline is None:
+        raise use.wrong("expected a block <connection> ... </connection>")
+    if len(draft.blocks) >= MAX_REMOTES:
+        raise use.wrong(f"there are more than {MAX_REMOTES} <connection> blocks")
+    base, outside, tun = draft.profile, draft.remotes, draft.options.tun
+    mtu_disc = draft.options.link.mtu_disc
+    # Keys are completed at the end from the base level, wherever that gives them.
+    draft.profile = replace(
+        base, tls_auth=None, tls_crypt=None, tls_crypt_v2=None, key_direction=None
+    )
+    draft.remotes = []
+    first = use.origin.line + 1
+    for directive in lex_config(use.inline.reveal(), use.origin.source, first_line=first):
+        inner = match_directive(directive)
+        if not inner.row.in_connection:
+            raise ConfigError(
+                f"In {inner.origin}: option '{inner.row.name}' cannot be used in this context "
+                "([CONNECTION-OPTIONS])",
+                origin=inner.origin,
+                option=inner.row.name,
+            )
+        apply_use(draft, inner)
+    block, remotes = draft.profile, draft.remotes
+    draft.profile, draft.remotes = base, outside
+    draft.options = replace(
+        draft.options, tun=tun, link=replace(draft.options.link, mtu_disc=mtu_disc)
+    )
+    if len(remotes) != 1:
+        raise ConfigError(
+            f"In {use.origin}: a <connection> block needs exactly one remote, "
+            f"this one has {len(remotes)}",
+            origin=use.origin,
+            option="connection",
+        )
+    draft.blocks.append(_with_remote(block, remotes[0]))
+
+
+def build_profiles(draft: Draft, loader: FileLoader) -> tuple[ConnectionProfile, ...]:
+    """Builds the profiles in the order they are tried. Raises ConfigError."""
+    base = draft.profile
+    if draft.blocks:
+        candidates = [_with_base_keys(block, base) for block in draft.blocks]
+    else:
+        candidates = [_with_remote(base, remote) for remote in draft.remotes]
+    candidates = _forced(draft, candidates)
+    if not candidates:
+        raise ConfigError("You must define the server to connect to (--remote HOST [PORT] [PROTO])")
+    for candidate in candidates:
+        check_profile(draft, candidate)
+    return tuple(_build(draft, candidate, loader) for candidate in candidates)
+
+
+def _forced(draft: Draft, candidates: list[ProfileDraft]) -> list[ProfileDraft]:
+    """Keeps the remotes of the transport that ``proto-force`` names."""
+    forced = draft.actions.get("proto-force")
+    if forced is None or not candidates:
+        return candidates
+    is_udp = forced[0] == "udp"
+    kept = [entry for entry in candidates if (entry.protocol is LinkProtocol.UDP) == is_udp]
+    if not kept:
+        raise ConfigError(
+            f"--proto-force {forced[0]} leaves no remote to connect to",
+            origin=draft.places.of("proto-force"),
+            option="proto-force",
+        )
+    return kept
+
+
+def _with_remote(profile: ProfileDraft, remote: RemoteDraft) -> ProfileDraft:
+    protocol, family = remote.protocol or (profile.protocol, profile.family)
+    return replace(
+        profile,
+        host=remote.host,
+        origin=remote.origin,
+        rport=remote.port or profile.rport,
+        protocol=protocol,
+        family=family,
+        protocol_origin=remote.origin if remote.protocol else profile.protocol_origin,
+    )
+
+
+def _with_base_keys(block: ProfileDraft, base: ProfileDraft) -> ProfileDraft:
+    """Completes a block that names no control-channel key with the one outside of it."""
+    direction = block.key_direction or base.key_direction
+    if block.tls_auth or block.tls_crypt or block.tls_crypt_v2:
+        return replace(block, key_direction=direction)
+    return replace(
+        block,
+        tls_auth=base.tls_auth,
+        tls_crypt=base.tls_crypt,
+        tls_crypt_v2=base.tls_crypt_v2,
+        key_direction=direction,
+    )
+
+
+def _build(draft: Draft, entry: ProfileDraft, loader: FileLoader) -> ConnectionProfile:
+    asked_to_bind = entry.bind_defined or entry.local is not None or entry.lport_defined
+    # A client that pulls lets the system choose its port unless told otherwise (protocol-facts 24).
+    bind = not entry.nobind and (asked_to_bind or not draft.options.pull)
+    return ConnectionProfile(
+        host=entry.host or "",
+        port=entry.rport,
+        protocol=entry.protocol,
+        family=entry.family,
+        origin=entry.origin or Origin(COMMAND_LINE, 1),
+        local=entry.local,
+        lport=entry.lport if bind else None,
+        bind=bind,
+        bind_ipv6only=entry.bind_ipv6only,
+        float=entry.float,
+        connect_retry=entry.connect_retry,
+        connect_retry_max_delay=max(entry.connect_retry_max_delay, entry.connect_retry),
+        connect_timeout=entry.connect_timeout,
+        explicit_exit_notify=entry.explicit_exit_notify or None,
+        tun_mtu=entry.tun_mtu or _DEFAULT_MTU,
+        mtu_disc=entry.mtu_disc,
+        mssfix=entry.mssfix,
+        mssfix_mode=entry.mssfix_mode,
+        wrapping=_wrapping(entry, draft.options.data.auth, loader),
+    )
+
+
+def _wrapping(entry: ProfileDraft, digest: str, loader: FileLoader) -> ControlWrapping:
+    if entry.tls_auth is not None:
+        return TlsAuth(
+            key=loader.load(entry.tls_auth),
+            direction=_DIRECTIONS[entry.key_direction],
+            digest=digest,
+        )
+    if entry.tls_crypt is not None:
+        return TlsCrypt(key=loader.load(entry.tls_crypt))
+    if entry.tls_crypt_v2 is not None:
+        return TlsCryptV2(key=loader.load(entry.tls_crypt_v2))
+    return PlainWrapping()
