@@ -30,7 +30,7 @@ def check_profile(draft: Draft, profile: ProfileDraft) -> None:
         place = profile.protocol_origin or origin
         if place is not None:
             word = profile.protocol.value
-            raise not_supported(f"a link over TCP ({word})", "proto", place)
+            raise not_supported(f"--proto {word} (a link over TCP)", "proto", place)
     if profile.nobind:
         for name, given in (
             ("local", profile.local is not None),
@@ -157,7 +157,7 @@ def _check_device(draft: Draft) -> None:
     tun = draft.options.tun
     origin = draft.places.of("dev") or draft.places.of("dev-type")
     if origin is not None and (tun.dev_type is DeviceType.TAP or tun.dev.startswith("tap")):
-        raise not_supported("a tap device", "dev", origin)
+        raise not_supported("--dev tap (an Ethernet device)", "dev", origin)
     if origin is not None and not _tells_type(tun.dev) and not draft.places.has("dev-type"):
         raise ConfigError(
             f"I don't know whether '{tun.dev}' is a tun or a tap device: add --dev-type tun",

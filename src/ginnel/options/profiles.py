@@ -1,4 +1,4 @@
-"""Connection profiles: ``remote`` lines and ``<connection>`` blocks, in the order they are tried."""
+"""Connection profiles: ``remote`` lines and ``<connection>`` blocks, in the order of trying."""
 
 from dataclasses import replace
 

@@ -1,0 +1,103 @@
+"""Renders the option table: the text of ``--help``, and the reference for the documentation."""
+
+from textwrap import wrap
+
+from ginnel.options.rows import data, dns, legacy, link, log, routes, scripts, server, tls, tun
+from ginnel.options.table import OptionRow, OptionSide, Repeat, Support
+
+_SECTIONS: tuple[tuple[str, tuple[OptionRow, ...]], ...] = (
+    ("Link", link.ROWS),
+    ("TLS, certificates and login", tls.ROWS),
+    ("Data channel", data.ROWS),
+    ("Tunnel device", tun.ROWS),
+    ("Routes", routes.ROWS),
+    ("DNS", dns.ROWS),
+    ("Scripts", scripts.ROWS),
+    ("Process, log, actions and management", log.ROWS),
+    ("Modes and filters", legacy.ROWS),
+    ("Server", server.ROWS),
+)
+_WIDTH = 80
+_INDENT = " " * 18
+_SIDES = {
+    OptionSide.CLIENT: "client",
+    OptionSide.SERVER: "server",
+    OptionSide.BOTH: "both",
+    OptionSide.P2P: "p2p",
+}
+_REPEATS = {
+    Repeat.FLAG: "",
+    Repeat.LAST: "last counts",
+    Repeat.FIRST: "first counts",
+    Repeat.ACCUMULATE: "each counts",
+    Repeat.ACTION: "action",
+}
+
+
+def render_help(version_line: str) -> str:
+    """Renders the usage text: the version, then every option that does something here."""
+    lines = [version_line]
+    for title, rows in _SECTIONS:
+        shown = [row for row in rows if row.support is Support.SUPPORTED and not row.pushed_only]
+        if not shown:
+            continue
+        lines += ["", f"{title} options:"]
+        for row in shown:
+            lines += _help_entry(row)
+    later = sorted(row.name for _, rows in _SECTIONS for row in rows if _is_later(row))
+    lines += ["", "Known, but not supported by this release yet:"]
+    lines += wrap(", ".join(later), _WIDTH, initial_indent="  ", subsequent_indent="  ")
+    return "\n".join(lines) + "\n"
+
+
+def render_reference() -> str:
+    """Renders a Markdown page: a table of all directives for each subject."""
+    lines = [
+        "# Options",
+        "",
+        "Every directive of OpenVPN and what this release does with it. *supported* works; "
+        "*no effect* is accepted with a line in the log; *later* is understood, but ginnel "
+        "refuses to start with it; *refused* is insecure or was removed from OpenVPN. "
+        "An option marked *pushed* can come from the server.",
+    ]
+    for title, rows in _SECTIONS:
+        lines += ["", f"## {title}", ""]
+        lines += ["| Option | Side | Default | Pushed | Repeated | Status | Meaning |"]
+        lines += ["|---|---|---|---|---|---|---|"]
+        lines += [_reference_row(row) for row in sorted(rows, key=lambda row: row.name)]
+    return "\n".join(lines) + "\n"
+
+
+def _is_later(row: OptionRow) -> bool:
+    return row.support is Support.LATER
+
+
+def _help_entry(row: OptionRow) -> list[str]:
+    text = row.help
+    if row.default:
+        text += f" Default: {row.default}."
+    body = wrap(text, _WIDTH, initial_indent=_INDENT, subsequent_indent=_INDENT)
+    usage = row.usage()
+    if len(usage) < len(_INDENT) - 1:
+        return [usage.ljust(len(_INDENT)) + body[0].lstrip(), *body[1:]]
+    return [usage, *body]
+
+
+def _reference_row(row: OptionRow) -> str:
+    usage = " ".join([row.name, *(argument.usage() for argument in row.args)])
+    meaning = row.help if not row.why else f"{row.help} ({row.why})"
+    if row.inline:
+        meaning += " May be an inline block."
+    if row.in_connection:
+        meaning += " May stand in `<connection>`."
+    pushed = "pushed" if row.push is not None else ""
+    cells = (
+        f"`{usage}`",
+        _SIDES[row.side],
+        row.default,
+        pushed,
+        _REPEATS[row.repeat],
+        row.support.value,
+        meaning,
+    )
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
