@@ -376,7 +376,7 @@ def option_strings(shop: Workshop, directory: Path) -> None:
     vectors = []
     for line in OPTION_LINES:
         device = "--dev-type tun --dev tun" if "-type" not in line else "--dev tap"
-        base = f"{CLIENT.replace('--dev null', device).replace('--client --ping 1', '')} --verb 7"
+        base = CLIENT.replace("--dev null", device).replace(" udp4 --client --ping 1", " --verb 7")
         process = shop.start(f"openvpn {base} --connect-retry-max 1 {line}", "options.log")
         wait_for_line(shop, "options.log", "Expected Remote Options String")
         process.terminate()

@@ -96,8 +96,10 @@ def options_string(terms: OccTerms) -> str:
     if terms.tls_auth and terms.key_direction is not KeyDirection.NONE:
         words.append(f"keydir {terms.key_direction.value}")
     cipher = terms.cipher
-    if cipher is not None and (terms.peer_to_peer or cipher in terms.data_ciphers):
+    if cipher is not None and terms.peer_to_peer:
         words.append(f"cipher {NULL_CIPHER if cipher == 'none' else cipher}")
+    elif cipher is not None and cipher != "none" and cipher in terms.data_ciphers:
+        words.append(f"cipher {cipher}")
     words.append(f"auth {_auth_name(terms, shape)}")
     words.append(f"keysize {shape.key_bits}")
     if terms.tls_auth:
