@@ -1,6 +1,9 @@
 """``--show-gateway``, ``--mktun`` and ``--rmtun``: the actions that look at or change the host."""
 
+import grp
+import pwd
 from collections.abc import Iterator
+from dataclasses import replace
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -10,8 +13,9 @@ from ginnel.compat.log_lines import LogLine
 from ginnel.core.errors import HostError
 from ginnel.core.types import IPAddress
 from ginnel.host.netlink import Netlink
+from ginnel.host.tun import DeviceRequest, make_persistent, remove_persistent
 from ginnel.host.underlay import Gateway, UnderlaySnapshot, take_snapshot
-from ginnel.options.actions import ShowGateway
+from ginnel.options.actions import MkTun, RmTun, ShowGateway
 from ginnel.options.model import ProcessOptions
 
 
@@ -28,7 +32,9 @@ def show_gateway(action: ShowGateway, process: ProcessOptions) -> int:
             snapshot = take_snapshot(netlink, destination)
     except HostError as failed:
         return fail(process, f"show-gateway: {failed}")
-    log_lines(process, _gateway_lines(snapshot, destination))
+    # The lines are the result here, not remarks: shown whatever the verb.
+    found = [replace(line, verb=0) for line in _gateway_lines(snapshot, destination)]
+    log_lines(process, found)
     return 0
 
 
@@ -65,3 +71,29 @@ def _hardware_address(device: str) -> str | None:
     except OSError:
         return None
     return text or None
+
+
+def make_tun(action: MkTun, process: ProcessOptions) -> int:
+    """Makes a device that outlives the process, perhaps for a user or group; returns the status."""
+    try:
+        owner = None if action.user is None else pwd.getpwnam(action.user).pw_uid
+        group = None if action.group is None else grp.getgrnam(action.group).gr_gid
+    except KeyError:
+        return fail(process, f"failed to find UID or GID for {action.user or action.group}")
+    request = DeviceRequest(name=action.dev, kind=action.dev_type)
+    try:
+        name = make_persistent(request, owner=owner, group=group)
+    except HostError as failed:
+        return fail(process, f"ERROR: Cannot open TUN/TAP dev {action.dev}: {failed}")
+    log_lines(process, [shell_lines.tun_opened(name), shell_lines.persist_state(on=True)])
+    return 0
+
+
+def remove_tun(action: RmTun, process: ProcessOptions) -> int:
+    """Removes such a device; returns the exit status. One that is not there is no error."""
+    try:
+        name = remove_persistent(DeviceRequest(name=action.dev, kind=action.dev_type))
+    except HostError as failed:
+        return fail(process, f"ERROR: Cannot open TUN/TAP dev {action.dev}: {failed}")
+    log_lines(process, [shell_lines.tun_opened(name), shell_lines.persist_state(on=False)])
+    return 0

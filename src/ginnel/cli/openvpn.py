@@ -1,0 +1,131 @@
+"""OpenVPN's command line: reads it, then connects or carries out the one action it asks for.
+
+What options mean is decided by the options layer, how a client lives by ``shell.client``; here they
+are put together, and what fails becomes OpenVPN's messages and exit status (0 done, 1 anything
+else; also ``--help``, as OpenVPN does).
+"""
+
+import os
+from collections.abc import Sequence
+from typing import assert_never
+
+from ginnel.cli.report import early_process_options, fail, log_lines, print_lines
+from ginnel.compat.log_lines import LogLine, Severity
+from ginnel.options.actions import (
+    GenKey,
+    MkTun,
+    Resolved,
+    RmTun,
+    RunClient,
+    ShowCiphers,
+    ShowCurves,
+    ShowDigests,
+    ShowGateway,
+    ShowHelp,
+    ShowTls,
+    ShowVersion,
+    TestCrypto,
+)
+from ginnel.options.errors import ConfigError, GinnelError, render_config_error
+from ginnel.options.model import ProcessOptions
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Runs OpenVPN's command line (without the program's name); returns the exit status."""
+    process = early_process_options(arguments)
+    try:
+        resolved = resolve_arguments(arguments)
+        if isinstance(resolved, RunClient):
+            return _run_client(resolved)
+        return _carry_out(resolved, process)
+    except ConfigError as error:
+        log_lines(process, _config_error_lines(error))
+        return 1
+    except GinnelError as error:
+        return fail(process, str(error))
+
+
+def resolve_arguments(arguments: Sequence[str]) -> Resolved:
+    """Reads a command line and the files it names. Raises ConfigError."""
+    from ginnel.cli.files import SystemFiles
+    from ginnel.options.resolve import resolve_argv
+
+    return resolve_argv(arguments, SystemFiles())
+
+
+def _config_error_lines(error: ConfigError) -> list[LogLine]:
+    *causes, last = render_config_error(error)
+    lines = [
+        LogLine(text=text, verb=0, severity=Severity.ERROR, timestamp=False) for text in causes
+    ]
+    return [*lines, LogLine(text=last, verb=0, severity=Severity.WARNING, timestamp=False)]
+
+
+def _run_client(request: RunClient) -> int:
+    from ginnel.shell.client import run_client
+
+    directory = request.options.process.cd
+    if directory is not None:
+        try:
+            os.chdir(directory)
+        except OSError as error:
+            raise ConfigError(
+                f"--cd fails with '{directory}': {error.strerror} (errno={error.errno})",
+                option="cd",
+            ) from error
+    return run_client(request.options, request.notes)
+
+
+def _carry_out(action: Resolved, process: ProcessOptions) -> int:
+    match action:
+        case ShowVersion():
+            from ginnel.compat.versions import version_text
+
+            print_lines(version_text())
+        case ShowHelp():
+            from ginnel.compat.versions import title
+            from ginnel.options.render import render_help
+
+            print_lines([title(), "", render_help()])
+            return 1
+        case ShowCiphers():
+            from ginnel.cli import show
+
+            print_lines(show.ciphers())
+        case ShowDigests():
+            from ginnel.cli import show
+
+            print_lines(show.digests())
+        case ShowTls(options=options):
+            from ginnel.cli import show
+
+            print_lines(show.tls(options))
+        case ShowCurves():
+            from ginnel.cli import show
+
+            print_lines(show.groups())
+        case ShowGateway():
+            from ginnel.cli import host_actions
+
+            return host_actions.show_gateway(action, process)
+        case GenKey():
+            from ginnel.cli import genkey
+
+            return genkey.run(action, process)
+        case TestCrypto():
+            from ginnel.cli import crypto_test
+
+            return crypto_test.run(action, process)
+        case MkTun():
+            from ginnel.cli import host_actions
+
+            return host_actions.make_tun(action, process)
+        case RmTun():
+            from ginnel.cli import host_actions
+
+            return host_actions.remove_tun(action, process)
+        case RunClient():
+            return _run_client(action)
+        case _:
+            assert_never(action)
+    return 0
