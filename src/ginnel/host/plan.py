@@ -68,7 +68,7 @@ class RouteFacts:
     routes: tuple[ResolvedRoute4, ...] = ()
     routes_ipv6: tuple[ResolvedRoute6, ...] = ()
     redirect_gateway: bool = False
-    """True when IPv4's default route goes into the tunnel."""
+    """True when ``redirect-gateway`` or ``redirect-private`` took effect for IPv4."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -201,7 +201,8 @@ class _Drawing:
             metric = route6.metric if route6.metric is not None else options.route_metric
             gateway = route6.gateway or self._vpn_gateway_ipv6
             self._add_resolved6(route6.network, gateway, metric)
-        if RedirectFlag.IPV6 in (options.redirect_gateway or frozenset()):
+        # OpenVPN heeds this flag of redirect-private too.
+        if RedirectFlag.IPV6 in self._redirect_flags:
             for network in _IPV6_REDIRECT:
                 self._add_resolved6(network, self._vpn_gateway_ipv6, options.route_metric)
 
@@ -295,9 +296,12 @@ class _Drawing:
             self._server in net.interface.network for net in self.underlay.networks
         )
 
+    @property
+    def _wants_default(self) -> bool:
+        return self.config.options.routes.redirect_gateway is not None and self._handles_ipv4
+
     def _redirect_possible(self) -> bool:
-        options = self.config.options.routes
-        if options.redirect_gateway is None or not self._handles_ipv4:
+        if not self._wants_default:
             return False
         note = "NOTE: unable to redirect IPv4 default gateway --"
         if self._vpn_gateway is None:
@@ -473,8 +477,9 @@ class _Drawing:
     def _block_local(self, gateway: Gateway) -> list[Planned]:
         """Sends the local network into the tunnel, all but the gateway itself."""
         vpn = self._vpn_gateway
-        if vpn is None or not isinstance(gateway.address, IPv4Address):
-            return []
+        local = any(self._server in net.interface.network for net in self.underlay.networks)
+        if vpn is None or local or not isinstance(gateway.address, IPv4Address):
+            return []  # a server on the local network needs that network
         keep = "the local gateway stays reachable, or the tunnel would end (block-local)"
         planned = self._bypass_of(gateway.address, keep)
         for net in self.underlay.networks:
@@ -496,7 +501,7 @@ class _Drawing:
             net_gateway_ipv6=net_ipv6 if isinstance(net_ipv6, IPv6Address) else None,
             routes=tuple(self._resolved),
             routes_ipv6=tuple(self._resolved_ipv6),
-            redirect_gateway=self._redirected,
+            redirect_gateway=self._handles_ipv4 and (self._redirected or not self._wants_default),
         )
         return HostPlan(
             interface=tuple(self._interface),
