@@ -1,11 +1,14 @@
 """``--show-gateway``, ``--mktun`` and ``--rmtun``: the actions that look at or change the host."""
 
+import fcntl
 import grp
 import pwd
+import socket
+import struct
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from ipaddress import ip_address
-from pathlib import Path
 
 from ginnel.cli.report import fail, log_lines
 from ginnel.compat import shell_lines
@@ -17,6 +20,9 @@ from ginnel.host.tun import DeviceRequest, make_persistent, remove_persistent
 from ginnel.host.underlay import Gateway, UnderlaySnapshot, take_snapshot
 from ginnel.options.actions import MkTun, RmTun, ShowGateway
 from ginnel.options.model import ProcessOptions
+
+_SIOCGIFHWADDR = 0x8927
+_ARPHRD_ETHER = 1
 
 
 def show_gateway(action: ShowGateway, process: ProcessOptions) -> int:
@@ -66,11 +72,16 @@ def _netmask(gateway: Gateway, snapshot: UnderlaySnapshot) -> str:
 
 
 def _hardware_address(device: str) -> str | None:
-    try:
-        text = Path("/sys/class/net", device, "address").read_text().strip()
-    except OSError:
+    """The device's Ethernet address; asked of the kernel, since /sys may show another namespace."""
+    request = struct.pack("=16s24x", device.encode()[:15])
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
+        try:
+            answer = fcntl.ioctl(any_socket, _SIOCGIFHWADDR, request)
+        except OSError:
+            return None
+    if int.from_bytes(answer[16:18], sys.byteorder) != _ARPHRD_ETHER:
         return None
-    return text or None
+    return answer[18:24].hex(":")
 
 
 def make_tun(action: MkTun, process: ProcessOptions) -> int:
