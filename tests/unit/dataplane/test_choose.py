@@ -1,0 +1,63 @@
+"""The choice of an engine, and its reasons."""
+
+import sys
+
+import pytest
+
+from ginnel.dataplane import choose
+from ginnel.dataplane.choose import Engine, choose_engine, find_problem, open_data_plane
+from ginnel.options.errors import ConfigError
+
+MISSING = "the compiled engine (module ginnel_engine) is not installed"
+
+
+@pytest.mark.parametrize(
+    ("asked", "problem", "chosen"),
+    [
+        (None, None, Engine.RUST),
+        (None, MISSING, Engine.PYTHON),
+        ("python", None, Engine.PYTHON),
+        ("python", MISSING, Engine.PYTHON),
+        ("rust", None, Engine.RUST),
+    ],
+)
+def test_decides_and_gives_reasons(asked: str | None, problem: str | None, chosen: Engine) -> None:
+    choice = choose_engine(asked, problem)
+    assert choice.engine is chosen
+    assert choice.reasons
+    if asked is None and problem is not None:
+        assert choice.reasons[0] == problem
+
+
+def test_what_was_asked_for_and_cannot_be_is_an_error() -> None:
+    with pytest.raises(ConfigError, match=r"asked for, but the compiled engine .* not installed"):
+        choose_engine("rust", MISSING)
+    with pytest.raises(ConfigError, match="no data plane engine 'kernel'"):
+        choose_engine("kernel", None)
+
+
+def test_a_missing_module_is_a_problem_in_plain_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(choose, "EXTENSION", "ginnel_engine_that_is_not_there")
+    problem = find_problem()
+    assert problem is not None
+    assert "ginnel_engine_that_is_not_there" in problem
+    with pytest.raises(ConfigError):
+        open_data_plane(None, engine="rust")
+    plane, reasons = open_data_plane(None)
+    assert plane.capabilities.name == "python"
+    assert reasons[0] == problem
+    plane.close()
+
+
+def test_a_module_that_does_not_load_is_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ginnel_engine", None)
+    problem = find_problem()
+    assert problem is not None
+    assert problem.startswith("the compiled engine")
+
+
+def test_the_python_engine_can_always_be_asked_for() -> None:
+    plane, reasons = open_data_plane(None, engine="python")
+    assert plane.capabilities.name == "python"
+    assert reasons == ("the Python engine was asked for",)
+    plane.close()
