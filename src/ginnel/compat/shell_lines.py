@@ -11,6 +11,7 @@ from ginnel.compat.log_lines import Category, LogLine, Severity, printable
 from ginnel.compat.status_file import LinkStatistics, statistics_lines
 from ginnel.compat.versions import library_versions, title
 from ginnel.core.types import Endpoint
+from ginnel.options.model import ProcessOptions
 
 
 class SignalSource(Enum):
@@ -69,8 +70,25 @@ def fatal(text: str) -> tuple[LogLine, ...]:
     """A cause, then the line every fatal end closes with. The process must exit with status 1."""
     return (
         LogLine(text=printable(text), verb=0, severity=Severity.FATAL),
-        LogLine(text="Exiting due to fatal error"),
+        exiting_on_error(),
     )
+
+
+def exiting_on_error() -> LogLine:
+    """The line that every end with status 1 closes with."""
+    return LogLine(text="Exiting due to fatal error")
+
+
+def identity_changed(process: ProcessOptions) -> tuple[LogLine, ...]:
+    """Which rights were given up, in the order in which it happens."""
+    lines: list[str] = []
+    if process.chroot is not None:
+        lines.append(f"chroot to '{printable(process.chroot)}' and cd to '/' succeeded")
+    if process.group is not None:
+        lines.append(f"GID set to {printable(process.group)}")
+    if process.user is not None:
+        lines.append(f"UID set to {printable(process.user)}")
+    return tuple(LogLine(text=line) for line in lines)
 
 
 def statistics(values: LinkStatistics, now_text: str) -> tuple[LogLine, ...]:

@@ -10,6 +10,7 @@ from ginnel.compat.shell_lines import SignalSource
 from ginnel.compat.status_file import LinkStatistics
 from ginnel.compat.versions import library_versions, title
 from ginnel.core.types import Endpoint
+from ginnel.options.model import ProcessOptions
 
 REMOTE = Endpoint(ip_address("127.0.0.1"), 11940)
 REMOTE6 = Endpoint(ip_address("::1"), 9)
@@ -167,6 +168,16 @@ def test_fatal_ends_with_the_greppable_line() -> None:
     cause, last = shell_lines.fatal("no tun\ndevice")
     assert cause == LogLine(text="no tun?device", verb=0, severity=Severity.FATAL)
     assert last.text == "Exiting due to fatal error"
+
+
+def test_rights_are_given_up_in_openvpns_order() -> None:
+    process = ProcessOptions(user="nobody", group="nogroup", chroot="/var/empty")
+    assert [line.text for line in shell_lines.identity_changed(process)] == [
+        "chroot to '/var/empty' and cd to '/' succeeded",
+        "GID set to nogroup",
+        "UID set to nobody",
+    ]
+    assert shell_lines.identity_changed(ProcessOptions()) == ()
 
 
 def test_statistics_are_the_status_files_lines() -> None:
