@@ -43,14 +43,13 @@ class Capture:
         self._process.stop()
         return read_pcap(self.path)
 
-    def wait_packets(self, wanted: int, timeout: float = 5.0) -> list[Packet]:
-        """Waits until the file holds that many packets."""
+    def wait_packets(self, wanted: int, *, payload_from: int = 0, timeout: float = 5.0) -> None:
+        """Waits until the file holds that many packets with at least so much after the IP header."""
         wait_until(
-            lambda: len(read_pcap(self.path)) >= wanted,
+            lambda: sum(len(p.payload) >= payload_from for p in read_pcap(self.path)) >= wanted,
             timeout=timeout,
             what=f"{wanted} captured packets in {self.path.name}",
         )
-        return read_pcap(self.path)
 
 
 def start_capture(namespace: Namespace, device: str, expression: str, name: str) -> Capture:
