@@ -25,10 +25,20 @@ pub enum Drop {
     TunError,
     /// The packet is larger than the link lets through.
     TooBig,
+    /// Neither IPv4 nor IPv6.
+    NotIp,
+    /// Names no peer, or comes from nobody's address.
+    NoPeer,
+    /// From tun, and no peer has a route for it.
+    NoRoute,
+    /// More control packets waited than are kept.
+    ControlFull,
+    /// More hard resets came than are handed up.
+    Flood,
 }
 
 /// All reasons with their names on the interface.
-pub const DROPS: [(Drop, &str); 11] = [
+pub const DROPS: [(Drop, &str); 16] = [
     (Drop::Replay, "replay"),
     (Drop::Auth, "auth"),
     (Drop::NoKey, "no-key"),
@@ -39,7 +49,12 @@ pub const DROPS: [(Drop, &str); 11] = [
     (Drop::LinkFull, "link-full"),
     (Drop::LinkError, "link-error"),
     (Drop::TunError, "tun-error"),
-    (Drop::TooBig, "too-big"),
+    (Drop::TooBig, "link-emsgsize"),
+    (Drop::NotIp, "not-ip"),
+    (Drop::NoPeer, "no-peer"),
+    (Drop::NoRoute, "no-route"),
+    (Drop::ControlFull, "control-full"),
+    (Drop::Flood, "hard-reset-flood"),
 ];
 
 /// Counters since the peer was added; they survive key changes.

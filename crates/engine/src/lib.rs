@@ -1,0 +1,176 @@
+//! ginnel's data plane: one thread between a TUN device and the link.
+//!
+//! [`Engine`] is the whole interface. It owns the descriptors it was given duplicates of, the keys
+//! and the thread. What is a control packet goes up unread; what a peer may do is decided above.
+
+#![forbid(unsafe_code)]
+
+mod bucket;
+mod inbound;
+mod link;
+mod outbound;
+mod outbox;
+mod peers;
+mod state;
+mod thread;
+mod transmit;
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::os::fd::RawFd;
+use std::sync::{Arc, Mutex};
+
+use ginnel_datapath::key::Key;
+use ginnel_datapath::peer::{Keepalive, PeerConfig, Slot};
+use ginnel_datapath::stats::Stats;
+use ginnel_netio::udp;
+
+pub use ginnel_datapath as datapath;
+pub use outbox::{Control, Note, NoteKind};
+
+use crate::outbox::Outbox;
+use crate::state::State;
+use crate::thread::{Gate, Worker};
+
+/// An open TUN device of the caller's.
+#[derive(Clone, Copy, Debug)]
+pub struct TunSpec {
+    /// The caller's descriptor.
+    pub fd: RawFd,
+    /// MTU of the device.
+    pub mtu: usize,
+    /// Each packet has a 10-byte vnet header.
+    pub vnet_header: bool,
+}
+
+/// How packets of the link are framed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transport {
+    /// Datagrams of a bound socket that is not connected.
+    Udp,
+    /// Records of a connected stream.
+    Tcp,
+}
+
+/// A running data plane. Dropping it closes it.
+///
+/// Every call takes effect before it returns. Errors carry the number the operating system uses
+/// for the case: `ENOENT` for an unknown peer, `EEXIST` for one that is there already, `EINVAL` for
+/// a key or prefix that cannot be, `EBADF` after `close`.
+pub struct Engine {
+    gate: Arc<Gate>,
+    outbox: Arc<Outbox>,
+    worker: Mutex<Option<Worker>>,
+}
+
+impl Engine {
+    /// Opens the device, or none, and starts the thread.
+    pub fn open(tun: Option<TunSpec>) -> io::Result<Self> {
+        let outbox = Arc::new(Outbox::new()?);
+        let gate = Arc::new(Gate::new(State::new(tun, Arc::clone(&outbox))?)?);
+        let worker = Worker::start(Arc::clone(&gate))?;
+        Ok(Self { gate, outbox, worker: Mutex::new(Some(worker)) })
+    }
+
+    /// Starts to read a link, instead of an earlier one.
+    pub fn attach(&self, fd: RawFd, transport: Transport, unread: &[u8]) -> io::Result<()> {
+        self.gate.with(|state| state.attach(fd, transport, unread))?
+    }
+
+    /// Adds a peer without keys.
+    pub fn new_peer(&self, config: PeerConfig) -> io::Result<()> {
+        self.gate.with(|state| state.new_peer(config))?
+    }
+
+    /// Sets the limits and restarts their timers.
+    pub fn set_peer(&self, peer_id: u32, limits: Keepalive) -> io::Result<()> {
+        self.gate.with(|state| state.set_peer(peer_id, limits))?
+    }
+
+    /// Forgets a peer with its keys and routes.
+    pub fn del_peer(&self, peer_id: u32) -> io::Result<()> {
+        self.gate.with(|state| state.del_peer(peer_id))?
+    }
+
+    /// The replay window that keys of the peer are made with: ids and seconds.
+    pub fn replay_of(&self, peer_id: u32) -> io::Result<(usize, u64)> {
+        self.gate.with(|state| {
+            let config = state.peer(peer_id)?.config();
+            Ok((config.replay_window, config.replay_time))
+        })?
+    }
+
+    /// Puts a key into a slot, or empties it.
+    pub fn set_key(&self, peer_id: u32, slot: Slot, key: Option<Key>) -> io::Result<()> {
+        self.gate.with(|state| state.peer(peer_id).map(|peer| peer.set_key(slot, key)))?
+    }
+
+    /// Exchanges the slots.
+    pub fn swap_keys(&self, peer_id: u32) -> io::Result<()> {
+        self.gate.with(|state| state.peer(peer_id).map(ginnel_datapath::peer::Peer::swap_keys))?
+    }
+
+    /// Sends packets from tun for the prefix to the peer.
+    pub fn add_iroute(&self, peer_id: u32, network: IpAddr, length: u8) -> io::Result<()> {
+        self.gate.with(|state| state.add_iroute(peer_id, network, length))?
+    }
+
+    /// Counters of a peer.
+    pub fn stats(&self, peer_id: u32) -> io::Result<Stats> {
+        self.gate.with(|state| state.peer(peer_id).map(|peer| peer.stats))?
+    }
+
+    /// Drops that belong to no peer.
+    pub fn unassigned(&self) -> io::Result<Stats> {
+        self.gate.with(|state| state.unassigned)
+    }
+
+    /// Names of the kernel offloads in use.
+    pub fn offloads(&self) -> io::Result<Vec<&'static str>> {
+        self.gate.with(|state| state.offloads(udp::probe()))
+    }
+
+    /// Sends a control packet before any queued data, or drops it.
+    pub fn send_control(&self, packet: &[u8], to: Option<SocketAddr>) -> io::Result<()> {
+        self.gate.with(|state| state.send_control(packet, to))
+    }
+
+    /// Seals a payload with the primary key and sends it; nothing without one.
+    pub fn send_inner(&self, peer_id: u32, payload: &[u8]) -> io::Result<()> {
+        self.gate.with(|state| state.send_inner(peer_id, payload))?
+    }
+
+    /// A descriptor that is readable while a list has something.
+    pub fn fileno(&self) -> RawFd {
+        self.outbox.number()
+    }
+
+    /// Drains the reports.
+    pub fn notes(&self) -> Vec<Note> {
+        self.outbox.take_notes()
+    }
+
+    /// Drains up to `limit` control packets.
+    pub fn control(&self, limit: usize) -> Vec<Control> {
+        self.outbox.take_control(limit)
+    }
+
+    /// Ends the thread, wipes the keys and closes the descriptors. Later calls give `EBADF`.
+    pub fn close(&self) {
+        let worker = match self.worker.lock() {
+            Ok(mut worker) => worker.take(),
+            Err(poisoned) => poisoned.into_inner().take(),
+        };
+        if let Some(worker) = worker {
+            self.gate.close();
+            worker.join();
+            self.outbox.clear();
+        }
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        self.close();
+    }
+}

@@ -1,0 +1,503 @@
+//! Everything one data plane holds; the thread and the callers take turns with it.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::os::fd::{AsFd, RawFd};
+use std::sync::Arc;
+use std::time::Instant;
+
+use ginnel_datapath::coalesce::Coalescer;
+use ginnel_datapath::peer::{Due, Keepalive, KeepaliveClock, Peer, PeerConfig};
+use ginnel_datapath::route::Routes;
+use ginnel_datapath::stats::{Drop, Stats};
+use ginnel_datapath::vnet::{self, VnetHeader};
+use ginnel_datapath::wire::{PING, UNDEFINED_PEER_ID};
+use ginnel_netio::event::{Epoll, Interest, Ready};
+use ginnel_netio::socket::take_error;
+use ginnel_netio::sys::{errno, is_retry};
+use ginnel_netio::tun::{MAX_READ, Offloads, Tun};
+use ginnel_netio::udp::{Outcome, drain_errors};
+
+use crate::bucket::Bucket;
+use crate::inbound::{Inbound, TunSink};
+use crate::link::{Link, Lost};
+use crate::outbound::{Outbound, report_worn, send_payload};
+use crate::outbox::{Note, NoteKind, Outbox};
+use crate::peers::Peers;
+use crate::transmit::Batch;
+use crate::{Transport, TunSpec};
+
+pub(crate) const WAKE_TOKEN: u64 = 0;
+const TUN_TOKEN: u64 = 1;
+/// Links are numbered from here, so that an event of an earlier one is not taken for the present's.
+const FIRST_LINK_TOKEN: u64 = 2;
+
+/// Most reads from tun before one send.
+const TUN_READS: usize = 64;
+const DEFAULT_MTU: usize = 1500;
+const MAX_ERRORS: usize = 64;
+/// Longest wait, so that a coarse timer can never be lost for good.
+const MAX_WAIT_MS: u64 = 60_000;
+
+pub(crate) struct State {
+    pub(crate) epoll: Arc<Epoll>,
+    pub(crate) unassigned: Stats,
+    outbox: Arc<Outbox>,
+    tun: Option<Tun>,
+    mtu: usize,
+    tun_interest: Interest,
+    tun_buffer: Vec<u8>,
+    link: Option<Link>,
+    link_interest: Interest,
+    link_token: u64,
+    has_unread: bool,
+    batch: Batch,
+    coalescer: Coalescer,
+    peers: Peers,
+    routes: Routes,
+    bucket: Bucket,
+    started: Instant,
+    now: u64,
+    next_timer: u64,
+}
+
+impl State {
+    pub(crate) fn new(tun: Option<TunSpec>, outbox: Arc<Outbox>) -> io::Result<Self> {
+        let epoll = Arc::new(Epoll::new()?);
+        let mtu = tun.map_or(DEFAULT_MTU, |spec| spec.mtu);
+        let tun = tun.map(|spec| Tun::open(spec.fd, spec.vnet_header)).transpose()?;
+        if let Some(tun) = &tun {
+            epoll.add(tun.as_fd(), TUN_TOKEN, Interest::READ)?;
+        }
+        let granted = tun.as_ref().map_or(Offloads::default(), Tun::offloads);
+        Ok(Self {
+            epoll,
+            unassigned: Stats::default(),
+            outbox,
+            tun,
+            mtu,
+            tun_interest: Interest::READ,
+            tun_buffer: vec![0; MAX_READ],
+            link: None,
+            link_interest: Interest::READ,
+            link_token: FIRST_LINK_TOKEN,
+            has_unread: false,
+            batch: Batch::new(),
+            coalescer: Coalescer::new(granted.tso, granted.uso),
+            peers: Peers::default(),
+            routes: Routes::default(),
+            bucket: Bucket::new(),
+            started: Instant::now(),
+            now: 0,
+            next_timer: u64::MAX,
+        })
+    }
+
+    // --- calls from above ---
+
+    pub(crate) fn attach(
+        &mut self,
+        fd: RawFd,
+        transport: Transport,
+        unread: &[u8],
+    ) -> io::Result<()> {
+        if transport == Transport::Udp && !unread.is_empty() {
+            return Err(io::Error::from_raw_os_error(libc::EINVAL));
+        }
+        let link = Link::open(fd, transport, unread, self.mtu)?;
+        self.detach();
+        self.link_interest = Interest::READ;
+        self.link_token += 1;
+        self.epoll.add(link.as_fd(), self.link_token, self.link_interest)?;
+        self.link = Some(link);
+        self.has_unread = !unread.is_empty();
+        self.settle();
+        Ok(())
+    }
+
+    pub(crate) fn new_peer(&mut self, config: PeerConfig) -> io::Result<()> {
+        if self.peers.add(Peer::new(config, self.now)) {
+            Ok(())
+        } else {
+            Err(io::Error::from_raw_os_error(libc::EEXIST))
+        }
+    }
+
+    pub(crate) fn set_peer(&mut self, peer_id: u32, limits: Keepalive) -> io::Result<()> {
+        let now = self.now;
+        let peer = self.peer(peer_id)?;
+        peer.clock = KeepaliveClock::new(limits, now);
+        let deadline = peer.clock.next_deadline().unwrap_or(u64::MAX);
+        self.next_timer = self.next_timer.min(deadline);
+        Ok(())
+    }
+
+    pub(crate) fn del_peer(&mut self, peer_id: u32) -> io::Result<()> {
+        self.routes.remove_peer(peer_id);
+        if self.peers.remove(peer_id) { Ok(()) } else { Err(unknown_peer()) }
+    }
+
+    pub(crate) fn peer(&mut self, peer_id: u32) -> io::Result<&mut Peer> {
+        self.peers.get(peer_id).ok_or_else(unknown_peer)
+    }
+
+    pub(crate) fn add_iroute(
+        &mut self,
+        peer_id: u32,
+        network: IpAddr,
+        length: u8,
+    ) -> io::Result<()> {
+        self.peer(peer_id)?;
+        self.routes
+            .add(network, length, peer_id)
+            .map_err(|_| io::Error::from_raw_os_error(libc::EINVAL))
+    }
+
+    pub(crate) fn offloads(&self, udp: (bool, bool)) -> Vec<&'static str> {
+        let tun = self.tun.as_ref().map_or(Offloads::default(), Tun::offloads);
+        let (segment, gro) = match &self.link {
+            Some(Link::Udp(link)) => (link.udp.can_segment(), link.udp.has_gro()),
+            Some(Link::Tcp(_)) => (false, false),
+            None => udp,
+        };
+        [(tun.tso, "tun-tso"), (tun.uso, "tun-uso"), (segment, "udp-gso"), (gro, "udp-gro")]
+            .into_iter()
+            .filter_map(|(used, name)| used.then_some(name))
+            .collect()
+    }
+
+    pub(crate) fn send_control(&mut self, packet: &[u8], to: Option<SocketAddr>) {
+        let taken = match (&mut self.link, to) {
+            (Some(Link::Udp(link)), Some(to)) => link.send_control(packet, to),
+            (Some(Link::Tcp(link)), _) => link.send_control(packet),
+            _ => false,
+        };
+        if !taken {
+            self.unassigned.drop(Drop::LinkFull, 1);
+            return;
+        }
+        let now = self.now;
+        if let Some(peer) = self.peers.at(to) {
+            peer.clock.sent(now);
+        }
+        if matches!(self.link, Some(Link::Tcp(_))) {
+            self.flush();
+            self.settle();
+        }
+    }
+
+    pub(crate) fn send_inner(&mut self, peer_id: u32, payload: &[u8]) -> io::Result<()> {
+        let is_stream = self.is_stream();
+        let peer = self.peers.get(peer_id).ok_or_else(unknown_peer)?;
+        if let Some(is_stream) = is_stream
+            && peer.send_format().is_some()
+        {
+            send_payload(peer, &mut self.batch, is_stream, payload);
+            report_worn(peer, &self.outbox);
+            peer.clock.sent(self.now);
+            self.flush();
+            self.settle();
+        }
+        Ok(())
+    }
+
+    // --- the thread's side ---
+
+    /// Reads the clock; once a batch, not once a packet.
+    pub(crate) fn read_clock(&mut self) {
+        self.now = self.started.elapsed().as_millis() as u64;
+    }
+
+    /// How long the thread may wait, in milliseconds.
+    pub(crate) fn wait_ms(&self) -> i32 {
+        if self.has_unread {
+            return 0;
+        }
+        self.next_timer.saturating_sub(self.now).min(MAX_WAIT_MS) as i32
+    }
+
+    /// Does what is ready, once.
+    pub(crate) fn turn(&mut self, ready: &[Ready]) {
+        if self.has_unread {
+            self.has_unread = false;
+            self.read_link();
+        }
+        for ready in ready {
+            match ready.token {
+                TUN_TOKEN => self.tun_ready(*ready),
+                token if token == self.link_token => self.link_ready(*ready),
+                _ => {}
+            }
+        }
+        if self.now >= self.next_timer {
+            self.run_timers();
+        }
+        self.settle();
+    }
+
+    fn link_ready(&mut self, ready: Ready) {
+        if ready.writable {
+            self.flush();
+        }
+        if ready.readable {
+            self.read_link();
+        }
+        if ready.failed || ready.hung_up {
+            match &self.link {
+                Some(Link::Udp(link)) => {
+                    take_error(link.udp.as_fd());
+                    let errors = drain_errors(link.udp.as_fd(), MAX_ERRORS);
+                    self.unassigned.drop(Drop::LinkError, errors as u64);
+                    if ready.hung_up {
+                        self.lose_link(Lost(libc::ESHUTDOWN));
+                    }
+                }
+                Some(Link::Tcp(_)) if !ready.readable => self.read_link(),
+                _ => {}
+            }
+        }
+    }
+
+    fn read_link(&mut self) {
+        let Some(mut link) = self.link.take() else { return };
+        let mut inbound = Inbound {
+            peers: &mut self.peers,
+            coalescer: &mut self.coalescer,
+            tun: TunSink::new(self.tun.as_ref()),
+            outbox: &self.outbox,
+            bucket: &mut self.bucket,
+            unassigned: &mut self.unassigned,
+            now: self.now,
+        };
+        let result = match &mut link {
+            Link::Udp(udp) => read_datagrams(udp, &mut inbound),
+            Link::Tcp(tcp) => read_records(tcp, &mut inbound),
+        };
+        let tun_lost = inbound.tun.lost;
+        self.link = Some(link);
+        if let Some(number) = tun_lost {
+            self.lose_tun(number);
+        }
+        if let Err(lost) = result {
+            self.lose_link(lost);
+        }
+    }
+
+    fn tun_ready(&mut self, ready: Ready) {
+        if !ready.readable && (ready.failed || ready.hung_up) {
+            self.lose_tun(libc::EIO);
+            return;
+        }
+        if ready.readable && !self.is_blocked() {
+            self.read_tun();
+        }
+    }
+
+    fn read_tun(&mut self) {
+        let is_stream = self.is_stream();
+        let Some(tun) = &self.tun else { return };
+        let mut outbound = Outbound {
+            peers: &mut self.peers,
+            routes: &self.routes,
+            batch: &mut self.batch,
+            outbox: &self.outbox,
+            unassigned: &mut self.unassigned,
+            is_stream,
+            now: self.now,
+        };
+        let mut lost = None;
+        for _ in 0..TUN_READS {
+            if !outbound.batch.has_room() {
+                break;
+            }
+            match tun.read(&mut self.tun_buffer) {
+                Ok(range) => {
+                    let (front, packet) = self.tun_buffer[..range.end].split_at_mut(range.start);
+                    let header = front.first_chunk::<{ vnet::LEN }>().map(VnetHeader::decode);
+                    outbound.packet(header.unwrap_or_default(), packet);
+                }
+                Err(error) if is_retry(&error) => break,
+                Err(error) => {
+                    lost = Some(errno(&error));
+                    break;
+                }
+            }
+        }
+        self.flush();
+        if let Some(number) = lost {
+            self.lose_tun(number);
+        }
+    }
+
+    /// Sends the batch as far as the link takes it.
+    fn flush(&mut self) {
+        let Some(link) = &mut self.link else {
+            self.batch.clear();
+            return;
+        };
+        let (peers, now) = (&mut self.peers, self.now);
+        let result = link.flush(&mut self.batch, |owner, outcome| {
+            if let Some(peer) = peers.get(owner) {
+                count_sent(peer, outcome, now);
+            }
+        });
+        if let Err(lost) = result {
+            self.lose_link(lost);
+        }
+    }
+
+    fn run_timers(&mut self) {
+        let is_stream = self.is_stream();
+        let mut next = u64::MAX;
+        for peer in self.peers.all() {
+            for due in peer.clock.due(self.now) {
+                let kind = match due {
+                    Due::Ping => {
+                        if let Some(is_stream) = is_stream
+                            && peer.send_format().is_some()
+                        {
+                            send_payload(peer, &mut self.batch, is_stream, &PING);
+                        }
+                        continue;
+                    }
+                    Due::Silent => NoteKind::Silent,
+                    Due::Inactive => NoteKind::Inactive,
+                };
+                self.outbox.push_note(Note::new(kind, peer.config().peer_id));
+            }
+            report_worn(peer, &self.outbox);
+            next = next.min(peer.clock.next_deadline().unwrap_or(u64::MAX));
+        }
+        self.next_timer = next;
+        self.flush();
+    }
+
+    // --- descriptors ---
+
+    fn is_stream(&self) -> Option<bool> {
+        self.link.as_ref().map(|link| matches!(link, Link::Tcp(_)))
+    }
+
+    /// True while the link has to take what waits before more is read from tun.
+    fn is_blocked(&self) -> bool {
+        self.link.as_ref().is_some_and(|link| link.is_waiting(&self.batch))
+    }
+
+    /// Waits for what can be done now, and for nothing else.
+    fn settle(&mut self) {
+        let blocked = self.is_blocked();
+        let tun = Interest { readable: !blocked, writable: false };
+        if let Some(device) = &self.tun
+            && self.tun_interest != tun
+            && self.epoll.change(device.as_fd(), TUN_TOKEN, tun).is_ok()
+        {
+            self.tun_interest = tun;
+        }
+        let wanted = Interest { readable: true, writable: blocked };
+        if let Some(link) = &self.link
+            && self.link_interest != wanted
+            && self.epoll.change(link.as_fd(), self.link_token, wanted).is_ok()
+        {
+            self.link_interest = wanted;
+        }
+    }
+
+    fn detach(&mut self) {
+        if let Some(link) = self.link.take() {
+            // Fails only if the descriptor is gone already; dropping the link closes it.
+            let _ = self.epoll.remove(link.as_fd());
+        }
+        self.has_unread = false;
+        self.batch.clear();
+    }
+
+    fn lose_link(&mut self, lost: Lost) {
+        if self.link.is_some() {
+            self.detach();
+            self.note_lost(NoteKind::LinkLost, lost.0);
+        }
+    }
+
+    fn lose_tun(&mut self, number: i32) {
+        if let Some(tun) = self.tun.take() {
+            // As in `detach`.
+            let _ = self.epoll.remove(tun.as_fd());
+            self.note_lost(NoteKind::TunLost, number);
+        }
+    }
+
+    fn note_lost(&self, kind: NoteKind, errno: i32) {
+        self.outbox.push_note(Note { errno, ..Note::new(kind, UNDEFINED_PEER_ID) });
+    }
+}
+
+fn unknown_peer() -> io::Error {
+    io::Error::from_raw_os_error(libc::ENOENT)
+}
+
+fn count_sent(peer: &mut Peer, outcome: Outcome, now: u64) {
+    peer.stats.link_write_packets += outcome.packets;
+    peer.stats.link_write_bytes += outcome.bytes;
+    peer.stats.drop(Drop::TooBig, outcome.too_big);
+    peer.stats.drop(Drop::LinkError, outcome.refused);
+    if outcome.packets > 0 {
+        peer.clock.sent(now);
+    }
+}
+
+fn read_datagrams(
+    link: &mut crate::link::UdpLink,
+    inbound: &mut Inbound<'_>,
+) -> Result<(), Lost> {
+    if let Err(error) = link.receiver.receive(&link.udp) {
+        if is_retry(&error) {
+            return Ok(());
+        }
+        return match errno(&error) {
+            number @ (libc::EBADF | libc::ENOTSOCK) => Err(Lost(number)),
+            // An ICMP error that surfaces here is not the end.
+            _ => {
+                inbound.unassigned.drop(Drop::LinkError, 1);
+                Ok(())
+            }
+        };
+    }
+    inbound.unassigned.drop(Drop::Malformed, link.receiver.malformed());
+    let (messages, storage) = link.receiver.messages();
+    for message in messages {
+        let mut start = message.range.start;
+        loop {
+            let end = (start + message.segment).min(message.range.end);
+            inbound.packet(storage, start..end, Some(message.from));
+            start = end;
+            if start >= message.range.end {
+                break;
+            }
+        }
+    }
+    inbound.finish(storage);
+    Ok(())
+}
+
+fn read_records(
+    link: &mut crate::link::TcpLink,
+    inbound: &mut Inbound<'_>,
+) -> Result<(), Lost> {
+    // What was read before is looked at even when the stream has ended.
+    let received = link.receive();
+    let mut used = 0;
+    let framing = loop {
+        match link.record(used) {
+            Ok(Some(range)) => {
+                used = range.end;
+                inbound.packet(link.incoming(), range, None);
+            }
+            Ok(None) => break Ok(()),
+            Err(lost) => break Err(lost),
+        }
+    };
+    inbound.finish(link.incoming());
+    link.consume(used);
+    framing?;
+    received.map(|_| ())
+}

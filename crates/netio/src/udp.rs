@@ -1,0 +1,474 @@
+//! UDP in batches: `sendmmsg` with `UDP_SEGMENT`, `recvmmsg` with `UDP_GRO`, and plain sends.
+
+use std::io;
+use std::mem::{size_of, zeroed};
+use std::net::SocketAddr;
+use std::ops::Range;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+
+use crate::socket::{self, Storage};
+use crate::sys::{check, check_len, duplicate, errno, is_retry};
+
+/// Most segments of one send; older kernels take no more.
+pub const MAX_SEGMENTS: usize = 64;
+/// Most bytes of one send: the largest UDP payload over IPv4.
+pub const MAX_BYTES: usize = 65_507;
+
+const MAX_MESSAGES: usize = 64;
+/// `UDP_GRO` gives super-packets of up to 64 KiB; four of them stay inside a core's own cache.
+const GRO_BUFFERS: usize = 4;
+const GRO_BUFFER_LEN: usize = 65_536;
+const PLAIN_BUFFERS: usize = 32;
+
+/// Control-message room for one `u16` or `c_int`, aligned as the kernel wants it.
+#[repr(C, align(8))]
+#[derive(Clone, Copy)]
+struct Control([u8; 32]);
+
+/// Packets of equal length that lie one after the other, the last one possibly shorter.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Group {
+    /// Where they lie in the storage.
+    pub range: Range<usize>,
+    /// Length of each but the last.
+    pub segment: usize,
+    /// Where they go.
+    pub to: SocketAddr,
+    /// A number of the caller's, untouched.
+    pub owner: u32,
+}
+
+/// What became of the packets of one group.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Outcome {
+    /// Packets that the kernel took.
+    pub packets: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Packets that were larger than the link lets through.
+    pub too_big: u64,
+    /// Packets refused with any other error.
+    pub refused: u64,
+}
+
+/// The socket; the descriptor is a duplicate that is closed on drop. It is not connected.
+pub struct Udp {
+    fd: OwnedFd,
+    is_ipv6: bool,
+    can_segment: bool,
+    has_gro: bool,
+    /// Segments at least this long do not go through `UDP_SEGMENT`: the path is too narrow.
+    too_long: usize,
+    messages: Vec<libc::mmsghdr>,
+    vectors: Vec<libc::iovec>,
+    addresses: Vec<Storage>,
+    controls: Vec<Control>,
+}
+
+// SAFETY: the raw pointers inside `messages` and `vectors` are set anew before every call that
+// reads them and are never read otherwise, so moving the value to another thread is harmless.
+unsafe impl Send for Udp {}
+
+impl Udp {
+    /// Duplicates a bound socket and asks for segmentation and receive joining.
+    pub fn open(fd: RawFd) -> io::Result<Self> {
+        let fd = duplicate(fd)?;
+        let is_ipv6 = socket::is_ipv6(fd.as_fd())?;
+        let (can_segment, has_gro) = enable_offloads(fd.as_fd());
+        // SAFETY: all zeros is a valid value of these plain C structures.
+        let (message, vector, address) = unsafe { (zeroed(), zeroed(), zeroed()) };
+        Ok(Self {
+            fd,
+            is_ipv6,
+            can_segment,
+            has_gro,
+            too_long: usize::MAX,
+            messages: vec![message; MAX_MESSAGES],
+            vectors: vec![vector; MAX_MESSAGES],
+            addresses: vec![address; MAX_MESSAGES],
+            controls: vec![Control([0; 32]); MAX_MESSAGES],
+        })
+    }
+
+    /// True while `UDP_SEGMENT` is used.
+    pub const fn can_segment(&self) -> bool {
+        self.can_segment
+    }
+
+    /// True when the kernel joins received packets.
+    pub const fn has_gro(&self) -> bool {
+        self.has_gro
+    }
+
+    /// Sends one packet at once.
+    pub fn send(&self, packet: &[u8], to: SocketAddr) -> io::Result<()> {
+        // SAFETY: all zeros is a valid sockaddr_storage; the kernel reads `packet` and the address
+        // within the lengths given, and both live through the call.
+        check_len(unsafe {
+            let mut address: Storage = zeroed();
+            let length = socket::encode(to, self.is_ipv6, &mut address)
+                .ok_or_else(|| io::Error::from_raw_os_error(libc::EAFNOSUPPORT))?;
+            libc::sendto(
+                self.fd.as_raw_fd(),
+                packet.as_ptr().cast(),
+                packet.len(),
+                libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL,
+                (&raw const address).cast(),
+                length,
+            )
+        })?;
+        Ok(())
+    }
+
+    /// Sends the groups in order, until done or until the socket's buffer is full; returns how many
+    /// are done with, after a report on each.
+    ///
+    /// A group that the kernel does not segment is sent packet by packet. Errors of single packets
+    /// are reported, not returned: on UDP none of them is final.
+    pub fn send_groups(
+        &mut self,
+        storage: &[u8],
+        groups: &[Group],
+        mut report: impl FnMut(&Group, Outcome),
+    ) -> usize {
+        let mut done = 0;
+        while done < groups.len() {
+            let rest = &groups[done..];
+            let first = &rest[0];
+            if !self.may_go_whole(first) {
+                let Some(outcome) = self.send_singly(storage, first) else { break };
+                report(first, outcome);
+                done += 1;
+                continue;
+            }
+            let batch =
+                rest.iter().take(MAX_MESSAGES).take_while(|group| self.may_go_whole(group)).count();
+            match self.send_batch(storage, &rest[..batch]) {
+                Ok(count) => {
+                    for group in &rest[..count] {
+                        report(group, group.taken());
+                    }
+                    done += count;
+                }
+                Err(error) if is_retry(&error) => break,
+                Err(error) if !first.is_single() && self.learn(&error, first) => {}
+                Err(error) => {
+                    report(first, Outcome::failed(&error, first.packets()));
+                    done += 1;
+                }
+            }
+        }
+        done
+    }
+
+    /// True when a group goes to the kernel as it is.
+    fn may_go_whole(&self, group: &Group) -> bool {
+        group.is_single() || (self.can_segment && group.segment < self.too_long)
+    }
+
+    /// Takes a refused super-packet as a hint; true when it should be tried again in parts.
+    fn learn(&mut self, error: &io::Error, group: &Group) -> bool {
+        match errno(error) {
+            // The segment does not fit the MTU of the path, or the device cannot do it.
+            libc::EMSGSIZE | libc::EINVAL => self.too_long = group.segment,
+            // A device without checksum offload, or a kernel or filter without UDP_SEGMENT.
+            libc::EIO | libc::EOPNOTSUPP | libc::ENOPROTOOPT => self.can_segment = false,
+            _ => return false,
+        }
+        true
+    }
+
+    /// Sends a group packet by packet; None when the socket's buffer is full before the first.
+    fn send_singly(&mut self, storage: &[u8], group: &Group) -> Option<Outcome> {
+        let mut singles = Vec::with_capacity(MAX_SEGMENTS);
+        let mut start = group.range.start;
+        while start < group.range.end {
+            let end = (start + group.segment).min(group.range.end);
+            singles.push(Group { range: start..end, ..group.clone() });
+            start = end;
+        }
+        let mut outcome = Outcome::default();
+        let mut done = 0;
+        while done < singles.len() {
+            match self.send_batch(storage, &singles[done..]) {
+                Ok(count) => {
+                    singles[done..done + count].iter().for_each(|one| outcome.add(one.taken()));
+                    done += count;
+                }
+                Err(error) if is_retry(&error) && done == 0 => return None,
+                // The rest of a group that was begun is not kept.
+                Err(error) if is_retry(&error) => {
+                    outcome.refused += (singles.len() - done) as u64;
+                    break;
+                }
+                Err(error) => {
+                    outcome.add(Outcome::failed(&error, 1));
+                    done += 1;
+                }
+            }
+        }
+        Some(outcome)
+    }
+
+    /// One `sendmmsg`; returns how many messages the kernel took, or why not the first.
+    fn send_batch(&mut self, storage: &[u8], groups: &[Group]) -> io::Result<usize> {
+        let count = groups.len().min(MAX_MESSAGES);
+        for (index, group) in groups[..count].iter().enumerate() {
+            let bytes = storage.get(group.range.clone()).ok_or(io::ErrorKind::InvalidInput)?;
+            let length = socket::encode(group.to, self.is_ipv6, &mut self.addresses[index])
+                .ok_or_else(|| io::Error::from_raw_os_error(libc::EAFNOSUPPORT))?;
+            self.vectors[index] =
+                libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: bytes.len() };
+            // SAFETY: all zeros is a valid msghdr.
+            let mut header: libc::msghdr = unsafe { zeroed() };
+            header.msg_name = (&raw mut self.addresses[index]).cast();
+            header.msg_namelen = length;
+            header.msg_iov = &raw mut self.vectors[index];
+            header.msg_iovlen = 1;
+            if !group.is_single() {
+                let segment =
+                    u16::try_from(group.segment).map_err(|_| io::ErrorKind::InvalidInput)?;
+                put_segment(&mut header, &mut self.controls[index], segment);
+            }
+            self.messages[index] = libc::mmsghdr { msg_hdr: header, msg_len: 0 };
+        }
+        // SAFETY: the first `count` messages point at an address, a vector and possibly a control
+        // block of this value, and at bytes of `storage`; all live through the call. The kernel
+        // only reads them and writes `msg_len`.
+        let taken = check(unsafe {
+            libc::sendmmsg(
+                self.fd.as_raw_fd(),
+                self.messages.as_mut_ptr(),
+                count as libc::c_uint,
+                libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL,
+            )
+        })?;
+        Ok(taken as usize)
+    }
+}
+
+impl AsFd for Udp {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+impl Group {
+    /// How many packets it holds.
+    pub const fn packets(&self) -> u64 {
+        let length = self.range.end - self.range.start;
+        length.div_ceil(if self.segment == 0 { 1 } else { self.segment }) as u64
+    }
+
+    const fn is_single(&self) -> bool {
+        self.range.end - self.range.start <= self.segment
+    }
+
+    fn taken(&self) -> Outcome {
+        let bytes = self.range.len() as u64;
+        Outcome { packets: self.packets(), bytes, ..Outcome::default() }
+    }
+}
+
+impl Outcome {
+    fn failed(error: &io::Error, packets: u64) -> Self {
+        if errno(error) == libc::EMSGSIZE {
+            Self { too_big: packets, ..Self::default() }
+        } else {
+            Self { refused: packets, ..Self::default() }
+        }
+    }
+
+    fn add(&mut self, other: Self) {
+        self.packets += other.packets;
+        self.bytes += other.bytes;
+        self.too_big += other.too_big;
+        self.refused += other.refused;
+    }
+}
+
+/// Tells whether the kernel knows `UDP_SEGMENT` and `UDP_GRO`, on a socket of its own.
+pub fn probe() -> (bool, bool) {
+    match std::net::UdpSocket::bind(("127.0.0.1", 0)) {
+        Ok(socket) => enable_offloads(socket.as_fd()),
+        Err(_) => (false, false),
+    }
+}
+
+/// Switches receive joining on and asks whether sends can be segmented.
+fn enable_offloads(fd: BorrowedFd<'_>) -> (bool, bool) {
+    // The value 0 keeps ordinary sends unsegmented; each batch says its own.
+    let segment = socket::set_option(fd, libc::SOL_UDP, libc::UDP_SEGMENT, 0).is_ok();
+    let gro = socket::set_option(fd, libc::SOL_UDP, libc::UDP_GRO, 1).is_ok();
+    (segment, gro)
+}
+
+/// Adds the `UDP_SEGMENT` control message to a header.
+fn put_segment(header: &mut libc::msghdr, control: &mut Control, segment: u16) {
+    header.msg_control = control.0.as_mut_ptr().cast();
+    // SAFETY: CMSG_SPACE of two bytes is 24 on 64-bit and 16 on 32-bit Linux, so the control block
+    // of 32 aligned bytes has room for one header and its value; both writes stay inside it.
+    unsafe {
+        header.msg_controllen = libc::CMSG_SPACE(size_of::<u16>() as libc::c_uint) as _;
+        let message = libc::CMSG_FIRSTHDR(header);
+        (*message).cmsg_level = libc::SOL_UDP;
+        (*message).cmsg_type = libc::UDP_SEGMENT;
+        (*message).cmsg_len = libc::CMSG_LEN(size_of::<u16>() as libc::c_uint) as _;
+        libc::CMSG_DATA(message).cast::<u16>().write_unaligned(segment);
+    }
+}
+
+/// Where a received message lies, and how it is to be cut.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Received {
+    /// Its bytes in the storage.
+    pub range: Range<usize>,
+    /// Length of each packet in it but the last.
+    pub segment: usize,
+    /// Where it came from.
+    pub from: SocketAddr,
+}
+
+/// Buffers of one `recvmmsg`, kept from call to call.
+pub struct Receiver {
+    storage: Vec<u8>,
+    stride: usize,
+    messages: Vec<libc::mmsghdr>,
+    vectors: Vec<libc::iovec>,
+    addresses: Vec<Storage>,
+    controls: Vec<Control>,
+    received: Vec<Received>,
+    malformed: u64,
+}
+
+// SAFETY: as for `Udp`: the raw pointers are set anew before every call that reads them.
+unsafe impl Send for Receiver {}
+
+impl Receiver {
+    /// Buffers for super-packets, or for `packet_len` bytes each where the kernel does not join.
+    pub fn new(has_gro: bool, packet_len: usize) -> Self {
+        let (count, stride) =
+            if has_gro { (GRO_BUFFERS, GRO_BUFFER_LEN) } else { (PLAIN_BUFFERS, packet_len) };
+        // SAFETY: all zeros is a valid value of these plain C structures.
+        let (message, vector, address) = unsafe { (zeroed(), zeroed(), zeroed()) };
+        Self {
+            storage: vec![0; count * stride],
+            stride,
+            messages: vec![message; count],
+            vectors: vec![vector; count],
+            addresses: vec![address; count],
+            controls: vec![Control([0; 32]); count],
+            received: Vec::with_capacity(count),
+            malformed: 0,
+        }
+    }
+
+    /// Receives what is there, without waiting; `messages` then tells what came.
+    pub fn receive(&mut self, udp: &Udp) -> io::Result<()> {
+        self.received.clear();
+        self.malformed = 0;
+        let count = self.messages.len();
+        for (index, buffer) in self.storage.chunks_exact_mut(self.stride).enumerate() {
+            self.vectors[index] =
+                libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
+            // SAFETY: all zeros is a valid msghdr and a valid sockaddr_storage.
+            let mut header: libc::msghdr = unsafe { zeroed() };
+            header.msg_name = (&raw mut self.addresses[index]).cast();
+            header.msg_namelen = size_of::<Storage>() as libc::socklen_t;
+            header.msg_iov = &raw mut self.vectors[index];
+            header.msg_iovlen = 1;
+            header.msg_control = self.controls[index].0.as_mut_ptr().cast();
+            header.msg_controllen = size_of::<Control>() as _;
+            self.messages[index] = libc::mmsghdr { msg_hdr: header, msg_len: 0 };
+        }
+        // SAFETY: every message points at an address, a control block and a buffer of this value,
+        // each with its true length; all live through the call and nothing else refers to them.
+        let taken = check(unsafe {
+            libc::recvmmsg(
+                udp.fd.as_raw_fd(),
+                self.messages.as_mut_ptr(),
+                count as libc::c_uint,
+                libc::MSG_DONTWAIT,
+                std::ptr::null_mut(),
+            )
+        })?;
+        for index in 0..taken as usize {
+            match self.describe(index) {
+                Some(received) => self.received.push(received),
+                None => self.malformed += 1,
+            }
+        }
+        Ok(())
+    }
+
+    /// How many messages one `receive` can take at most.
+    pub fn capacity(&self) -> usize {
+        self.messages.len()
+    }
+
+    /// What the last `receive` brought, with the storage it lies in.
+    pub fn messages(&mut self) -> (&[Received], &mut [u8]) {
+        (&self.received, &mut self.storage)
+    }
+
+    /// Messages of the last `receive` that were cut off or had no usable address.
+    pub const fn malformed(&self) -> u64 {
+        self.malformed
+    }
+
+    fn describe(&self, index: usize) -> Option<Received> {
+        let message = &self.messages[index];
+        let length = message.msg_len as usize;
+        if message.msg_hdr.msg_flags & libc::MSG_TRUNC != 0 || length > self.stride {
+            return None;
+        }
+        let from = socket::decode(&self.addresses[index], message.msg_hdr.msg_namelen)?;
+        let segment = take_segment(&message.msg_hdr).unwrap_or(length).max(1);
+        let start = index * self.stride;
+        Some(Received { range: start..start + length, segment, from })
+    }
+}
+
+/// The segment length of a joined message, from its `UDP_GRO` control message.
+fn take_segment(header: &libc::msghdr) -> Option<usize> {
+    // SAFETY: the header's control pointer and length describe what recvmmsg just wrote, and the
+    // block they point into is alive; the CMSG macros stay inside it. The value is one c_int,
+    // whose presence `cmsg_len` is checked for, read without assuming alignment.
+    unsafe {
+        let mut message = libc::CMSG_FIRSTHDR(header);
+        while !message.is_null() {
+            if (*message).cmsg_level == libc::SOL_UDP
+                && (*message).cmsg_type == libc::UDP_GRO
+                && (*message).cmsg_len as usize
+                    >= libc::CMSG_LEN(size_of::<libc::c_int>() as libc::c_uint) as usize
+            {
+                let size = libc::CMSG_DATA(message).cast::<libc::c_int>().read_unaligned();
+                return usize::try_from(size).ok().filter(|size| *size > 0);
+            }
+            message = libc::CMSG_NXTHDR(header, message);
+        }
+    }
+    None
+}
+
+/// Empties the error queue of a socket that has one switched on; returns how many were there.
+pub fn drain_errors(fd: BorrowedFd<'_>, limit: usize) -> usize {
+    let mut count = 0;
+    while count < limit {
+        let mut byte = 0u8;
+        // SAFETY: the kernel writes at most one byte to a pointer to one.
+        let result = unsafe {
+            libc::recv(
+                fd.as_raw_fd(),
+                (&raw mut byte).cast(),
+                1,
+                libc::MSG_ERRQUEUE | libc::MSG_DONTWAIT,
+            )
+        };
+        if result < 0 {
+            break;
+        }
+        count += 1;
+    }
+    count
+}

@@ -1,0 +1,64 @@
+"""The compiled data plane. ``ginnel.dataplane.engine`` is the only user of this module."""
+
+from typing import Final, final
+
+Address = tuple[bytes, int, int]
+"""Packed address (4 or 16 bytes), port, scope id."""
+
+Note = tuple[str, int, int, Address | None, int, bytes]
+"""Kind, peer-id, key-id, remote, errno, payload."""
+
+Stats = tuple[int, int, int, int, int, int, int, int, list[tuple[str, int]]]
+"""The counters in the order of ``PeerStats``: tun read, tun write, link read, link write, each bytes
+and packets; then drops by reason."""
+
+__version__: Final[str]
+
+@final
+class Engine:
+    """A running data plane. Errors of every call are ``OSError``."""
+
+    def __new__(cls, tun_fd: int | None, mtu: int, vnet_header: bool) -> Engine: ...
+    def offloads(self) -> list[str]: ...
+    def attach(self, fd: int, is_stream: bool, unread: bytes) -> None: ...
+    def new_peer(
+        self,
+        peer_id: int,
+        send_peer_id: int,
+        remote: Address | None,
+        *,
+        allow_float: bool,
+        mss: tuple[int, int],
+        replay: tuple[int, int],
+        drop_recursive: bool,
+    ) -> None: ...
+    def set_peer(
+        self,
+        peer_id: int,
+        ping_interval: int,
+        ping_timeout: int,
+        inactive_seconds: int,
+        inactive_bytes: int,
+    ) -> None: ...
+    def del_peer(self, peer_id: int) -> None: ...
+    def new_key(
+        self,
+        peer_id: int,
+        slot: int,
+        key_id: int,
+        cipher: str,
+        format: str,
+        send: tuple[bytes, bytes],
+        receive: tuple[bytes, bytes],
+    ) -> None: ...
+    def swap_keys(self, peer_id: int) -> None: ...
+    def del_key(self, peer_id: int, slot: int) -> None: ...
+    def add_iroute(self, peer_id: int, network: bytes, length: int) -> None: ...
+    def stats(self, peer_id: int) -> Stats: ...
+    def unassigned_drops(self) -> list[tuple[str, int]]: ...
+    def fileno(self) -> int: ...
+    def notifications(self) -> list[Note]: ...
+    def recv_control(self, limit: int) -> list[tuple[bytes, Address | None]]: ...
+    def send_control(self, payload: bytes, destination: Address | None) -> None: ...
+    def send_inner(self, peer_id: int, payload: bytes) -> None: ...
+    def close(self) -> None: ...

@@ -1,0 +1,231 @@
+"""The compiled engine behind the DataPlane interface: converts values, nothing else.
+
+Packets stay in Rust; what crosses here are settings, control packets and reports. Importing this
+module never fails: a missing extension shows when a RustDataPlane is opened.
+"""
+
+import errno
+import importlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from ipaddress import ip_address
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+from ginnel.core.data_key import DataCipher, DataFormat, DataKey, DirectionKey, KeySlot
+from ginnel.core.errors import DataPlaneError
+from ginnel.core.types import (
+    UNDEFINED_PEER_ID,
+    Endpoint,
+    IPNetwork,
+    PeerId,
+    Transmit,
+    Transport,
+)
+from ginnel.dataplane.api import (
+    Capabilities,
+    ControlPacket,
+    Keepalive,
+    Link,
+    Notification,
+    NotificationKind,
+    PeerConfig,
+    PeerStats,
+    TunDevice,
+)
+
+if TYPE_CHECKING:
+    from ginnel_engine import Address, Engine
+
+_NO_TUN_MTU = 1500
+
+
+class RustDataPlane:
+    """A DataPlane whose packets are moved by one thread of the extension ``ginnel_engine``.
+
+    ``tun`` None is ``dev null``: what arrives is discarded. Raises DataPlaneError (``ENOSYS``) when
+    the extension is not installed, and for every error of the operating system.
+    """
+
+    capabilities: Capabilities
+
+    def __init__(self, tun: TunDevice | None) -> None:
+        module = _extension()
+        with _reporting("open"):
+            self._engine: Engine = module.Engine(
+                tun.fd if tun is not None else None,
+                tun.mtu if tun is not None else _NO_TUN_MTU,
+                tun.vnet_header if tun is not None else False,
+            )
+        self._refresh()
+
+    def attach(self, link: Link, unread: bytes = b"") -> None:
+        """Starts reading the link, instead of an earlier one."""
+        with _reporting("attach"):
+            self._engine.attach(link.fd, link.transport is Transport.TCP, unread)
+        self._refresh()
+
+    def new_peer(self, peer: PeerConfig) -> None:
+        """Adds a peer without keys; its packets from tun need an iroute."""
+        with _reporting("new_peer", peer.peer_id):
+            self._engine.new_peer(
+                peer.peer_id,
+                peer.send_peer_id,
+                _packed(peer.remote),
+                allow_float=peer.allow_float,
+                mss=(peer.mss_ipv4, peer.mss_ipv6),
+                replay=(peer.replay_window, peer.replay_time),
+                drop_recursive=peer.drop_recursive,
+            )
+
+    def set_peer(self, peer_id: PeerId, keepalive: Keepalive) -> None:
+        """Sets the limits and restarts their timers."""
+        with _reporting("set_peer", peer_id):
+            self._engine.set_peer(
+                peer_id,
+                keepalive.ping_interval,
+                keepalive.ping_timeout,
+                keepalive.inactive_seconds,
+                keepalive.inactive_bytes,
+            )
+
+    def del_peer(self, peer_id: PeerId) -> None:
+        """Forgets the peer, its keys and its iroutes."""
+        with _reporting("del_peer", peer_id):
+            self._engine.del_peer(peer_id)
+
+    def new_key(self, peer_id: PeerId, slot: KeySlot, key: DataKey) -> None:
+        """Installs a key, replacing (and wiping) what the slot held."""
+        with _reporting("new_key", peer_id):
+            self._engine.new_key(
+                peer_id,
+                slot.value,
+                key.key_id,
+                key.cipher.value,
+                key.format.value,
+                _material(key.send),
+                _material(key.receive),
+            )
+
+    def swap_keys(self, peer_id: PeerId) -> None:
+        """Exchanges the two slots."""
+        with _reporting("swap_keys", peer_id):
+            self._engine.swap_keys(peer_id)
+
+    def del_key(self, peer_id: PeerId, slot: KeySlot) -> None:
+        """Empties the slot, which may be empty already."""
+        with _reporting("del_key", peer_id):
+            self._engine.del_key(peer_id, slot.value)
+
+    def add_iroute(self, peer_id: PeerId, prefix: IPNetwork) -> None:
+        """Sends packets from tun for the prefix to the peer."""
+        with _reporting("add_iroute", peer_id):
+            self._engine.add_iroute(peer_id, prefix.network_address.packed, prefix.prefixlen)
+
+    def stats(self, peer_id: PeerId) -> PeerStats:
+        """Counters of data packets since ``new_peer``."""
+        with _reporting("stats", peer_id):
+            counters = self._engine.stats(peer_id)
+        tun_read, tun_write = counters[0:2], counters[2:4]
+        link_read, link_write = counters[4:6], counters[6:8]
+        return PeerStats(
+            tun_read_bytes=tun_read[0],
+            tun_read_packets=tun_read[1],
+            tun_write_bytes=tun_write[0],
+            tun_write_packets=tun_write[1],
+            link_read_bytes=link_read[0],
+            link_read_packets=link_read[1],
+            link_write_bytes=link_write[0],
+            link_write_packets=link_write[1],
+            drops=tuple(sorted(counters[8])),
+        )
+
+    def unassigned_drops(self) -> dict[str, int]:
+        """Drops that belong to no peer, by reason."""
+        with _reporting("unassigned_drops"):
+            return dict(self._engine.unassigned_drops())
+
+    def fileno(self) -> int:
+        """An eventfd, readable while a call of the two below has something."""
+        return self._engine.fileno()
+
+    def notifications(self) -> Sequence[Notification]:
+        """Drains the reports."""
+        return [
+            Notification(
+                kind=NotificationKind(kind),
+                peer_id=PeerId(peer_id),
+                key_id=key_id,
+                remote=_endpoint(remote),
+                errno=number,
+                payload=payload,
+            )
+            for kind, peer_id, key_id, remote, number, payload in self._engine.notifications()
+        ]
+
+    def recv_control(self, limit: int) -> Sequence[ControlPacket]:
+        """Drains up to ``limit`` control packets."""
+        return [
+            ControlPacket(payload, _endpoint(source))
+            for payload, source in self._engine.recv_control(limit)
+        ]
+
+    def send_control(self, packet: Transmit) -> None:
+        """Sends before any queued data, or drops and counts."""
+        with _reporting("send_control"):
+            self._engine.send_control(packet.payload, _packed(packet.destination))
+
+    def send_inner(self, peer_id: PeerId, payload: bytes) -> None:
+        """Seals the payload with the primary key; no-op without one."""
+        with _reporting("send_inner", peer_id):
+            self._engine.send_inner(peer_id, payload)
+
+    def close(self) -> None:
+        """Ends the thread, wipes keys and closes every descriptor of ours. Idempotent."""
+        self._engine.close()
+
+    def _refresh(self) -> None:
+        with _reporting("capabilities"):
+            offloads = frozenset(self._engine.offloads())
+        self.capabilities = Capabilities(
+            name="rust",
+            ciphers=frozenset(DataCipher),
+            formats=frozenset(DataFormat),
+            transports=frozenset(Transport),
+            offloads=offloads,
+        )
+
+
+def _extension() -> ModuleType:
+    try:
+        return importlib.import_module("ginnel_engine")
+    except ImportError as missing:
+        raise DataPlaneError("open", UNDEFINED_PEER_ID, errno.ENOSYS) from missing
+
+
+@contextmanager
+def _reporting(operation: str, peer_id: PeerId = UNDEFINED_PEER_ID) -> Iterator[None]:
+    """Turns the extension's errors into the one of this interface."""
+    try:
+        yield
+    except OSError as bad:
+        raise DataPlaneError(operation, peer_id, bad.errno or errno.EIO) from bad
+    except (OverflowError, ValueError) as bad:
+        raise DataPlaneError(operation, peer_id, errno.EINVAL) from bad
+
+
+def _material(key: DirectionKey) -> tuple[bytes, bytes]:
+    return key.cipher_key.reveal(), key.implicit_iv.reveal()
+
+
+def _packed(endpoint: Endpoint | None) -> "Address | None":
+    if endpoint is None:
+        return None
+    return endpoint.address.packed, endpoint.port, endpoint.scope_id
+
+
+def _endpoint(address: "Address | None") -> Endpoint | None:
+    if address is None:
+        return None
+    packed, port, scope_id = address
+    return Endpoint(ip_address(packed), port, scope_id)
