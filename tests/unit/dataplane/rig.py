@@ -213,6 +213,10 @@ class Bench:
     def close(self) -> None:
         self._stack.close()
 
+    def on_close(self, callback: Callable[[], None]) -> None:
+        """Has something else closed with the rest."""
+        self._stack.callback(callback)
+
     def udp(self, family: int = 4) -> socket.socket:
         link = self._stack.enter_context(socket.socket(FAMILY[family], socket.SOCK_DGRAM))
         link.bind((LOOPBACK[family], 0))
