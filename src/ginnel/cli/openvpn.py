@@ -7,6 +7,7 @@ else; also ``--help``, as OpenVPN does).
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import assert_never
 
 from ginnel.cli.report import early_process_options, fail, log_lines, print_lines
@@ -36,6 +37,8 @@ def run(arguments: Sequence[str]) -> int:
     try:
         resolved = resolve_arguments(arguments)
         if isinstance(resolved, RunClient):
+            # What goes wrong from here on must not cut off the log that was begun.
+            process = replace(process, log_append=True)
             return _run_client(resolved)
         return _carry_out(resolved, process)
     except ConfigError as error:

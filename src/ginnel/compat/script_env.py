@@ -1,7 +1,8 @@
 """The arguments and environment of the scripts that OpenVPN calls, name for name. Pure.
 
 Responsible for what a script is told; running it is ``host.scripts``'s. Names and values follow
-what scripts of OpenVPN 2.6.14 received in recorded runs (``tests/vectors/script_env``). No PATH is set.
+what scripts of OpenVPN 2.6.14 received in recorded runs (``tests/vectors/script_env``). There is no
+PATH among them.
 """
 
 from collections.abc import Iterator, Sequence

@@ -12,6 +12,7 @@ from ginnel.compat.status_file import LinkStatistics, statistics_lines
 from ginnel.compat.versions import library_versions, title
 from ginnel.core.types import Endpoint
 from ginnel.options.model import ProcessOptions
+from ginnel.options.model import ProcessOptions
 
 
 class SignalSource(Enum):
@@ -80,20 +81,37 @@ def exiting_on_error() -> LogLine:
 
 
 def identity_changed(process: ProcessOptions) -> tuple[LogLine, ...]:
-    """Which rights were given up, in the order in which it happens."""
+    """Which rights were given up, in the order in which OpenVPN says so."""
     lines: list[str] = []
     if process.chroot is not None:
         lines.append(f"chroot to '{printable(process.chroot)}' and cd to '/' succeeded")
-    if process.group is not None:
-        lines.append(f"GID set to {printable(process.group)}")
     if process.user is not None:
         lines.append(f"UID set to {printable(process.user)}")
+    if process.group is not None:
+        lines.append(f"GID set to {printable(process.group)}")
     return tuple(LogLine(text=line) for line in lines)
 
 
 def statistics(values: LinkStatistics, now_text: str) -> tuple[LogLine, ...]:
     """The answer to SIGUSR2."""
     return tuple(LogLine(text=line) for line in statistics_lines(values, now_text))
+
+
+def exiting_on_error() -> LogLine:
+    """Closes every end with status 1."""
+    return LogLine(text="Exiting due to fatal error")
+
+
+def identity_changed(process: ProcessOptions) -> tuple[LogLine, ...]:
+    """``chroot to … succeeded``, ``GID set to …``, ``UID set to …``, in the order they happen."""
+    lines = []
+    if process.chroot is not None:
+        lines.append(f"chroot to '{printable(process.chroot)}' and cd to '/' succeeded")
+    if process.group is not None:
+        lines.append(f"GID set to {printable(process.group)}")
+    if process.user is not None:
+        lines.append(f"UID set to {printable(process.user)}")
+    return tuple(LogLine(text=text) for text in lines)
 
 
 def note(text: str) -> LogLine:

@@ -8,6 +8,8 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ginnel.compat.log_lines import MAX_LINE, Category, LogLine, Severity, printable, render
 from ginnel.core.actions import CertificateInfo
@@ -345,6 +347,16 @@ def test_what_a_peer_sends_is_bounded() -> None:
     (line,) = render(PushReceived(text="x" * 1_000_000))
     assert len(line.text) < MAX_LINE + 100
     assert line.text.endswith(f"... [{1_000_000 - MAX_LINE} more]'")
+
+
+@given(st.text(alphabet=st.characters(), max_size=300), st.integers(min_value=1, max_value=50))
+def test_printable_is_one_bounded_line_and_stable(text: str, limit: int) -> None:
+    shown = printable(text, limit)
+    assert shown.isprintable()
+    assert len(shown) <= limit + len(f"... [{len(text)} more]")
+    assert printable(shown) == shown
+    if len(text) <= limit and text.isprintable():
+        assert shown == text
 
 
 def test_printable_keeps_other_languages() -> None:

@@ -174,8 +174,8 @@ def test_rights_are_given_up_in_openvpns_order() -> None:
     process = ProcessOptions(user="nobody", group="nogroup", chroot="/var/empty")
     assert [line.text for line in shell_lines.identity_changed(process)] == [
         "chroot to '/var/empty' and cd to '/' succeeded",
-        "GID set to nogroup",
         "UID set to nobody",
+        "GID set to nogroup",
     ]
     assert shell_lines.identity_changed(ProcessOptions()) == ()
 
