@@ -34,9 +34,9 @@ _REPEATS = {
 }
 
 
-def render_help(version_line: str) -> str:
-    """Renders the usage text: the version, then every option that does something here."""
-    lines = [version_line]
+def render_help(version_line: str = "") -> str:
+    """Renders the usage text: the version if given, then every option that does something here."""
+    lines = [version_line] if version_line else []
     for title, rows in _SECTIONS:
         shown = [row for row in rows if row.support is Support.SUPPORTED and not row.pushed_only]
         if not shown:
@@ -47,7 +47,7 @@ def render_help(version_line: str) -> str:
     later = sorted(row.name for _, rows in _SECTIONS for row in rows if _is_later(row))
     lines += ["", "Known, but not supported by this release yet:"]
     lines += wrap(", ".join(later), _WIDTH, initial_indent="  ", subsequent_indent="  ")
-    return "\n".join(lines) + "\n"
+    return "\n".join(lines).lstrip("\n") + "\n"
 
 
 def render_reference() -> str:

@@ -5,7 +5,6 @@ options do to the model is in the ``apply_*`` modules.
 """
 
 from dataclasses import dataclass
-from difflib import get_close_matches
 from enum import Enum
 from functools import cache
 
@@ -117,4 +116,7 @@ def near_misses(name: str) -> list[str]:
     """Suggests existing options for a misspelt one, best first; at most three."""
     if not 1 < len(name) <= 40:
         return []
+    # Imported here: it costs start-up time and only a mistake needs it.
+    from difflib import get_close_matches
+
     return get_close_matches(name.lower().replace("_", "-"), all_rows(), n=3, cutoff=0.7)

@@ -361,6 +361,7 @@ ROWS: tuple[OptionRow, ...] = (
         name="management-query-remote",
         args=(optional(repeated(word("word"))),),
         side=OptionSide.CLIENT,
+        repeat=Repeat.LAST,
         tier="B",
         support=Support.LATER,
         help="Asks the management program for the remote.",

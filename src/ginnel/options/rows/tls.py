@@ -31,7 +31,6 @@ ROWS: tuple[OptionRow, ...] = (
         args=(word("dir"),),
         repeat=Repeat.LAST,
         tier="B",
-        field="tls.capath",
         help="Directory of hashed CA certificates and revocation lists.",
     ),
     OptionRow(
@@ -331,7 +330,6 @@ ROWS: tuple[OptionRow, ...] = (
         args=(word("dir"),),
         repeat=Repeat.LAST,
         tier="B",
-        field="tls.tls_export_cert",
         help="Directory where the peer's certificate is put for scripts.",
     ),
     OptionRow(
