@@ -38,7 +38,6 @@ PLAIN_ACK_LIMIT = 4
 class SessionRules:
     """What stays the same over all sessions of a connection. Times in seconds."""
 
-    transport: Transport
     tls_timeout: float
     max_packet_size: int
     """Largest outer packet of the control channel, IP and UDP headers included."""

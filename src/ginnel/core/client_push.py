@@ -1,0 +1,79 @@
+"""What a client makes of a push: parts put together, options applied, the data channel agreed.
+
+Responsible for turning PUSH_REPLY messages into new options and an ``Agreement``, or into the end
+of the connection. When to ask for a push, and what to open then, is ``client``'s business.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ginnel.core import client_end as end
+from ginnel.core.client_outbox import Outbox
+from ginnel.core.errors import Malformed, PeerIncompatible
+from ginnel.core.negotiate import Agreement, DataCapabilities, agree_on_pull
+from ginnel.core.notices import Ended, OptionsImported, PushOptionRefused, PushReceived
+from ginnel.core.push import PushAssembler
+from ginnel.options.model import ClientOptions
+from ginnel.options.pushed import apply_push
+
+PUSH_FAILED = "process-push-msg-failed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Imported:
+    """A push that the connection can go on with."""
+
+    options: ClientOptions
+    agreement: Agreement
+    digest: str
+
+
+class PushImport:
+    """Collects the parts of a push; one a session."""
+
+    def __init__(self, base: ClientOptions, capabilities: DataCapabilities, outbox: Outbox) -> None:
+        """``base`` are the options before any push: each whole push starts from them."""
+        self._base = base
+        self._capabilities = capabilities
+        self._outbox = outbox
+        self._assembler = PushAssembler()
+
+    def add(self, items: Sequence[str]) -> tuple[str, ...] | Ended | None:
+        """Takes a part; returns all items once the last came, None before that."""
+        self._outbox.tell(PushReceived(text=redact(items)))
+        try:
+            return self._assembler.add(items)
+        except Malformed:
+            return end.restart(PUSH_FAILED, "the server pushed more than is sensible")
+
+    def apply(self, items: Sequence[str], peer_cipher: str | None) -> Imported | Ended:
+        """Applies a whole push and agrees on the data channel.
+
+        ``peer_cipher`` is the cipher item of the server's options string.
+        """
+        result = apply_push(self._base, items)
+        for option, reason in result.refused:
+            self._outbox.tell(PushOptionRefused(option=option, reason=reason))
+        if result.rejected_by_filter is not None:
+            return end.restart(
+                PUSH_FAILED,
+                f"Pushed option rejected by filter: '{result.rejected_by_filter}'",
+            )
+        if result.failure is not None:
+            return end.restart(PUSH_FAILED, result.failure)
+        self._outbox.tell(OptionsImported(options=result.options, groups=result.groups))
+        try:
+            agreement = agree_on_pull(result.options.data, peer_cipher, self._capabilities)
+        except PeerIncompatible as mismatch:
+            return end.restart(PUSH_FAILED, mismatch.reason)
+        return Imported(options=result.options, agreement=agreement, digest=result.digest)
+
+    def options_of(self, items: Sequence[str]) -> ClientOptions:
+        """The options of a push that comes while connected: only its token is of interest."""
+        return apply_push(self._base, items).options
+
+
+def redact(items: Sequence[str]) -> str:
+    """The push as it may be logged: tokens are blanked."""
+    shown = ("auth-token [secret]" if item.startswith("auth-token ") else item for item in items)
+    return ",".join(("PUSH_REPLY", *shown))
