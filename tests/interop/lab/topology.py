@@ -300,11 +300,17 @@ class Lab:
         return self.stream_result(self.start_stream(host, push=push, size=size))
 
     def start_probe(
-        self, host: str, *, rate: int = 500, seconds: float = 5.0, size: int = 1000
+        self,
+        host: str,
+        *,
+        rate: int = 500,
+        seconds: float = 5.0,
+        size: int = 1000,
+        port: int = traffic.PORT,
     ) -> Process:
         """Starts numbered datagrams from the laptop that the office echoes."""
         self.serve_traffic()
-        numbers = [f"--rate={rate}", f"--seconds={seconds}", f"--size={size}"]
+        numbers = [f"--rate={rate}", f"--seconds={seconds}", f"--size={size}", f"--port={port}"]
         argv = module_command("traffic", "probe", host, *numbers)
         return self._track(self.laptop.spawn(argv, name=self._name("probe")))
 
