@@ -13,6 +13,7 @@ from typing import assert_never
 from ginnel.cli.report import early_process_options, fail, log_lines, print_lines
 from ginnel.compat.log_lines import LogLine, Severity
 from ginnel.options.actions import (
+    Action,
     GenKey,
     MkTun,
     Resolved,
@@ -39,7 +40,7 @@ def run(arguments: Sequence[str]) -> int:
         if isinstance(resolved, RunClient):
             # What goes wrong from here on must not cut off the log that was begun.
             process = replace(process, log_append=True)
-            return _run_client(resolved)
+            return _run_client(resolved, arguments)
         return _carry_out(resolved, process)
     except ConfigError as error:
         log_lines(process, _config_error_lines(error))
@@ -64,7 +65,7 @@ def _config_error_lines(error: ConfigError) -> list[LogLine]:
     return [*lines, LogLine(text=last, verb=0, severity=Severity.WARNING, timestamp=False)]
 
 
-def _run_client(request: RunClient) -> int:
+def _run_client(request: RunClient, arguments: Sequence[str]) -> int:
     from ginnel.shell.client import run_client
 
     directory = request.options.process.cd
@@ -76,10 +77,16 @@ def _run_client(request: RunClient) -> int:
                 f"--cd fails with '{directory}': {error.strerror} (errno={error.errno})",
                 option="cd",
             ) from error
-    return run_client(request.options, request.notes)
+
+    def reload() -> RunClient:
+        resolved = resolve_arguments(arguments)
+        assert isinstance(resolved, RunClient), "the same command line asks for the same thing"
+        return resolved
+
+    return run_client(request, reload)
 
 
-def _carry_out(action: Resolved, process: ProcessOptions) -> int:
+def _carry_out(action: Action, process: ProcessOptions) -> int:
     match action:
         case ShowVersion():
             from ginnel.compat.versions import version_text
@@ -127,8 +134,6 @@ def _carry_out(action: Resolved, process: ProcessOptions) -> int:
             from ginnel.cli import host_actions
 
             return host_actions.remove_tun(action, process)
-        case RunClient():
-            return _run_client(action)
         case _:
             assert_never(action)
     return 0

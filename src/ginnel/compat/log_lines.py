@@ -182,7 +182,7 @@ def _serial(certificate: CertificateInfo) -> str:
 
 def _control_channel(notice: ControlChannelReady) -> str:
     version = printable(notice.tls_version)
-    text = f"Control Channel: {version}, cipher {version} {printable(notice.cipher)}"
+    text = f"Control Channel: {version}, cipher {printable(notice.cipher)}"
     if notice.peer_certificate:
         text += f", peer certificate: {printable(notice.peer_certificate)}"
     return text

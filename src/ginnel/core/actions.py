@@ -51,6 +51,7 @@ class TunnelConfig:
     tun_mtu: int
     mss_ipv4: int
     mss_ipv6: int
+    allow_float: bool
     pulled_digest: str
     """Equal digests mean that a kept tun device still fits (``persist-tun``)."""
 

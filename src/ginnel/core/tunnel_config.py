@@ -52,6 +52,7 @@ def tunnel_config(
         tun_mtu=tun_mtu,
         mss_ipv4=mss_ipv4,
         mss_ipv6=mss_ipv6,
+        allow_float=profile.float,
         pulled_digest=pulled_digest,
     )
 

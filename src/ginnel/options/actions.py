@@ -112,9 +112,8 @@ class RmTun:
     dev_type: DeviceType
 
 
-Resolved = (
-    RunClient
-    | ShowVersion
+Action = (
+    ShowVersion
     | ShowHelp
     | ShowCiphers
     | ShowDigests
@@ -126,3 +125,5 @@ Resolved = (
     | MkTun
     | RmTun
 )
+
+Resolved = RunClient | Action

@@ -8,8 +8,10 @@ import asyncio
 import errno
 import socket
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Protocol, assert_never
 
+from ginnel.compat.status_file import LinkStatistics
 from ginnel.core import actions
 from ginnel.core.client import ClientMachine
 from ginnel.core.errors import DataPlaneError
@@ -24,9 +26,9 @@ from ginnel.core.events import (
     PeerSilent,
     TunLost,
 )
-from ginnel.core.notices import Connected, Ended, Notice, PeerConnected
-from ginnel.core.types import Instant, KeyId, PeerId, Transmit
-from ginnel.dataplane.api import DataPlane, Notification, NotificationKind
+from ginnel.core.notices import Connected, Ended, Notice, Outcome, PeerConnected
+from ginnel.core.types import UNDEFINED_PEER_ID, ActionId, Instant, KeyId, PeerId, Transmit
+from ginnel.dataplane.api import DataPlane, Notification, NotificationKind, PeerStats
 from ginnel.shell.clock import monotonic_now
 from ginnel.shell.udp import endpoint_of, socket_address
 
@@ -80,13 +82,27 @@ class Drive:
         self._tasks: asyncio.TaskGroup | None = None
         self._children: set[asyncio.Task[None]] = set()
         self._draining = False
-        self.link_bytes_read = 0
-        self.link_bytes_written = 0
+        self._peer_id = UNDEFINED_PEER_ID
+        self._link_read = 0
+        self._link_written = 0
+        self.notified = False
+        """True when the peer was told that we leave, and the machine waits for that to arrive."""
 
     @property
-    def data_plane(self) -> DataPlane | None:
-        """The data plane once the tunnel is open."""
-        return self._data_plane
+    def over(self) -> bool:
+        """True once the machine has ended."""
+        return self._ended.done()
+
+    def statistics(self) -> LinkStatistics:
+        """Counts this connection's bytes: ours before the data plane took over, then its own."""
+        peer = PeerStats() if self._data_plane is None else self._data_plane.stats(self._peer_id)
+        return LinkStatistics(
+            tun_read=peer.tun_read_bytes,
+            tun_write=peer.tun_write_bytes,
+            link_read=self._link_read + peer.link_read_bytes,
+            link_write=self._link_written + peer.link_write_bytes,
+            authenticated_read=peer.link_read_bytes,
+        )
 
     async def run(self) -> Ended:
         """Runs the machine to its end and stops every task it caused."""
@@ -103,9 +119,15 @@ class Drive:
             self._stop(loop)
         return ended
 
-    def close(self, reason: str) -> None:
+    def close(self, reason: str, outcome: Outcome) -> None:
         """Asks the machine to leave: it says goodbye to the peer where that is configured."""
-        self._feed(lambda now: self._machine.close(reason, now))
+        self._feed(lambda now: self._machine.close(reason, now, outcome=outcome))
+        self.notified = not self.over
+
+    def abandon(self, ended: Ended) -> None:
+        """Ends at once, whatever the machine still wanted to do."""
+        if not self.over:
+            self._ended.set_result(ended)
 
     def _stop(self, loop: asyncio.AbstractEventLoop) -> None:
         if self._timer is not None:
@@ -131,16 +153,16 @@ class Drive:
             except OSError as error:
                 self._link_error(error)
                 return
-            self.link_bytes_read += len(packet)
+            self._link_read += len(packet)
             source = endpoint_of(address)
-            self._feed(lambda now, p=packet, s=source: self._machine.receive(p, s, now))
+            self._feed(partial(self._machine.receive, packet, source))
             if self._data_plane is not None or self._ended.done():
                 return
 
     def _link_error(self, error: OSError) -> None:
         """Tells the machine about a link that failed; a refusal by ICMP is only a hint on UDP."""
         lost = LinkLost(errno=error.errno or errno.EIO)
-        self._feed(lambda now: self._machine.handle_data_plane(lost, now))
+        self._feed(partial(self._machine.handle_data_plane, lost))
 
     def _read_data_plane(self) -> None:
         data_plane = self._data_plane
@@ -148,9 +170,9 @@ class Drive:
             return
         for notification in data_plane.notifications():
             event = _core_event(notification)
-            self._feed(lambda now, e=event: self._machine.handle_data_plane(e, now))
+            self._feed(partial(self._machine.handle_data_plane, event))
         for packet in data_plane.recv_control(READ_BATCH):
-            self._feed(lambda now, p=packet: self._machine.receive(p.payload, p.source, now))
+            self._feed(partial(self._machine.receive, packet.payload, packet.source))
 
     # --- out -----------------------------------------------------------------------------------
 
@@ -189,10 +211,10 @@ class Drive:
             self._spawn(self._hooks.peer_connected(notice), "ipchange")
 
     def _send(self, transmit: Transmit) -> None:
-        self.link_bytes_written += len(transmit.payload)
         if self._data_plane is not None:
             self._data_plane.send_control(transmit)
             return
+        self._link_written += len(transmit.payload)
         if transmit.destination is None:
             return
         try:
@@ -265,6 +287,7 @@ class Drive:
         loop = asyncio.get_running_loop()
         loop.remove_reader(self._link.fileno())
         self._data_plane = opened
+        self._peer_id = action.config.peer_id
         loop.add_reader(opened.fileno(), self._read_data_plane)
         tls = action.config.options.tls
         if tls.reneg_bytes or tls.reneg_pkts:
@@ -278,14 +301,14 @@ class Drive:
             stats = data_plane.stats(peer_id)
             size = stats.tun_read_bytes + stats.tun_write_bytes
             count = stats.tun_read_packets + stats.tun_write_packets
-            self._feed(lambda now, s=size, c=count: self._machine.report_traffic(s, c, now))
+            self._feed(partial(self._machine.report_traffic, size, count))
 
-    def _complete(self, action_id: actions.ActionId, result: actions.ActionResult) -> None:
-        self._feed(lambda now: self._machine.complete(action_id, result, now))
+    def _complete(self, action_id: ActionId, result: actions.ActionResult) -> None:
+        self._feed(partial(self._machine.complete, action_id, result))
 
     def _answer_later(
         self,
-        action_id: actions.ActionId,
+        action_id: ActionId,
         answer: Coroutine[None, None, actions.ActionResult],
     ) -> None:
         async def ask() -> None:

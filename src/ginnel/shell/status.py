@@ -2,32 +2,10 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from ginnel.compat import shell_lines
 from ginnel.compat.log_lines import LogLine
 from ginnel.compat.status_file import LinkStatistics, StatusFile, render_client_status
-from ginnel.dataplane.api import PeerStats
-
-
-@dataclass(slots=True, kw_only=True)
-class Connection:
-    """Counters of the present connection: the shell's own part of the link, and the data plane's."""
-
-    link_read: int = 0
-    link_write: int = 0
-    peer: Callable[[], PeerStats] | None = None
-
-    def snapshot(self) -> LinkStatistics:
-        """Returns the counters of this connection alone."""
-        peer = self.peer() if self.peer is not None else PeerStats()
-        return LinkStatistics(
-            tun_read=peer.tun_read_bytes,
-            tun_write=peer.tun_write_bytes,
-            link_read=self.link_read + peer.link_read_bytes,
-            link_write=self.link_write + peer.link_write_bytes,
-            authenticated_read=peer.link_read_bytes,
-        )
 
 
 class Status:
@@ -38,16 +16,17 @@ class Status:
         self._file = StatusFile(path) if path is not None else None
         self._log = log
         self._past = LinkStatistics()
-        self.connection = Connection()
+        self.connection: Callable[[], LinkStatistics] = LinkStatistics
+        """Tells the counters of the present connection alone."""
 
     def finish_connection(self) -> None:
-        """Adds the present connection to the past and starts a new one."""
+        """Adds the present connection to the past; call it while its counters still stand."""
         self._past = self.total()
-        self.connection = Connection()
+        self.connection = LinkStatistics
 
     def total(self) -> LinkStatistics:
         """Returns the counters since the start."""
-        now = self.connection.snapshot()
+        now = self.connection()
         past = self._past
         return LinkStatistics(
             tun_read=past.tun_read + now.tun_read,

@@ -19,8 +19,11 @@ class UdpLink:
     """A non-blocking, unconnected socket: packets come from any address and are checked later."""
 
     sock: socket.socket
-    local: str
-    """``(not bound)`` or the bound address, as the log says it."""
+    local: Endpoint | None
+    """The address asked for, or None when the system chose."""
+    receive_buffer: tuple[int, int]
+    """Bytes before and after the options were applied."""
+    send_buffer: tuple[int, int]
 
 
 def open_udp(profile: ConnectionProfile, link: LinkOptions, remote: Endpoint) -> UdpLink:
@@ -31,12 +34,19 @@ def open_udp(profile: ConnectionProfile, link: LinkOptions, remote: Endpoint) ->
     family = socket.AF_INET if remote.address.version == 4 else socket.AF_INET6
     sock = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK)
     try:
+        before = _buffers(sock)
         _configure(sock, family, profile, link)
+        after = _buffers(sock)
         local = _bind(sock, family, profile)
     except OSError as error:
         sock.close()
         raise LinkError(str(remote), f"cannot set up the local socket: {error.strerror}") from error
-    return UdpLink(sock=sock, local=local)
+    return UdpLink(
+        sock=sock,
+        local=local,
+        receive_buffer=(before[0], after[0]),
+        send_buffer=(before[1], after[1]),
+    )
 
 
 def endpoint_of(address: tuple[object, ...]) -> Endpoint:
@@ -53,6 +63,13 @@ def socket_address(endpoint: Endpoint) -> tuple[str, int] | tuple[str, int, int,
     if endpoint.address.version == 4:
         return (str(endpoint.address), endpoint.port)
     return (str(endpoint.address), endpoint.port, 0, endpoint.scope_id)
+
+
+def _buffers(sock: socket.socket) -> tuple[int, int]:
+    return (
+        sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF),
+        sock.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF),
+    )
 
 
 def _configure(
@@ -76,23 +93,18 @@ def _configure(
         sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, int(profile.bind_ipv6only))
 
 
-def _bind(sock: socket.socket, family: socket.AddressFamily, profile: ConnectionProfile) -> str:
+def _bind(
+    sock: socket.socket, family: socket.AddressFamily, profile: ConnectionProfile
+) -> Endpoint | None:
     """Binds as asked; an unbound socket is still given a port, so that it can be read at once."""
     unspecified = "0.0.0.0" if family == socket.AF_INET else "::"  # noqa: S104 -- "any" is meant
     if not profile.bind and profile.local is None:
         sock.bind((unspecified, 0))
-        return "(not bound)"
+        return None
     host = profile.local or unspecified
-    if profile.local is not None and ip_address(host).version != (
-        4 if family == socket.AF_INET else 6
-    ):
-        raise OSError(97, f"the local address {host} is of another family than the remote's")
-    port = _port_number(profile.lport)
-    sock.bind((host, port))
-    name = sock.getsockname()
-    label = "[undef]" if profile.local is None else str(name[0])
-    tag = "AF_INET" if family == socket.AF_INET else "AF_INET6"
-    return f"(bound): [{tag}]{label}:{name[1]}"
+    found = socket.getaddrinfo(host, _port_number(profile.lport), family, socket.SOCK_DGRAM)
+    sock.bind(found[0][4])
+    return endpoint_of(sock.getsockname())
 
 
 def _port_number(port: str | None) -> int:

@@ -1,0 +1,320 @@
+"""The life of a client: remotes in turn, restarts, signals, and putting the host back.
+
+What happens within one connection is the core machine's business (``core.client``, driven by
+``shell.drive``); which remote comes next is ``core.remotes``'. ``shell.client`` prepares all of it.
+"""
+
+import asyncio
+import os
+import random
+from collections.abc import Coroutine, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from ginnel.compat import log_lines, shell_lines
+from ginnel.compat.shell_lines import SignalSource
+from ginnel.compat.versions import OPENVPN_RELEASE
+from ginnel.core.client import ClientMachine
+from ginnel.core.errors import HostError, LinkError
+from ginnel.core.negotiate import DataCapabilities
+from ginnel.core.notices import Advance, Ended, Notice, Outcome, PeerConnected
+from ginnel.core.remotes import GiveUp, Pause, RemoteCursor
+from ginnel.core.tls_context import TlsContext
+from ginnel.core.types import Endpoint
+from ginnel.host.client import HostClient
+from ginnel.host.privileges import Identity, drop_identity
+from ginnel.options.model import ClientOptions, ConnectionProfile
+from ginnel.shell.clock import unix_now
+from ginnel.shell.drive import Drive
+from ginnel.shell.hooks import ClientHooks
+from ginnel.shell.logging_setup import LogOutput
+from ginnel.shell.login import Login
+from ginnel.shell.resolve import resolve_profile
+from ginnel.shell.signals import Signals
+from ginnel.shell.status import Status
+from ginnel.shell.tunnel import Tunnel
+from ginnel.shell.udp import UdpLink, open_udp
+
+T = TypeVar("T")
+
+EXIT_NOTIFIED = "exit-with-notification"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finished:
+    """How the client ended: an exit status, or a reload of the configuration (SIGHUP)."""
+
+    status: int = 0
+    reload: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Interrupted:
+    """A signal came while something was waited for."""
+
+    signal: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Turn:
+    """How one attempt ended, in the words of a signal."""
+
+    signal: str
+    source: SignalSource
+    text: str = ""
+    pause: float = 0.0
+    status: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Equipment:
+    """What ``shell.client`` prepared before the loop began."""
+
+    options: ClientOptions
+    host: HostClient
+    log: LogOutput
+    tls: TlsContext
+    login: Login
+    identity: Identity
+    status: Status
+    capabilities: DataCapabilities
+    engine: str | None
+
+
+class Lifecycle:
+    """One run of a client, up to its exit or a reload."""
+
+    def __init__(self, equipment: Equipment) -> None:
+        self._kit = equipment
+        self._options = equipment.options
+        self._log = equipment.log
+        self._status = equipment.status
+        self._signals = Signals(self._status.log)
+        self._hooks = ClientHooks(
+            equipment.options,
+            equipment.log.log,
+            equipment.login,
+            log_redirected=equipment.options.process.log_file is not None,
+        )
+        self._tunnel = Tunnel(
+            host=equipment.host,
+            scripts=self._hooks,
+            log=equipment.log.log,
+            on_started=self._started,
+            engine=equipment.engine,
+        )
+        self._cursor = RemoteCursor(equipment.options, shuffle=_shuffled)
+        self._common_name = ""
+        self._dropped = False
+
+    async def run(self) -> Finished:
+        """Connects, and goes on connecting, until a signal or an error ends it."""
+        self._signals.install()
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                ticker = tasks.create_task(self._write_status(), name="status file")
+                finished = await self._guarded()
+                ticker.cancel()
+        finally:
+            self._signals.remove()
+        return finished
+
+    async def _guarded(self) -> Finished:
+        """Runs the loop; an error of the host ends the program with status 1, undone."""
+        try:
+            await self._report_recovered()
+            return await self._loop()
+        except HostError as error:
+            self._log.log_all(shell_lines.fatal(str(error)))
+            return Finished(status=1)
+
+    async def _loop(self) -> Finished:
+        turn = await self._turn()
+        while True:
+            signal = turn.signal
+            if signal == "SIGUSR1" and self._options.link.remap_usr1 is not None:
+                signal = self._options.link.remap_usr1
+            if signal != "SIGUSR1":
+                await self._tunnel.take_down(turn.text or turn.signal.lower())
+                self._log.log(shell_lines.signal_received(signal, turn.source, turn.text))
+                if turn.status:
+                    self._log.log(shell_lines.exiting_on_error())
+                return Finished(status=turn.status, reload=signal == "SIGHUP")
+            await self._tunnel.restart(turn.text)
+            self._log.log(shell_lines.signal_received(signal, turn.source, turn.text))
+            turn = await self._pause(turn.pause) or await self._turn()
+
+    async def _pause(self, seconds: float) -> Turn | None:
+        """Waits before the next attempt; a signal cuts it short."""
+        if seconds <= 0:
+            return None
+        self._log.log(shell_lines.restart_pause(int(seconds)))
+        waited = await self._race(asyncio.sleep(seconds))
+        if isinstance(waited, Interrupted) and waited.signal != "SIGUSR1":
+            return Turn(signal=waited.signal, source=SignalSource.HARD)
+        return None
+
+    # --- one attempt ---------------------------------------------------------------------------
+
+    async def _turn(self) -> Turn:
+        profile = self._cursor.profile
+        if self._cursor.needs_addresses:
+            found = await self._race(self._resolve(profile))
+            if isinstance(found, Interrupted):
+                return Turn(signal=found.signal, source=SignalSource.HARD)
+            if isinstance(found, LinkError):
+                return self._next(self._cursor.unresolvable(), "resolve-failed")
+            self._cursor.resolved(found)
+        gave_up = self._cursor.begin()
+        if gave_up is not None:
+            return self._next(gave_up, "")
+        if not self._kit.login.ready():
+            return Turn(signal="SIGINT", source=SignalSource.HARD)
+        try:
+            link = open_udp(profile, self._options.link, self._cursor.address)
+        except LinkError as error:
+            self._log.log_all(shell_lines.fatal(f"TCP/UDP: Socket bind failed: {error}"))
+            return Turn(signal="SIGTERM", source=SignalSource.SOFT, text="bind-failed", status=1)
+        try:
+            return await self._connect(profile, link)
+        finally:
+            self._status.finish_connection()
+            self._tunnel.detach()
+            link.sock.close()
+
+    async def _resolve(self, profile: ConnectionProfile) -> tuple[Endpoint, ...] | LinkError:
+        def failed(cause: str) -> None:
+            self._log.log(shell_lines.cannot_resolve(profile.host, profile.port, cause))
+
+        try:
+            return await resolve_profile(profile, self._options.link.resolv_retry, failed)
+        except LinkError as error:
+            return error
+
+    async def _connect(self, profile: ConnectionProfile, link: UdpLink) -> Turn:
+        remote = self._cursor.address
+        self._announce_link(link, remote)
+        self._common_name = ""
+        self._hooks.begin()
+        machine = ClientMachine(
+            options=self._options,
+            profile=profile,
+            remote=remote,
+            tls=self._kit.tls.channel,
+            entropy=os.urandom,
+            unix_time=unix_now(),
+            capabilities=self._kit.capabilities,
+            version=OPENVPN_RELEASE,
+            credentials=self._kit.login.current,
+        )
+        drive = Drive(
+            machine=machine,
+            link=link.sock,
+            tunnel=self._tunnel,
+            hooks=self._hooks,
+            on_notice=self._on_notice,
+        )
+        self._status.connection = drive.statistics
+        async with asyncio.TaskGroup() as tasks:
+            session = tasks.create_task(drive.run(), name="session")
+            watch = tasks.create_task(self._watch_signals(drive), name="signals")
+            ended = await session
+            watch.cancel()
+        return self._judge(ended, notified=drive.notified)
+
+    async def _watch_signals(self, drive: Drive) -> None:
+        """Hands signals to the session: the first asks it to leave, a second one insists."""
+        name = await self._signals.next()
+        stopping = name in {"SIGTERM", "SIGINT"}
+        drive.close(name, Outcome.TERMINATE if stopping else Outcome.RESTART)
+        if not drive.over:
+            self._log.log(shell_lines.exit_notification())
+            await self._signals.next()
+            drive.abandon(_wanted_end(name))
+
+    def _judge(self, ended: Ended, *, notified: bool) -> Turn:
+        """Turns the end of a machine into what the process does next."""
+        if ended.forget_credentials:
+            self._kit.login.forget()
+        if ended.signal_text in {"SIGTERM", "SIGINT", "SIGHUP", "SIGUSR1"}:
+            if notified:
+                return Turn(signal="SIGTERM", source=SignalSource.SOFT, text=EXIT_NOTIFIED)
+            return Turn(signal=ended.signal_text, source=SignalSource.HARD)
+        if ended.outcome is Outcome.RESTART:
+            return self._next(self._cursor.after(ended), ended.signal_text)
+        return Turn(
+            signal=ended.outcome.value,
+            source=SignalSource.SOFT,
+            text=ended.signal_text,
+            status=1 if ended.hard_error else 0,
+        )
+
+    def _next(self, step: Pause | GiveUp, text: str) -> Turn:
+        if isinstance(step, GiveUp):
+            self._log.log_all(shell_lines.fatal(step.explanation))
+            return Turn(
+                signal="SIGTERM", source=SignalSource.SOFT, text="connection-failed", status=1
+            )
+        return Turn(signal="SIGUSR1", source=SignalSource.SOFT, text=text, pause=step.seconds)
+
+    # --- what happened -------------------------------------------------------------------------
+
+    def _on_notice(self, notice: Notice) -> None:
+        if isinstance(notice, PeerConnected):
+            self._common_name = notice.common_name
+        self._log.log_all(log_lines.render(notice, common_name=self._common_name))
+        self._hooks.observe(notice)
+
+    def _started(self, with_errors: bool) -> None:
+        """The last step of a start: rights are given up, then the line that scripts wait for."""
+        self._cursor.connected()
+        identity = self._kit.identity
+        if not self._dropped and identity.changes_anything:
+            drop_identity(identity)
+            self._dropped = True
+            self._log.log_all(shell_lines.identity_changed(self._options.process))
+        self._kit.login.connected()
+        self._log.log(shell_lines.initialization_completed(with_errors=with_errors))
+
+    def _announce_link(self, link: UdpLink, remote: Endpoint) -> None:
+        self._log.log(shell_lines.preserving_remote(remote))
+        self._log.log(shell_lines.socket_buffers(link.receive_buffer, link.send_buffer))
+        self._log.log(shell_lines.link_local(remote, link.local))
+        self._log.log(shell_lines.link_remote(remote))
+
+    async def _report_recovered(self) -> None:
+        for earlier in await self._kit.host.recovered():
+            rest = "" if earlier.complete else "; some could not be undone, see 'ginnel restore'"
+            self._log.log(
+                shell_lines.note(
+                    f"undid {earlier.undone} change(s) to the host that process "
+                    f"{earlier.main_pid} left behind{rest}"
+                )
+            )
+
+    async def _write_status(self) -> None:
+        while True:
+            self._status.write()
+            await asyncio.sleep(max(1, self._options.process.status_interval))
+
+    async def _race(self, work: Coroutine[None, None, T]) -> T | Interrupted:
+        """Waits for ``work``, or for a signal that cancels it."""
+        async with asyncio.TaskGroup() as tasks:
+            job = tasks.create_task(work)
+            watch = tasks.create_task(self._signals.next())
+            await asyncio.wait((job, watch), return_when=asyncio.FIRST_COMPLETED)
+            if watch.done():
+                job.cancel()
+                return Interrupted(signal=watch.result())
+            watch.cancel()
+            return job.result()
+
+
+def _wanted_end(signal: str) -> Ended:
+    return Ended(
+        outcome=Outcome.TERMINATE, signal_text=signal, advance=Advance.SAME, explanation=""
+    )
+
+
+def _shuffled(profiles: Sequence[ConnectionProfile]) -> Sequence[ConnectionProfile]:
+    return random.SystemRandom().sample(profiles, len(profiles))

@@ -1,0 +1,279 @@
+"""The tunnel on this host: device, addresses, routes, scripts and data plane, in OpenVPN's order.
+
+Lives as long as the process: with ``persist-tun`` the device and its configuration stay over a
+restart. What to configure is planned by ``host.plan``; the privileged helper carries it out.
+"""
+
+import asyncio
+import os
+import socket
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from ipaddress import IPv4Network, IPv6Network
+
+from ginnel.compat import shell_lines
+from ginnel.compat.log_lines import LogLine
+from ginnel.core.actions import Failed, TunnelConfig
+from ginnel.core.errors import DataPlaneError, HostError
+from ginnel.core.types import Transport
+from ginnel.dataplane.api import DataPlane, Keepalive, Link, PeerConfig, TunDevice
+from ginnel.dataplane.choose import open_data_plane
+from ginnel.host.client import ApplyReport, HostClient
+from ginnel.host.diff import Change, Do, Revert, changes, diff
+from ginnel.host.executor import ChangeResult, Outcome
+from ginnel.host.plan import HostPlan, plan_tunnel
+from ginnel.host.steps import AddAddress, AddRoute, RemoveRoute, SetLink
+from ginnel.host.tun import DeviceRequest
+from ginnel.options.model import DeviceType
+from ginnel.shell.hooks import ClientHooks, ScriptFailed
+
+EVERYTHING = (IPv4Network("0.0.0.0/0"), IPv6Network("::/0"))
+"""A client has one peer: all that enters the device is for it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Established:
+    """What was set up on the host, kept until it is taken down."""
+
+    device: TunDevice
+    plan: HostPlan
+    config: TunnelConfig
+
+
+class Tunnel:
+    """See the module."""
+
+    def __init__(
+        self,
+        *,
+        host: HostClient,
+        scripts: ClientHooks,
+        log: Callable[[LogLine], None],
+        on_started: Callable[[bool], None],
+        engine: str | None,
+    ) -> None:
+        """``on_started`` is told at the end of a start, with True when something went wrong."""
+        self._host = host
+        self._scripts = scripts
+        self._log = log
+        self._on_started = on_started
+        self._engine = engine
+        self._established: Established | None = None
+        self._data_plane: DataPlane | None = None
+        self._pending: tuple[Change, ...] = ()
+        """What remains to be configured once the tunnel carries data."""
+        self._reused = False
+
+    # --- up ------------------------------------------------------------------------------------
+
+    async def open(self, config: TunnelConfig, link: socket.socket) -> DataPlane | Failed:
+        """Opens device and data plane and configures the interface; routes come with the start."""
+        try:
+            device = await self._device(config)
+            self._data_plane = self._open_data_plane(device, config, link)
+        except (HostError, DataPlaneError, ScriptFailed) as error:
+            return Failed(reason=str(error))
+        return self._data_plane
+
+    async def finish_start(self) -> None:
+        """Adds the routes, runs ``route-up`` and reports that the start is complete."""
+        established = self._established
+        with_errors = False
+        if established is not None:
+            delay = established.config.options.routes.route_delay
+            if delay and not self._reused:
+                await asyncio.sleep(delay)
+            report = await self._host.apply(self._pending)
+            self._log_results(self._pending, report.results)
+            with_errors = bool(report.failed)
+            self._pending = ()
+            if not self._reused:
+                await self._scripts.route_up(
+                    established.config, established.plan, established.device
+                )
+        self._on_started(with_errors)
+
+    async def _device(self, config: TunnelConfig) -> TunDevice | None:
+        if config.options.tun.dev_type is DeviceType.NULL:
+            return None
+        kept = self._established
+        if kept is not None and kept.config.pulled_digest == config.pulled_digest:
+            return await self._reuse(kept, config)
+        if kept is not None:
+            self._log(shell_lines.pulled_options_changed())
+            await self.take_down("")
+        return await self._open_device(config)
+
+    async def _reuse(self, kept: Established, config: TunnelConfig) -> TunDevice:
+        """Keeps device and routes; only what depends on the server's address changes."""
+        name = kept.device.name
+        self._log(shell_lines.tun_preserved(name))
+        underlay = await self._host.underlay(config.remote)
+        plan = plan_tunnel(config, self._host.device(name), underlay)
+        self._pending = diff(kept.plan, plan)
+        self._established = Established(device=kept.device, plan=plan, config=config)
+        self._reused = True
+        if config.options.scripts.up_restart:
+            await self._scripts.up(config, plan, kept.device, restart=True)
+        return replace(kept.device, mtu=config.tun_mtu)
+
+    async def _open_device(self, config: TunnelConfig) -> TunDevice:
+        tun = config.options.tun
+        device = await self._host.open_tun(
+            DeviceRequest(name=tun.dev, kind=tun.dev_type, node=tun.dev_node, vnet_header=True)
+        )
+        self._log(shell_lines.tun_opened(device.name))
+        self._reused = False
+        self._established = Established(device=device, plan=HostPlan(), config=config)
+        underlay = await self._host.underlay(config.remote)
+        plan = plan_tunnel(config, self._host.device(device.name), underlay)
+        self._established = Established(device=device, plan=plan, config=config)
+        for warning in plan.warnings:
+            self._log(shell_lines.warning(warning))
+        interface = changes(plan.interface)
+        report = await self._host.apply(interface)
+        self._log_results(interface, report.results)
+        _raise_fatal(report)
+        await self._scripts.up(config, plan, device, restart=False)
+        self._pending = changes(plan.routes)
+        return replace(device, mtu=config.tun_mtu)
+
+    def _open_data_plane(
+        self, device: TunDevice | None, config: TunnelConfig, link: socket.socket
+    ) -> DataPlane:
+        data_plane, reasons = open_data_plane(device, engine=self._engine)
+        offloads = ", ".join(sorted(data_plane.capabilities.offloads)) or "none"
+        why = "; ".join(reasons)
+        self._log(
+            LogLine(
+                text=f"Data plane: {data_plane.capabilities.name} ({why}), offloads: {offloads}",
+                verb=3,
+            )
+        )
+        data_plane.attach(Link(fd=link.fileno(), transport=Transport.UDP))
+        options = config.options
+        data_plane.new_peer(
+            PeerConfig(
+                peer_id=config.peer_id,
+                send_peer_id=config.send_peer_id,
+                remote=config.remote,
+                allow_float=config.allow_float,
+                mss_ipv4=config.mss_ipv4,
+                mss_ipv6=config.mss_ipv6,
+                replay_window=options.data.replay_window,
+                replay_time=options.data.replay_time,
+                drop_recursive=not options.routes.allow_recursive_routing,
+            )
+        )
+        for network in EVERYTHING:
+            data_plane.add_iroute(config.peer_id, network)
+        timers = options.link
+        data_plane.set_peer(
+            config.peer_id,
+            Keepalive(
+                ping_interval=timers.ping,
+                ping_timeout=timers.ping_restart or timers.ping_exit,
+                inactive_seconds=timers.inactive,
+                inactive_bytes=timers.inactive_bytes,
+            ),
+        )
+        return data_plane
+
+    # --- down ----------------------------------------------------------------------------------
+
+    def detach(self) -> None:
+        """Closes the data plane; the device stays as it is."""
+        if self._data_plane is not None:
+            self._data_plane.close()
+            self._data_plane = None
+
+    async def restart(self, signal_text: str) -> None:
+        """Ends one connection that another one follows: ``persist-tun`` keeps the device."""
+        self.detach()
+        established = self._established
+        if established is None:
+            return
+        if not established.config.options.tun.persist_tun:
+            await self.take_down(signal_text)
+        elif established.config.options.scripts.up_restart:
+            await self._scripts.down(
+                established.config,
+                established.plan,
+                established.device,
+                signal_text=signal_text,
+                restart=True,
+            )
+
+    async def take_down(self, signal_text: str) -> None:
+        """Takes routes, addresses and device away again, with the scripts around them."""
+        self.detach()
+        established, self._established = self._established, None
+        if established is None:
+            return
+        self._pending = ()
+        config, plan, device = established.config, established.plan, established.device
+        await self._scripts.route_pre_down(config, plan, device, signal_text=signal_text)
+        undone = await self._host.undo_routes()
+        self._log_undone(undone.results)
+        if config.options.scripts.down_pre:
+            await self._scripts.down(config, plan, device, signal_text=signal_text, restart=False)
+        self._log(shell_lines.tun_closing())
+        os.close(device.fd)
+        closed = await self._host.close_tun(device.name)
+        self._log_undone(closed.results)
+        if not config.options.scripts.down_pre:
+            await self._scripts.down(config, plan, device, signal_text=signal_text, restart=False)
+
+    # --- log -----------------------------------------------------------------------------------
+
+    def _log_results(self, wanted: Sequence[Change], results: Sequence[ChangeResult]) -> None:
+        for change, result in zip(wanted, results, strict=False):
+            if result.outcome is Outcome.FAILED:
+                self._log(
+                    shell_lines.route_failed(
+                        result.what, result.detail, added=isinstance(change, Do)
+                    )
+                )
+            else:
+                for line in _change_lines(change):
+                    self._log(line)
+
+    def _log_undone(self, results: Sequence[ChangeResult]) -> None:
+        for result in results:
+            if result.outcome is Outcome.FAILED:
+                self._log(shell_lines.route_failed(result.what, result.detail, added=False))
+
+
+def _raise_fatal(report: ApplyReport) -> None:
+    if report.fatal is not None:
+        raise HostError(report.fatal.what, report.fatal.errno, report.fatal.detail)
+
+
+def _change_lines(change: Change) -> tuple[LogLine, ...]:
+    """The lines OpenVPN logs for a change."""
+    added = not isinstance(change, Revert)
+    match change.step:
+        case SetLink(device=device, mtu=mtu):
+            up = (shell_lines.interface_up(device),)
+            return up if mtu is None else (shell_lines.mtu_set(device, mtu), *up)
+        case AddAddress() as step:
+            return (
+                shell_lines.address_changed(
+                    step.device,
+                    str(step.local) if step.peer is not None else f"{step.local}/{step.prefix}",
+                    version=step.local.version,
+                    added=added,
+                    peer=None if step.peer is None else str(step.peer),
+                ),
+            )
+        case (AddRoute() | RemoveRoute()) as step:
+            return (
+                shell_lines.route_changed(
+                    str(step.network),
+                    None if step.gateway is None else str(step.gateway),
+                    step.device if step.gateway is None else None,
+                    step.metric,
+                    version=step.network.version,
+                    added=added is isinstance(step, AddRoute),
+                ),
+            )
