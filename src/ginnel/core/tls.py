@@ -47,7 +47,7 @@ class TlsPeer:
     tls_version: str
     """For example ``TLSv1.3``."""
     cipher: str
-    """Version and name of the suite, as OpenVPN logs it: ``TLSv1.3 TLS_AES_256_GCM_SHA384``."""
+    """Name of the suite: ``TLS_AES_256_GCM_SHA384``."""
     certificate: str
     """``256 bits ECprime256v1, signature: ecdsa-with-SHA256``; empty without a certificate."""
     common_name: str
@@ -166,7 +166,7 @@ class OpenSslChannel:
         certificate = connection.get_peer_certificate(as_cryptography=True)
         return TlsPeer(
             tls_version=connection.get_protocol_version_name(),
-            cipher=f"{connection.get_cipher_version() or ''} {connection.get_cipher_name() or ''}",
+            cipher=connection.get_cipher_name() or "",
             certificate="" if certificate is None else describe_public_key(certificate),
             common_name=self._common_name,
             chain=tuple(self._chain[depth] for depth in sorted(self._chain, reverse=True)),
