@@ -7,12 +7,16 @@ MAX_BYTES = 16 * 1024 * 1024 + 1
 
 
 class SystemFiles:
-    """Reads files for ``options.resolve``. Satisfies its ``FileReader``."""
+    """Reads files for ``options.resolve``. Satisfies its ``FileReader``.
+
+    Relative paths are seen from ``directory``, whatever the working directory is by then; an empty
+    one means the working directory.
+    """
+
+    def __init__(self, directory: str = "") -> None:
+        self._directory = Path(directory)
 
     def read(self, path: str) -> bytes:
-        """Returns the content, at most ``MAX_BYTES``. Raises OSError.
-
-        ``stdin`` is not special here; the options layer decides when it means standard input.
-        """
-        with Path(path).open("rb") as file:
+        """Returns the content, at most ``MAX_BYTES``. Raises OSError."""
+        with (self._directory / path).open("rb") as file:
             return file.read(MAX_BYTES)

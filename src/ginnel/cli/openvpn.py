@@ -49,12 +49,15 @@ def run(arguments: Sequence[str]) -> int:
         return fail(process, str(error))
 
 
-def resolve_arguments(arguments: Sequence[str]) -> Resolved:
-    """Reads a command line and the files it names. Raises ConfigError."""
+def resolve_arguments(arguments: Sequence[str], directory: str = "") -> Resolved:
+    """Reads a command line and the files it names, relative ones as seen from ``directory``.
+
+    Raises ConfigError.
+    """
     from ginnel.cli.files import SystemFiles
     from ginnel.options.resolve import resolve_argv
 
-    return resolve_argv(arguments, SystemFiles())
+    return resolve_argv(arguments, SystemFiles(directory))
 
 
 def _config_error_lines(error: ConfigError) -> list[LogLine]:
@@ -68,22 +71,39 @@ def _config_error_lines(error: ConfigError) -> list[LogLine]:
 def _run_client(request: RunClient, arguments: Sequence[str]) -> int:
     from ginnel.shell.client import run_client
 
-    directory = request.options.process.cd
-    if directory is not None:
-        try:
-            os.chdir(directory)
-        except OSError as error:
-            raise ConfigError(
-                f"--cd fails with '{directory}': {error.strerror} (errno={error.errno})",
-                option="cd",
-            ) from error
+    start = _working_directory()
 
     def reload() -> RunClient:
-        resolved = resolve_arguments(arguments)
-        assert isinstance(resolved, RunClient), "the same command line asks for the same thing"
+        """Reads everything again as if started anew where the program was started."""
+        resolved = resolve_arguments(arguments, start)
+        if not isinstance(resolved, RunClient):
+            raise ConfigError("the configuration no longer asks for a connection")
+        _enter_directory(start, resolved)
         return resolved
 
+    _enter_directory(start, request)
     return run_client(request, reload)
+
+
+def _working_directory() -> str:
+    """Where the program was started; empty when that directory has been removed."""
+    try:
+        return os.getcwd()  # noqa: PTH109 -- a string, as paths in options are
+    except FileNotFoundError:
+        return ""
+
+
+def _enter_directory(start: str, request: RunClient) -> None:
+    """Applies ``cd``, from where the program was started. Raises ConfigError."""
+    directory = request.options.process.cd
+    if directory is None:
+        return
+    try:
+        os.chdir(os.path.join(start, directory))  # noqa: PTH118 -- absolute ones stand alone
+    except OSError as error:
+        raise ConfigError(
+            f"--cd fails with '{directory}': {error.strerror} (errno={error.errno})", option="cd"
+        ) from error
 
 
 def _carry_out(action: Action, process: ProcessOptions) -> int:
