@@ -108,8 +108,8 @@ def render(notice: Notice, *, common_name: str = "") -> tuple[LogLine, ...]:  # 
             return (_push(f"SENT CONTROL [{printable(name)}]: 'PUSH_REQUEST' (status=1)"),)
         case PushReceived(text=text):
             return (_push(f"PUSH: Received control message: '{printable(text)}'"),)
-        case OptionsImported(groups=groups):
-            return tuple(_push(f"OPTIONS IMPORT: {_group(group)}") for group in groups)
+        case OptionsImported():
+            return tuple(_push(f"OPTIONS IMPORT: {text}") for text in _imports(notice))
         case PushOptionRefused(option=option, reason=reason):
             return (_push_refused(option, reason),)
         case DataChannelReady():
@@ -181,15 +181,24 @@ def _serial(certificate: CertificateInfo) -> str:
 
 
 def _control_channel(notice: ControlChannelReady) -> str:
-    version = printable(notice.tls_version)
-    text = f"Control Channel: {version}, cipher {printable(notice.cipher)}"
+    """OpenVPN names the version twice: of the session, and of the cipher."""
+    version, cipher = printable(notice.tls_version), printable(notice.cipher)
+    if not cipher.startswith("TLSv"):
+        cipher = f"{version} {cipher}"
+    text = f"Control Channel: {version}, cipher {cipher}"
     if notice.peer_certificate:
         text += f", peer certificate: {printable(notice.peer_certificate)}"
     return text
 
 
-def _group(group: str) -> str:
-    return group if group.endswith("modified") or " set to " in group else f"{group} modified"
+def _imports(notice: OptionsImported) -> list[str]:
+    mtu = notice.options.tun.tun_mtu
+    return [
+        f"tun-mtu set to {mtu}"
+        if group == "tun-mtu"
+        else f"{group.removesuffix(' modified')} modified"
+        for group in notice.groups
+    ]
 
 
 def _push_refused(option: str, reason: str) -> LogLine:

@@ -12,7 +12,6 @@ from ginnel.compat.status_file import LinkStatistics, statistics_lines
 from ginnel.compat.versions import library_versions, title
 from ginnel.core.types import Endpoint
 from ginnel.options.model import ProcessOptions
-from ginnel.options.model import ProcessOptions
 
 
 class SignalSource(Enum):
@@ -95,23 +94,6 @@ def identity_changed(process: ProcessOptions) -> tuple[LogLine, ...]:
 def statistics(values: LinkStatistics, now_text: str) -> tuple[LogLine, ...]:
     """The answer to SIGUSR2."""
     return tuple(LogLine(text=line) for line in statistics_lines(values, now_text))
-
-
-def exiting_on_error() -> LogLine:
-    """Closes every end with status 1."""
-    return LogLine(text="Exiting due to fatal error")
-
-
-def identity_changed(process: ProcessOptions) -> tuple[LogLine, ...]:
-    """``chroot to … succeeded``, ``GID set to …``, ``UID set to …``, in the order they happen."""
-    lines = []
-    if process.chroot is not None:
-        lines.append(f"chroot to '{printable(process.chroot)}' and cd to '/' succeeded")
-    if process.group is not None:
-        lines.append(f"GID set to {printable(process.group)}")
-    if process.user is not None:
-        lines.append(f"UID set to {printable(process.user)}")
-    return tuple(LogLine(text=text) for text in lines)
 
 
 def note(text: str) -> LogLine:

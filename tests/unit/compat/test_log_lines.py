@@ -100,7 +100,7 @@ REAL_LINES: list[tuple[Notice, list[tuple[int, str]]]] = [
     (
         OptionsImported(
             options=ClientOptions(profiles=()),
-            groups=("--ifconfig/up options", "route options modified", "tun-mtu set to 1500"),
+            groups=("--ifconfig/up options", "route options modified", "tun-mtu"),
         ),
         [
             (3, "OPTIONS IMPORT: --ifconfig/up options modified"),
@@ -142,6 +142,15 @@ def test_lines_and_verbs_are_openvpns(notice: Notice, expected: list[tuple[int, 
 def test_states_and_connected_have_no_line_of_their_own() -> None:
     assert render(StateEntered(state=ManagementState.AUTH)) == ()
     assert render(Connected()) == ()
+
+
+def test_the_version_of_the_cipher_is_named_once() -> None:
+    notice = ControlChannelReady(
+        tls_version="TLSv1.2", cipher="TLSv1.2 ECDHE-RSA-AES256-GCM-SHA384", peer_certificate=""
+    )
+    assert [line.text for line in render(notice)] == [
+        "Control Channel: TLSv1.2, cipher TLSv1.2 ECDHE-RSA-AES256-GCM-SHA384"
+    ]
 
 
 def test_data_channel_leaves_out_what_is_not_there() -> None:
