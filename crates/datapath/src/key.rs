@@ -304,6 +304,7 @@ impl Key {
                         break;
                     }
                 }
+                self.nears_limit |= send.key.epoch >= RENEGOTIATE_EPOCH;
                 Ok(range)
             }
         }

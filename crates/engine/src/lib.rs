@@ -18,7 +18,7 @@ mod transmit;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::RawFd;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ginnel_datapath::key::Key;
 use ginnel_datapath::peer::{Keepalive, PeerConfig, Slot};
@@ -57,10 +57,12 @@ pub enum Transport {
 /// Every call takes effect before it returns. Errors carry the number the operating system uses
 /// for the case: `ENOENT` for an unknown peer, `EEXIST` for one that is there already, `EINVAL` for
 /// a key or prefix that cannot be, `EBADF` after `close`.
-pub struct Engine {
+pub struct Engine(Mutex<Option<Running>>);
+
+struct Running {
     gate: Arc<Gate>,
     outbox: Arc<Outbox>,
-    worker: Mutex<Option<Worker>>,
+    worker: Worker,
 }
 
 impl Engine {
@@ -69,32 +71,32 @@ impl Engine {
         let outbox = Arc::new(Outbox::new()?);
         let gate = Arc::new(Gate::new(State::new(tun, Arc::clone(&outbox))?)?);
         let worker = Worker::start(Arc::clone(&gate))?;
-        Ok(Self { gate, outbox, worker: Mutex::new(Some(worker)) })
+        Ok(Self(Mutex::new(Some(Running { gate, outbox, worker }))))
     }
 
     /// Starts to read a link, instead of an earlier one.
     pub fn attach(&self, fd: RawFd, transport: Transport, unread: &[u8]) -> io::Result<()> {
-        self.gate.with(|state| state.attach(fd, transport, unread))?
+        self.change(|state| state.attach(fd, transport, unread))?
     }
 
     /// Adds a peer without keys.
     pub fn new_peer(&self, config: PeerConfig) -> io::Result<()> {
-        self.gate.with(|state| state.new_peer(config))?
+        self.change(|state| state.new_peer(config))?
     }
 
     /// Sets the limits and restarts their timers.
     pub fn set_peer(&self, peer_id: u32, limits: Keepalive) -> io::Result<()> {
-        self.gate.with(|state| state.set_peer(peer_id, limits))?
+        self.change(|state| state.set_peer(peer_id, limits))?
     }
 
     /// Forgets a peer with its keys and routes.
     pub fn del_peer(&self, peer_id: u32) -> io::Result<()> {
-        self.gate.with(|state| state.del_peer(peer_id))?
+        self.change(|state| state.del_peer(peer_id))?
     }
 
     /// The replay window that keys of the peer are made with: ids and seconds.
     pub fn replay_of(&self, peer_id: u32) -> io::Result<(usize, u64)> {
-        self.gate.with(|state| {
+        self.change(|state| {
             let config = state.peer(peer_id)?.config();
             Ok((config.replay_window, config.replay_time))
         })?
@@ -102,70 +104,79 @@ impl Engine {
 
     /// Puts a key into a slot, or empties it.
     pub fn set_key(&self, peer_id: u32, slot: Slot, key: Option<Key>) -> io::Result<()> {
-        self.gate.with(|state| state.peer(peer_id).map(|peer| peer.set_key(slot, key)))?
+        self.change(|state| state.peer(peer_id).map(|peer| peer.set_key(slot, key)))?
     }
 
     /// Exchanges the slots.
     pub fn swap_keys(&self, peer_id: u32) -> io::Result<()> {
-        self.gate.with(|state| state.peer(peer_id).map(ginnel_datapath::peer::Peer::swap_keys))?
+        self.change(|state| state.peer(peer_id).map(ginnel_datapath::peer::Peer::swap_keys))?
     }
 
     /// Sends packets from tun for the prefix to the peer.
     pub fn add_iroute(&self, peer_id: u32, network: IpAddr, length: u8) -> io::Result<()> {
-        self.gate.with(|state| state.add_iroute(peer_id, network, length))?
+        self.change(|state| state.add_iroute(peer_id, network, length))?
     }
 
     /// Counters of a peer.
     pub fn stats(&self, peer_id: u32) -> io::Result<Stats> {
-        self.gate.with(|state| state.peer(peer_id).map(|peer| peer.stats))?
+        self.change(|state| state.peer(peer_id).map(|peer| peer.stats))?
     }
 
     /// Drops that belong to no peer.
     pub fn unassigned(&self) -> io::Result<Stats> {
-        self.gate.with(|state| state.unassigned)
+        self.change(|state| state.unassigned)
     }
 
     /// Names of the kernel offloads in use.
     pub fn offloads(&self) -> io::Result<Vec<&'static str>> {
-        self.gate.with(|state| state.offloads(udp::probe()))
+        self.change(|state| state.offloads(udp::probe()))
     }
 
     /// Sends a control packet before any queued data, or drops it.
     pub fn send_control(&self, packet: &[u8], to: Option<SocketAddr>) -> io::Result<()> {
-        self.gate.with(|state| state.send_control(packet, to))
+        self.change(|state| state.send_control(packet, to))
     }
 
     /// Seals a payload with the primary key and sends it; nothing without one.
     pub fn send_inner(&self, peer_id: u32, payload: &[u8]) -> io::Result<()> {
-        self.gate.with(|state| state.send_inner(peer_id, payload))?
+        self.change(|state| state.send_inner(peer_id, payload))?
     }
 
-    /// A descriptor that is readable while a list has something.
+    /// A descriptor that is readable while a list has something; -1 once closed.
     pub fn fileno(&self) -> RawFd {
-        self.outbox.number()
+        self.lock().as_ref().map_or(-1, |running| running.outbox.number())
     }
 
     /// Drains the reports.
     pub fn notes(&self) -> Vec<Note> {
-        self.outbox.take_notes()
+        self.outbox().map_or_else(Vec::new, |outbox| outbox.take_notes())
     }
 
     /// Drains up to `limit` control packets.
     pub fn control(&self, limit: usize) -> Vec<Control> {
-        self.outbox.take_control(limit)
+        self.outbox().map_or_else(Vec::new, |outbox| outbox.take_control(limit))
     }
 
     /// Ends the thread, wipes the keys and closes the descriptors. Later calls give `EBADF`.
     pub fn close(&self) {
-        let worker = match self.worker.lock() {
-            Ok(mut worker) => worker.take(),
-            Err(poisoned) => poisoned.into_inner().take(),
-        };
-        if let Some(worker) = worker {
-            self.gate.close();
+        let running = self.lock().take();
+        if let Some(Running { gate, worker, .. }) = running {
+            gate.close();
             worker.join();
-            self.outbox.clear();
         }
+    }
+
+    fn change<R>(&self, change: impl FnOnce(&mut State) -> R) -> io::Result<R> {
+        let gate = self.lock().as_ref().map(|running| Arc::clone(&running.gate));
+        gate.ok_or_else(|| io::Error::from_raw_os_error(libc::EBADF))?.with(change)
+    }
+
+    fn outbox(&self) -> Option<Arc<Outbox>> {
+        self.lock().as_ref().map(|running| Arc::clone(&running.outbox))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Running>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

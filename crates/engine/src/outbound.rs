@@ -58,7 +58,7 @@ impl Outbound<'_> {
         }
         peer.clock.crossed_tun(bytes as u64, self.now);
         let Some(is_stream) = self.is_stream else { return };
-        let mut lane = Lane { peer, batch: self.batch, is_stream };
+        let mut lane = Lane { peer, batch: self.batch, is_stream, now: self.now };
         match plan {
             Plan::Whole => {
                 let (v4, v6) = (lane.peer.config().mss_ipv4, lane.peer.config().mss_ipv6);
@@ -76,8 +76,14 @@ impl Outbound<'_> {
 }
 
 /// Seals a payload of our own for a peer: a ping, an OCC message.
-pub(crate) fn send_payload(peer: &mut Peer, batch: &mut Batch, is_stream: bool, payload: &[u8]) {
-    let mut lane = Lane { peer, batch, is_stream };
+pub(crate) fn send_payload(
+    peer: &mut Peer,
+    batch: &mut Batch,
+    is_stream: bool,
+    payload: &[u8],
+    now: u64,
+) {
+    let mut lane = Lane { peer, batch, is_stream, now };
     lane.send(payload.len(), |out| out.copy_from_slice(payload));
 }
 
@@ -94,6 +100,7 @@ struct Lane<'a> {
     peer: &'a mut Peer,
     batch: &'a mut Batch,
     is_stream: bool,
+    now: u64,
 }
 
 impl Lane<'_> {
@@ -139,6 +146,7 @@ impl Lane<'_> {
         self.batch.commit_record(FRAME_LEN + sealed);
         self.peer.stats.link_write_packets += 1;
         self.peer.stats.link_write_bytes += sealed as u64;
+        self.peer.clock.sent(self.now);
     }
 
     fn keep_datagram(&mut self, sealed: usize, to: Option<SocketAddr>) {

@@ -144,12 +144,6 @@ impl Outbox {
         control
     }
 
-    pub(crate) fn clear(&self) {
-        let mut queues = self.lock();
-        *queues = Queues::default();
-        self.settle(&queues);
-    }
-
     fn settle(&self, queues: &Queues) {
         if queues.is_empty() {
             self.event.clear();

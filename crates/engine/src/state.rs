@@ -192,7 +192,7 @@ impl State {
         if let Some(is_stream) = is_stream
             && peer.send_format().is_some()
         {
-            send_payload(peer, &mut self.batch, is_stream, payload);
+            send_payload(peer, &mut self.batch, is_stream, payload, self.now);
             report_worn(peer, &self.outbox);
             peer.clock.sent(self.now);
             self.flush();
@@ -356,7 +356,7 @@ impl State {
                         if let Some(is_stream) = is_stream
                             && peer.send_format().is_some()
                         {
-                            send_payload(peer, &mut self.batch, is_stream, &PING);
+                            send_payload(peer, &mut self.batch, is_stream, &PING, self.now);
                         }
                         continue;
                     }
