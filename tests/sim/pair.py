@@ -16,7 +16,8 @@ from ginnel.core.events import DataPlaneEvent
 from ginnel.core.negotiate import DataCapabilities
 from ginnel.core.notices import Connected, Ended, Notice
 from ginnel.core.tls import TlsChannel
-from ginnel.core.types import Endpoint, Instant, KeyId, Side
+from ginnel.core.types import Endpoint, Instant, KeyId, SessionId, Side
+from ginnel.core.wire import ControlBody, ControlHeader, Opcode, encode_body
 from ginnel.core.wrap import Wrapping, wrapping_for
 from ginnel.core.wrap.plain import PlainControl
 from ginnel.options.model import (
@@ -121,6 +122,7 @@ class SimPair:
     ) -> None:
         chosen = profile() if connection is None else connection
         draw = Random(seed)
+        self._connection = chosen
         self.now = Instant(1000.0)
         self.keys = HeldKeys()
         self.notices: list[Notice] = []
@@ -156,6 +158,11 @@ class SimPair:
     @property
     def is_connected(self) -> bool:
         return any(isinstance(notice, Connected) for notice in self.notices)
+
+    def server_says(self, text: str) -> None:
+        """The server sends a text message."""
+        self.server.say(text, self.now)
+        self._drain()
 
     @property
     def server_key_id(self) -> KeyId:
@@ -214,6 +221,14 @@ class SimPair:
         """The server does something of its own."""
         act(self.now)
         self._drain()
+
+    def server_hard_reset(self) -> bytes:
+        """A hard reset under the server's key, as a server that was restarted might send."""
+        header = ControlHeader(
+            Opcode.CONTROL_HARD_RESET_SERVER_V2, KeyId(0), SessionId(b"restart!")
+        )
+        wrapping = wrapping_for(self._connection.wrapping, Side.SERVER, UNIX_TIME + 1)
+        return wrapping.seal(header, encode_body(ControlBody(message_id=0)))
 
     def _fake(self, side: Side) -> FakeTls:
         self._fakes += 1

@@ -263,6 +263,7 @@ class SimServer:
         else:
             pair = SessionPair(client=self._peer_id, server=self._own_id)
             key2 = legacy_key2(client.source, source, pair)
+        self.data_keys.pop(talk.key.key_id, None)  # so that the newest one is last
         self.data_keys[talk.key.key_id] = data_key(
             key2,
             side=Side.SERVER,

@@ -56,7 +56,8 @@ class KeyRing:
         """
         if isinstance(self._secondary, _Waiting):
             self._switch(now)
-        self._primary_expires = Instant(expires_at)
+        if self._primary_expires is None:  # else a negotiation failed before: no new lease of life
+            self._primary_expires = Instant(expires_at)
 
     def install(self, key: DataKey, switch_at: float) -> ActionId:
         """Puts a freshly negotiated key to work and returns the id of its InstallKey action.
