@@ -148,7 +148,8 @@ class Use:
 
     def wrong(self, expected: str) -> ConfigError:
         """Builds the error for a value that does not fit: option, place and what was expected."""
-        shown = printable(" ".join(self.words), 80)
+        hidden = self.row.name.startswith("auth-token")
+        shown = "..." if hidden else printable(" ".join(self.words), 80)
         return ConfigError(
             f"In {self.origin}: {self.row.name}: {shown!r}: {expected}",
             origin=self.origin,

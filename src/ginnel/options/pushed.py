@@ -178,7 +178,7 @@ class _Push:
         if not words:
             raise ConfigError("a comment")
         directive = Directive(name=words[0], words=words[1:], origin=origin)
-        return match_directive(directive, pushed=True)
+        return match_directive(directive, pushed=True, suggest=False)
 
     def _obstacle(self, row: OptionRow) -> str | None:
         """Returns why this option is not taken from a server, or None."""
@@ -216,5 +216,5 @@ def _reason(error: ConfigError) -> str:
 
 def _named(text: str) -> str:
     """Blanks the value of a pushed secret: logs show refusals."""
-    name = text.split(None, 1)[0] if text.split(None, 1) else text
-    return f"{name} [...]" if "auth-token" in name else text
+    name, space, _ = text.strip("\"'").partition(" ")
+    return f"{name} [...]" if space and name.startswith("auth-") else text

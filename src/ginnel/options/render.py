@@ -46,7 +46,13 @@ def render_help(version_line: str = "") -> str:
             lines += _help_entry(row)
     later = sorted(row.name for _, rows in _SECTIONS for row in rows if _is_later(row))
     lines += ["", "Known, but not supported by this release yet:"]
-    lines += wrap(", ".join(later), _WIDTH, initial_indent="  ", subsequent_indent="  ")
+    lines += wrap(
+        ", ".join(later),
+        _WIDTH,
+        initial_indent="  ",
+        subsequent_indent="  ",
+        break_on_hyphens=False,
+    )
     return "\n".join(lines).lstrip("\n") + "\n"
 
 

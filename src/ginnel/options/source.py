@@ -18,6 +18,7 @@ from ginnel.options.values import COMMAND_LINE, Origin
 
 MAX_INCLUDE_DEPTH = 10
 MAX_DIRECTIVES = 100_000
+_NO_SUCH_OPTION = "there is no option of this name"
 _COMMAND_LINE_ORIGIN = Origin(COMMAND_LINE, 1)
 
 
@@ -47,12 +48,15 @@ def lex_argv(argv: Sequence[str]) -> list[Directive]:
     return directives
 
 
-def match_directive(directive: Directive, *, pushed: bool = False) -> Use:
-    """Finds the directive's row and checks its words. Raises ConfigError or UnrecognizedOption."""
+def match_directive(directive: Directive, *, pushed: bool = False, suggest: bool = True) -> Use:
+    """Finds the directive's row and checks its words. Raises ConfigError or UnrecognizedOption.
+
+    Looking for near misses is slow: ``suggest`` only where the error ends the reading.
+    """
     name, origin = directive.name, directive.origin
     row = find_row(name)
     if row is None:
-        raise unrecognized(name, origin, _suggestion(name))
+        raise unrecognized(name, origin, _suggestion(name) if suggest else _NO_SUCH_OPTION)
     if row.pushed_only and not pushed:
         raise ConfigError(
             f"option '{name}' cannot be used in this context ({origin}): only a server pushes it",
@@ -74,8 +78,8 @@ def match_directive(directive: Directive, *, pushed: bool = False) -> Use:
 def _suggestion(name: str) -> str:
     found = near_misses(name)
     if not found:
-        return "there is no option of this name"
-    return "there is no option of this name; did you mean " + " or ".join(repr(x) for x in found)
+        return _NO_SUCH_OPTION
+    return f"{_NO_SUCH_OPTION}; did you mean " + " or ".join(repr(x) for x in found)
 
 
 @dataclass(slots=True)
@@ -134,7 +138,7 @@ class Reading:
 
     def _forgive(self, directive: Directive) -> Use | None:
         try:
-            return match_directive(directive)
+            return match_directive(directive, suggest=False)
         except UnrecognizedOption as error:
             first = error.message.splitlines()[0]
             self.notes.append(Note(text=first, option=directive.name))
