@@ -135,6 +135,11 @@ def _inactive(draft: Draft, use: Use) -> None:
     )
 
 
+def _buffer(draft: Draft, use: Use) -> None:
+    """Zero leaves the size to the system, as many a profile says."""
+    draft.set_field(f"link.{use.row.name}", use.number(0) or None)
+
+
 def _remember(draft: Draft, use: Use) -> None:
     draft.actions[use.row.name] = use.values
 
@@ -151,6 +156,8 @@ HANDLERS: dict[str, Handler] = {
     "nobind": _nobind,
     "connect-retry": _connect_retry,
     "resolv-retry": _resolv_retry,
+    "sndbuf": _buffer,
+    "rcvbuf": _buffer,
     "mtu-disc": _mtu_disc,
     "mssfix": _mssfix,
     "explicit-exit-notify": _explicit_exit_notify,

@@ -97,6 +97,23 @@ class FileLoader:
         content = self._loaded[key] = load_file(ref, self._reader, self._cwd)
         return content
 
+    def check_command(self, option: str, program: str, origin: Origin | None) -> None:
+        """Makes sure that a script is there. Raises ConfigError in OpenVPN's words.
+
+        A program that may be run but not read is left for the run to try.
+        """
+        try:
+            self._reader.read(join_path(self._cwd, program))
+        except PermissionError:
+            return
+        except OSError as error:
+            raise ConfigError(
+                f"--{option} script fails with '{printable(program)}': {error.strerror or error} "
+                f"(errno={error.errno}) ({origin})",
+                origin=origin,
+                option=option,
+            ) from error
+
     def directory(self, ref: FileRef) -> str:
         """Returns the path of an existing directory. Raises ConfigError."""
         return check_directory(ref, self._reader, self._cwd)

@@ -71,6 +71,7 @@ def _run_client(draft: Draft, loader: FileLoader, cwd: str) -> RunClient:
     check_client(draft)
     profiles = build_profiles(draft, loader)
     _load_files(draft, loader)
+    _check_scripts(draft, loader)
     warn_unverified_server(draft)
     note_client(draft)
     options = draft.options
@@ -96,6 +97,24 @@ def _load_files(draft: Draft, loader: FileLoader) -> None:
             draft.set_field(path, Secret(first.rstrip(b"\r")))
         else:
             draft.set_field(path, loader.load(ref))
+
+
+def _check_scripts(draft: Draft, loader: FileLoader) -> None:
+    """Looks for the programs of hooks, unless a chroot makes their paths mean something else."""
+    options = draft.options
+    if options.process.chroot is not None:
+        return
+    scripts = options.scripts
+    for name, argv in (
+        ("up", scripts.up),
+        ("down", scripts.down),
+        ("route-up", scripts.route_up),
+        ("route-pre-down", scripts.route_pre_down),
+        ("ipchange", scripts.ipchange),
+        ("tls-verify", options.tls.tls_verify),
+    ):
+        if argv is not None:
+            loader.check_command(name, argv[0], draft.places.of(name))
 
 
 def _action(draft: Draft, loader: FileLoader) -> Resolved | None:

@@ -38,6 +38,7 @@ STANDARD: Mapping[str, bytes | None] = {
     "v2-server.key": SERVER_KEY,
     "login": b"alice\nsecret\n",
     "dir": None,
+    **{f"/bin/{name}": b"#!" for name in ("true", "x", "d", "r")},
 }
 
 

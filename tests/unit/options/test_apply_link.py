@@ -103,6 +103,11 @@ def test_socket_settings() -> None:
     assert (link.sndbuf, link.rcvbuf, link.mark, link.bind_dev) == (65536, 1000, 2**32 - 1, "vrf0")
 
 
+def test_a_buffer_of_zero_is_the_systems() -> None:
+    link = run("--sndbuf", "0", "--rcvbuf", "100", "--rcvbuf", "0").options.link
+    assert (link.sndbuf, link.rcvbuf) == (None, None)
+
+
 def test_max_packet_size_also_limits_segments() -> None:
     options = run("--max-packet-size", "1200").options
     assert options.tls.max_packet_size == 1200

@@ -7,6 +7,7 @@ from ginnel.options.actions import (
     GenKeyKind,
     MkTun,
     RmTun,
+    RunClient,
     ShowCiphers,
     ShowCurves,
     ShowDigests,
@@ -265,3 +266,37 @@ def test_a_large_mtu_raises_what_may_be_pushed() -> None:
 
 def test_dev_null_has_no_device() -> None:
     assert run("--dev", "null").options.tun.dev_type is DeviceType.NULL
+
+
+@pytest.mark.parametrize(
+    "name", ["up", "down", "route-up", "route-pre-down", "ipchange", "tls-verify"]
+)
+def test_a_missing_script_is_told_in_openvpns_words(name: str) -> None:
+    with pytest.raises(ConfigError) as raised:
+        run(f"--{name}", "/bin/nope 'a b'")
+    assert raised.value.message == (
+        f"--{name} script fails with '/bin/nope': No such file or directory (errno=2) "
+        "([CMD-LINE]:1)"
+    )
+
+
+def test_scripts_are_looked_for_where_cd_led() -> None:
+    files = {"d": None, "d/ca.crt": CA, "d/login": b"a\n", "d/hook": b"#!"}
+    assert run("--cd", "d", "--up", "hook", files=files).options.scripts.up == ("hook",)
+
+
+def test_scripts_of_a_chroot_are_not_looked_for() -> None:
+    assert run("--up", "/nowhere", "--chroot", "dir").options.scripts.up == ("/nowhere",)
+
+
+def test_a_script_that_may_not_be_read_is_left_to_the_run() -> None:
+    class Guarded(MemoryFiles):
+        def read(self, path: str) -> bytes:
+            if path == "/bin/secret":
+                raise PermissionError(13, "Permission denied", path)
+            return super().read(path)
+
+    resolved = resolve(
+        lex_argv([*BASE, "--up", "/bin/secret"]), Guarded({"ca.crt": CA, "login": b"a\n"})
+    )
+    assert isinstance(resolved, RunClient)
