@@ -87,10 +87,14 @@ mod tests {
     fn agrees_with_the_obvious_sum_at_every_length() {
         let bytes: Vec<u8> = (0..3000u32).map(|i| (i * 167 + 13) as u8 | 0x80).collect();
         for length in 0..300 {
-            assert_eq!(Sum::default().add_bytes(&bytes[..length]).finish(), obvious(&bytes[..length]));
+            assert_eq!(
+                Sum::default().add_bytes(&bytes[..length]).finish(),
+                obvious(&bytes[..length])
+            );
         }
         assert_eq!(Sum::default().add_bytes(&bytes).finish(), obvious(&bytes));
-        assert_eq!(Sum::default().add_bytes(&[0xFF; 65534]).finish(), obvious(&[0xFF; 65534]));
+        let largest = vec![0xFF; 65_534];
+        assert_eq!(Sum::default().add_bytes(&largest).finish(), obvious(&largest));
     }
 
     #[test]

@@ -117,8 +117,7 @@ impl Coalescer {
 
     fn flush(&mut self, index: usize, storage: &mut [u8], sink: &mut impl Sink) {
         let mut flow = self.flows.remove(index);
-        let header =
-            if flow.parts.len() > 1 { flow.seal(storage) } else { VnetHeader::default() };
+        let header = if flow.parts.len() > 1 { flow.seal(storage) } else { VnetHeader::default() };
         sink.write(header, storage, &flow.parts);
         flow.parts.clear();
         self.spare.push(flow.parts);
@@ -261,10 +260,8 @@ impl Flow {
             return ip_fits;
         }
         let transport = self.shape.inner.transport;
-        let (first, packet) = (
-            &first[transport..self.shape.header_len],
-            &packet[transport..self.shape.header_len],
-        );
+        let (first, packet) =
+            (&first[transport..self.shape.header_len], &packet[transport..self.shape.header_len]);
         sequence_of(packet) == self.next_sequence
             && first[8..13] == packet[8..13]
             && first[14..16] == packet[14..16]

@@ -117,7 +117,7 @@ pub struct Key {
 
 enum Inner {
     Classic { send: ClassicSend, receive: ClassicReceive },
-    Epoch { send: EpochSend, receive: EpochReceive },
+    Epoch { send: EpochSend, receive: Box<EpochReceive> },
 }
 
 struct ClassicSend {
@@ -176,7 +176,7 @@ impl Key {
             },
             DataFormat::Epoch => Inner::Epoch {
                 send: EpochSend::new(spec.cipher, &spec.send.cipher_key)?,
-                receive: EpochReceive::new(spec)?,
+                receive: Box::new(EpochReceive::new(spec)?),
             },
         };
         Ok(Self {
@@ -288,8 +288,7 @@ impl Key {
         let limited = self.cipher.is_block_limited();
         match &mut self.inner {
             Inner::Classic { receive, .. } => {
-                let format =
-                    if header.peer_id.is_some() { DataFormat::V2 } else { DataFormat::V1 };
+                let format = if header.peer_id.is_some() { DataFormat::V2 } else { DataFormat::V1 };
                 let result = receive.open(format, packet, now_ms, &self.limits);
                 self.nears_limit |= receive.track.nears_limit(limited, &self.limits);
                 result
@@ -406,8 +405,7 @@ impl Track {
     }
 
     fn nears_limit(&self, limited: bool, limits: &Limits) -> bool {
-        self.failures >= limits.failures_trigger
-            || (limited && self.usage >= warn_at(limits.usage))
+        self.failures >= limits.failures_trigger || (limited && self.usage >= warn_at(limits.usage))
     }
 }
 
@@ -437,8 +435,7 @@ impl EpochSend {
         head[0] = first;
         head[4..12].copy_from_slice(&id.to_be_bytes());
         let (body, tag) = rest.split_at_mut(rest.len() - TAG_LEN);
-        let sealed =
-            self.key.aead.seal(self.key.nonce(id), head, body).ok_or(SealError::NoRoom)?;
+        let sealed = self.key.aead.seal(self.key.nonce(id), head, body).ok_or(SealError::NoRoom)?;
         tag.copy_from_slice(&sealed);
         Ok(())
     }
@@ -496,8 +493,7 @@ impl EpochReceive {
         let (body, tag) = rest.split_at_mut(length);
         let tag: [u8; TAG_LEN] = (&*tag).try_into().map_err(|_| OpenError::Malformed)?;
         let retiring = self.retiring.as_mut().filter(|(key, _)| key.epoch == epoch);
-        let known =
-            if self.current.0.epoch == epoch { Some(&mut self.current) } else { retiring };
+        let known = if self.current.0.epoch == epoch { Some(&mut self.current) } else { retiring };
         if let Some((key, track)) = known {
             track.check(counter, now_ms, limits)?;
             if key.aead.open(key.nonce(id), head, body, tag).is_err() {

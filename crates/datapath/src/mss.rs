@@ -61,7 +61,7 @@ fn lower(tcp: &mut [u8], at: usize, limit: u16) {
     let checksum = u16::from_be_bytes([tcp[16], tcp[17]]);
     // On an odd offset the two bytes are the halves of neighbouring words: swapping both values
     // gives the same change of the sum.
-    let (old, new) = if at % 2 == 0 {
+    let (old, new) = if at.is_multiple_of(2) {
         (before, limit)
     } else {
         (before.swap_bytes(), limit.swap_bytes())

@@ -112,15 +112,7 @@ impl Segments {
         let old_length = (packet.len() - transport) as u16;
         let pseudo = Sum::default().add_u16(begun).add_u16(!old_length);
         let payload = packet.len() - header_len;
-        Ok(Self {
-            is_ipv6: inner.is_ipv6,
-            is_tcp,
-            transport,
-            header_len,
-            size,
-            payload,
-            pseudo,
-        })
+        Ok(Self { is_ipv6: inner.is_ipv6, is_tcp, transport, header_len, size, payload, pseudo })
     }
 
     /// How many segments there are; at least one.

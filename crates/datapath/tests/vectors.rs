@@ -74,7 +74,10 @@ fn read<C: DeserializeOwned>(name: &str) -> Vec<C> {
 }
 
 fn unhex(text: &str) -> Vec<u8> {
-    (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).unwrap()).collect()
+    (0..text.len())
+        .step_by(2)
+        .map(|at| u8::from_str_radix(&text[at..at + 2], 16).unwrap())
+        .collect()
 }
 
 fn format_of(name: &str) -> DataFormat {
@@ -177,7 +180,8 @@ fn epoch_chains_give_the_same_keys() {
         assert_eq!(key.nonce(0).to_vec(), unhex(&case.data_iv), "{}", case.name);
         let expected = AeadKey::new(cipher, &unhex(&case.data_key)).unwrap();
         let (mut ours, mut theirs) = ([7u8; 40], [7u8; 40]);
-        let tags = (key.aead.seal([1; 12], b"", &mut ours), expected.seal([1; 12], b"", &mut theirs));
+        let tags =
+            (key.aead.seal([1; 12], b"", &mut ours), expected.seal([1; 12], b"", &mut theirs));
         assert_eq!((tags.0, ours), (tags.1, theirs), "{}", case.name);
     }
 }

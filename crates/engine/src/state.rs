@@ -445,22 +445,18 @@ fn count_sent(peer: &mut Peer, outcome: Outcome, now: u64) {
     }
 }
 
-fn read_datagrams(
-    link: &mut crate::link::UdpLink,
-    inbound: &mut Inbound<'_>,
-) -> Result<(), Lost> {
+fn read_datagrams(link: &mut crate::link::UdpLink, inbound: &mut Inbound<'_>) -> Result<(), Lost> {
     if let Err(error) = link.receiver.receive(&link.udp) {
         if is_retry(&error) {
             return Ok(());
         }
-        return match errno(&error) {
-            number @ (libc::EBADF | libc::ENOTSOCK) => Err(Lost(number)),
-            // An ICMP error that surfaces here is not the end.
-            _ => {
-                inbound.unassigned.drop(Drop::LinkError, 1);
-                Ok(())
-            }
-        };
+        let number = errno(&error);
+        if matches!(number, libc::EBADF | libc::ENOTSOCK) {
+            return Err(Lost(number));
+        }
+        // An ICMP error that surfaces here is not the end.
+        inbound.unassigned.drop(Drop::LinkError, 1);
+        return Ok(());
     }
     inbound.unassigned.drop(Drop::Malformed, link.receiver.malformed());
     let (messages, storage) = link.receiver.messages();
@@ -479,10 +475,7 @@ fn read_datagrams(
     Ok(())
 }
 
-fn read_records(
-    link: &mut crate::link::TcpLink,
-    inbound: &mut Inbound<'_>,
-) -> Result<(), Lost> {
+fn read_records(link: &mut crate::link::TcpLink, inbound: &mut Inbound<'_>) -> Result<(), Lost> {
     // What was read before is looked at even when the stream has ended.
     let received = link.receive();
     let mut used = 0;

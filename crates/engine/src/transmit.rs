@@ -45,7 +45,7 @@ impl Batch {
             let joins = group.to == to
                 && group.owner == owner
                 && length <= group.segment
-                && held % group.segment == 0
+                && held.is_multiple_of(group.segment)
                 && held / group.segment < MAX_SEGMENTS
                 && held + length <= MAX_BYTES;
             if joins {

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
-use crate::sys::{check, is_retry};
+use crate::sys::{check, check_count, is_retry};
 
 /// What a descriptor is waited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,11 +29,12 @@ impl Interest {
         if self.writable {
             bits |= libc::EPOLLOUT;
         }
-        bits as u32
+        bits.cast_unsigned()
     }
 }
 
-/// One descriptor that is ready.
+/// One descriptor that is ready; the flags are the kernel's, in any combination.
+#[allow(clippy::struct_excessive_bools)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Ready {
     /// The number it was added under.
@@ -50,6 +51,7 @@ pub struct Ready {
 
 /// Most descriptors reported by one wait.
 pub const MAX_READY: usize = 8;
+const READY_LIMIT: libc::c_int = 8;
 
 /// A set of descriptors to wait for, level-triggered.
 #[derive(Debug)]
@@ -96,21 +98,16 @@ impl Epoll {
     pub fn wait(&self, ready: &mut [Ready; MAX_READY], timeout_ms: i32) -> io::Result<usize> {
         let mut events = [libc::epoll_event { events: 0, u64: 0 }; MAX_READY];
         // SAFETY: the kernel writes at most MAX_READY events into the array of that length.
-        let result = check(unsafe {
-            libc::epoll_wait(
-                self.0.as_raw_fd(),
-                events.as_mut_ptr(),
-                MAX_READY as libc::c_int,
-                timeout_ms,
-            )
+        let result = check_count(unsafe {
+            libc::epoll_wait(self.0.as_raw_fd(), events.as_mut_ptr(), READY_LIMIT, timeout_ms)
         });
         let count = match result {
-            Ok(count) => count as usize,
+            Ok(count) => count,
             Err(error) if is_retry(&error) => 0,
             Err(error) => return Err(error),
         };
         for (slot, event) in ready.iter_mut().zip(&events[..count]) {
-            let bits = event.events as libc::c_int;
+            let bits = event.events.cast_signed();
             *slot = Ready {
                 token: event.u64,
                 readable: bits & libc::EPOLLIN != 0,

@@ -88,8 +88,8 @@ impl Tun {
             slices[count] = IoSlice::new(bytes);
             count += 1;
         }
-        (&self.file).write_vectored(&slices[..count])?;
-        Ok(())
+        // A packet device takes all of a write or nothing, so the length says no more.
+        (&self.file).write_vectored(&slices[..count]).map(|_| ())
     }
 }
 
@@ -107,7 +107,8 @@ fn probe(fd: BorrowedFd<'_>) -> Offloads {
         (tcp, Offloads { tso: true, uso: false }),
     ] {
         // SAFETY: TUNSETOFFLOAD takes its argument by value and touches no memory of ours.
-        let result = unsafe { libc::ioctl(fd.as_raw_fd(), TUNSETOFFLOAD, libc::c_ulong::from(bits)) };
+        let result =
+            unsafe { libc::ioctl(fd.as_raw_fd(), TUNSETOFFLOAD, libc::c_ulong::from(bits)) };
         if check(result).is_ok() {
             return offloads;
         }

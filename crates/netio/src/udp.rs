@@ -7,7 +7,7 @@ use std::ops::Range;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 use crate::socket::{self, Storage};
-use crate::sys::{check, check_len, duplicate, errno, is_retry};
+use crate::sys::{check_count, check_len, duplicate, errno, is_retry};
 
 /// Most segments of one send; older kernels take no more.
 pub const MAX_SEGMENTS: usize = 64;
@@ -235,15 +235,14 @@ impl Udp {
         // SAFETY: the first `count` messages point at an address, a vector and possibly a control
         // block of this value, and at bytes of `storage`; all live through the call. The kernel
         // only reads them and writes `msg_len`.
-        let taken = check(unsafe {
+        check_count(unsafe {
             libc::sendmmsg(
                 self.fd.as_raw_fd(),
                 self.messages.as_mut_ptr(),
                 count as libc::c_uint,
                 libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL,
             )
-        })?;
-        Ok(taken as usize)
+        })
     }
 }
 
@@ -383,7 +382,7 @@ impl Receiver {
         }
         // SAFETY: every message points at an address, a control block and a buffer of this value,
         // each with its true length; all live through the call and nothing else refers to them.
-        let taken = check(unsafe {
+        let taken = check_count(unsafe {
             libc::recvmmsg(
                 udp.fd.as_raw_fd(),
                 self.messages.as_mut_ptr(),
@@ -392,7 +391,7 @@ impl Receiver {
                 std::ptr::null_mut(),
             )
         })?;
-        for index in 0..taken as usize {
+        for index in 0..taken {
             match self.describe(index) {
                 Some(received) => self.received.push(received),
                 None => self.malformed += 1,

@@ -24,8 +24,7 @@ type Address = (PyBackedBytes, u16, u32);
 /// The same on the way up.
 type AddressUp<'py> = (Bound<'py, PyBytes>, u16, u32);
 /// Kind, peer-id, key-id, remote, errno, payload.
-type NoteUp<'py> =
-    (&'static str, u32, u8, Option<AddressUp<'py>>, i32, Bound<'py, PyBytes>);
+type NoteUp<'py> = (&'static str, u32, u8, Option<AddressUp<'py>>, i32, Bound<'py, PyBytes>);
 /// Counters in the order of `PeerStats`, then drops by reason.
 type StatsUp = (u64, u64, u64, u64, u64, u64, u64, u64, Vec<(&'static str, u64)>);
 
@@ -45,7 +44,6 @@ impl Engine {
         Ok(py.detach(|| self.0.offloads())?)
     }
 
-    #[allow(clippy::needless_pass_by_value)]
     fn attach(
         &self,
         py: Python<'_>,
@@ -146,7 +144,6 @@ impl Engine {
         Ok(py.detach(|| self.0.set_key(peer_id, slot, None))?)
     }
 
-    #[allow(clippy::needless_pass_by_value)]
     fn add_iroute(
         &self,
         py: Python<'_>,
@@ -201,7 +198,6 @@ impl Engine {
             .collect()
     }
 
-    #[allow(clippy::needless_pass_by_value)]
     fn send_control(
         &self,
         py: Python<'_>,
@@ -212,7 +208,6 @@ impl Engine {
         Ok(py.detach(|| self.0.send_control(&payload, destination))?)
     }
 
-    #[allow(clippy::needless_pass_by_value)]
     fn send_inner(&self, py: Python<'_>, peer_id: u32, payload: PyBackedBytes) -> PyResult<()> {
         Ok(py.detach(|| self.0.send_inner(peer_id, &payload))?)
     }
@@ -260,7 +255,6 @@ fn ip_address(packed: &[u8]) -> PyResult<IpAddr> {
     }
 }
 
-#[allow(clippy::needless_pass_by_value)]
 fn socket_address((packed, port, scope_id): Address) -> PyResult<SocketAddr> {
     Ok(match ip_address(&packed)? {
         IpAddr::V4(v4) => SocketAddr::new(IpAddr::V4(v4), port),

@@ -1,0 +1,234 @@
+//! What a key refuses: replays, exhaustion, forged packets, epochs out of reach.
+#![allow(missing_docs)]
+
+use ginnel_datapath::cipher::{AeadKey, Cipher};
+use ginnel_datapath::epoch::{FUTURE_EPOCHS, LAST_EPOCH, RENEGOTIATE_EPOCH};
+use ginnel_datapath::key::{Direction, Key, KeySpec, Limits, OpenError, SealError};
+use ginnel_datapath::wire::{self, DataFormat, Kind};
+use zeroize::Zeroizing;
+
+fn direction(seed: u8, cipher: Cipher, format: DataFormat) -> Direction {
+    let (key, iv) = if format == DataFormat::Epoch { (32, 0) } else { (cipher.key_len(), 8) };
+    Direction {
+        cipher_key: Zeroizing::new(vec![seed; key]),
+        implicit_iv: Zeroizing::new(vec![seed ^ 0xFF; iv]),
+    }
+}
+
+fn spec(cipher: Cipher, format: DataFormat, limits: Limits, swap: bool) -> KeySpec {
+    let (one, two) = (direction(1, cipher, format), direction(2, cipher, format));
+    let (send, receive) = if swap { (two, one) } else { (one, two) };
+    let (key_id, replay_window, replay_time) = (5, 64, 15);
+    KeySpec { key_id, cipher, format, send, receive, replay_window, replay_time, limits }
+}
+
+fn pair_with(cipher: Cipher, format: DataFormat, limits: Limits) -> (Key, Key) {
+    let key = |swap| Key::new(&spec(cipher, format, limits, swap)).unwrap();
+    (key(false), key(true))
+}
+
+fn pair(format: DataFormat) -> (Key, Key) {
+    pair_with(Cipher::Aes256Gcm, format, Limits::default())
+}
+
+fn seal(key: &mut Key, payload: &[u8]) -> Result<Vec<u8>, SealError> {
+    let format = key.format();
+    let mut packet = vec![0; format.prefix_len()];
+    packet.extend_from_slice(payload);
+    packet.resize(packet.len() + format.suffix_len(), 0);
+    key.seal(0x0A_0B0C, &mut packet)?;
+    Ok(packet)
+}
+
+fn open(key: &mut Key, packet: &[u8]) -> Result<Vec<u8>, OpenError> {
+    let Some(Kind::Data(header)) = wire::classify(packet) else { panic!("not data") };
+    assert_eq!(header.key_id, key.key_id());
+    let mut packet = packet.to_vec();
+    let range = key.open(header, &mut packet, 0)?;
+    Ok(packet[range].to_vec())
+}
+
+const CIPHERS: [Cipher; 4] =
+    [Cipher::Aes128Gcm, Cipher::Aes192Gcm, Cipher::Aes256Gcm, Cipher::ChaCha20Poly1305];
+const FORMATS: [DataFormat; 3] = [DataFormat::V1, DataFormat::V2, DataFormat::Epoch];
+
+#[test]
+fn each_cipher_and_format_opens_once_what_it_sealed() {
+    for cipher in CIPHERS {
+        for format in FORMATS {
+            let (mut one, mut other) = pair_with(cipher, format, Limits::default());
+            for length in [1, 15, 16, 17, 1400, 9000] {
+                let payload = vec![0xA5; length];
+                let packet = seal(&mut one, &payload).unwrap();
+                assert_eq!(open(&mut other, &packet), Ok(payload));
+                assert_eq!(open(&mut other, &packet), Err(OpenError::Replayed));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_flipped_bit_anywhere_is_refused_and_moves_nothing() {
+    for format in FORMATS {
+        let (mut one, mut other) = pair(format);
+        let packet = seal(&mut one, b"payload").unwrap();
+        for bit in 3..packet.len() * 8 {
+            let mut forged = packet.clone();
+            forged[bit / 8] ^= 1 << (bit % 8);
+            let Some(Kind::Data(header)) = wire::classify(&forged) else { continue };
+            assert!(other.open(header, &mut forged, 0).is_err(), "{format:?} bit {bit}");
+        }
+        assert_eq!(open(&mut other, &packet), Ok(b"payload".to_vec()), "{format:?}");
+    }
+}
+
+#[test]
+fn wrong_material_is_refused() {
+    for format in FORMATS {
+        for (key, iv) in [(31, 8), (33, 8), (32, 7), (32, 9), (32, 12), (0, 0)] {
+            let mut bad = spec(Cipher::Aes256Gcm, format, Limits::default(), false);
+            bad.send = Direction {
+                cipher_key: Zeroizing::new(vec![0; key]),
+                implicit_iv: Zeroizing::new(vec![0; iv]),
+            };
+            let accepted = Key::new(&bad).is_ok();
+            assert_eq!(accepted, format == DataFormat::Epoch && key == 32, "{format:?} {key} {iv}");
+        }
+    }
+    assert!(AeadKey::new(Cipher::Aes192Gcm, &[0; 16]).is_err());
+}
+
+#[test]
+fn packet_ids_end_for_good_and_ask_once_before() {
+    let (mut one, mut other) = pair(DataFormat::V2);
+    assert!(one.position(0, 0xFEFF_FFFF));
+    let packet = seal(&mut one, b"x").unwrap();
+    assert!(open(&mut other, &packet).is_ok());
+    assert!(!one.take_nears_limit());
+    seal(&mut one, b"x").unwrap();
+    assert!(one.take_nears_limit());
+    assert!(!one.take_nears_limit());
+    assert!(one.position(0, 0xFFFF_FFFF));
+    let last = seal(&mut one, b"x").unwrap();
+    assert_eq!(&last[4..8], &[0xFF; 4]);
+    for _ in 0..3 {
+        assert_eq!(seal(&mut one, b"x"), Err(SealError::Exhausted));
+    }
+    assert!(!one.position(0, 5), "never backward");
+}
+
+#[test]
+fn aead_usage_ends_a_key_for_gcm_only() {
+    let limits = Limits { usage: 80, ..Limits::default() };
+    for cipher in CIPHERS {
+        let (mut one, mut other) = pair_with(cipher, DataFormat::V2, limits);
+        let sealed: Vec<_> = (0..20).map_while(|_| seal(&mut one, &[0; 100]).ok()).collect();
+        let limited = cipher != Cipher::ChaCha20Poly1305;
+        // 1 packet and 7 blocks each.
+        assert_eq!(sealed.len(), if limited { 10 } else { 20 });
+        assert_eq!(one.take_nears_limit(), limited);
+        for packet in &sealed[..8] {
+            open(&mut other, packet).unwrap();
+            assert!(!other.take_nears_limit());
+        }
+        open(&mut other, &sealed[8]).unwrap();
+        assert_eq!(other.take_nears_limit(), limited);
+    }
+}
+
+#[test]
+fn failed_tags_ask_for_a_key_and_then_close_it() {
+    let limits = Limits { failures_trigger: 3, failures: 5, ..Limits::default() };
+    let (mut one, mut other) = pair_with(Cipher::ChaCha20Poly1305, DataFormat::V2, limits);
+    let good = seal(&mut one, b"good").unwrap();
+    let mut forged = seal(&mut one, b"forged").unwrap();
+    forged[24] ^= 1;
+    for attempt in 1..=5 {
+        assert_eq!(open(&mut other, &forged), Err(OpenError::Unauthentic));
+        assert_eq!(other.take_nears_limit(), attempt == 3);
+    }
+    assert_eq!(open(&mut other, &good), Err(OpenError::Exhausted));
+}
+
+fn epoch_of(packet: &[u8]) -> u16 {
+    u16::from_be_bytes([packet[4], packet[5]])
+}
+
+#[test]
+fn a_used_up_epoch_gives_way_to_the_next_and_the_peer_follows() {
+    let limits = Limits { usage: 16, ..Limits::default() };
+    let (mut one, mut other) = pair_with(Cipher::Aes256Gcm, DataFormat::Epoch, limits);
+    let packets: Vec<_> = (0..6).map(|_| seal(&mut one, &[0; 100]).unwrap()).collect();
+    assert_eq!(
+        packets.iter().map(|packet| epoch_of(packet)).collect::<Vec<_>>(),
+        [1, 1, 2, 2, 3, 3]
+    );
+    // In order of epochs, but with stragglers of the one before.
+    for (index, follows) in [(0, 1), (2, 2), (1, 2), (4, 3), (3, 3), (5, 4)] {
+        assert_eq!(open(&mut other, &packets[index]), Ok(vec![0; 100]), "{index}");
+        // The sender keeps up, and leaves an epoch whose receiving side is used up.
+        assert_eq!(epoch_of(&seal(&mut other, b"x").unwrap()), follows, "{index}");
+    }
+    for packet in &packets[2..] {
+        assert_eq!(open(&mut other, packet), Err(OpenError::Replayed));
+    }
+    assert_eq!(open(&mut other, &packets[0]), Err(OpenError::NoKey), "epoch 1 is gone");
+    assert!(!one.take_nears_limit() && !other.take_nears_limit());
+}
+
+#[test]
+fn the_sender_moves_on_when_its_peer_has_used_the_epoch_up() {
+    let limits = Limits { usage: 16, ..Limits::default() };
+    let (mut one, mut other) = pair_with(Cipher::Aes256Gcm, DataFormat::Epoch, limits);
+    for _ in 0..2 {
+        let packet = seal(&mut one, &[0; 100]).unwrap();
+        open(&mut other, &packet).unwrap();
+    }
+    assert_eq!(epoch_of(&seal(&mut other, b"x").unwrap()), 2);
+}
+
+#[test]
+fn counters_of_an_epoch_end_in_the_next_epoch() {
+    let (mut one, _) = pair(DataFormat::Epoch);
+    assert!(one.position(1, (1 << 48) - 1));
+    let last = seal(&mut one, b"x").unwrap();
+    assert_eq!(&last[4..12], &[0, 1, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF]);
+    let next = seal(&mut one, b"x").unwrap();
+    assert_eq!(&next[4..12], &[0, 2, 0, 0, 0, 0, 0, 1]);
+}
+
+#[test]
+fn epochs_are_taken_up_at_most_sixteen_ahead() {
+    for (epoch, reachable) in [(1 + FUTURE_EPOCHS, true), (2 + FUTURE_EPOCHS, false)] {
+        let (mut one, mut other) = pair(DataFormat::Epoch);
+        assert!(one.position(epoch, 1));
+        let packet = seal(&mut one, b"x").unwrap();
+        let expected = if reachable { Ok(b"x".to_vec()) } else { Err(OpenError::NoKey) };
+        assert_eq!(open(&mut other, &packet), expected);
+    }
+}
+
+#[test]
+fn the_last_epoch_is_the_end() {
+    let limits = Limits { usage: 16, ..Limits::default() };
+    let (mut one, _) = pair_with(Cipher::Aes256Gcm, DataFormat::Epoch, limits);
+    assert!(one.position(RENEGOTIATE_EPOCH - 1, 1));
+    seal(&mut one, &[0; 100]).unwrap();
+    assert!(!one.take_nears_limit());
+    assert!(one.position(LAST_EPOCH, 1));
+    seal(&mut one, &[0; 100]).unwrap();
+    assert!(one.take_nears_limit());
+    seal(&mut one, &[0; 100]).unwrap();
+    for _ in 0..3 {
+        assert_eq!(seal(&mut one, &[0; 100]), Err(SealError::Exhausted));
+    }
+    assert!(!one.position(LAST_EPOCH + 1, 1));
+}
+
+#[test]
+fn classic_packets_do_not_open_under_an_epoch_key() {
+    let (_, mut other) = pair(DataFormat::Epoch);
+    let (mut classic, _) = pair(DataFormat::V1);
+    let packet = seal(&mut classic, &[0; 100]).unwrap();
+    assert_eq!(open(&mut other, &packet), Err(OpenError::Malformed));
+}
