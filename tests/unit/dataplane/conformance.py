@@ -511,8 +511,8 @@ def test_traffic_puts_off_the_ping(made: Bench, engine: str) -> None:
     end = time.monotonic() + 2.2
 
     def talk() -> bool:
-        hand.node.inject(INNER)
         sent = len(hand.collect())
+        hand.node.inject(INNER)
         hand.settle(lambda: len(hand.collect()) > sent, "the packet just injected")
         return time.monotonic() >= end
 
