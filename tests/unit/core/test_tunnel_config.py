@@ -1,0 +1,108 @@
+"""MTU, MSS and peer ids of the agreed tunnel."""
+
+from dataclasses import replace
+from ipaddress import ip_address
+
+import pytest
+
+from ginnel.core.data_key import DataCipher, DataFormat
+from ginnel.core.negotiate import Agreement
+from ginnel.core.tunnel_config import LOCAL_PEER, mss_limits, tunnel_config
+from ginnel.core.types import UNDEFINED_PEER_ID, Endpoint, PeerId, Transport
+from ginnel.options.model import ClientOptions, ConnectionProfile
+from tests.sim.pair import profile
+
+V4 = Endpoint(ip_address("192.0.2.1"), 1194)
+V6 = Endpoint(ip_address("2001:db8::1"), 1194)
+AGREEMENT = Agreement(
+    cipher=DataCipher.AES_256_GCM,
+    format=DataFormat.V2,
+    send_peer_id=PeerId(5),
+    tls_ekm=True,
+    dyn_tls_crypt=False,
+    cc_exit=True,
+)
+
+
+def limits(
+    connection: ConnectionProfile,
+    *,
+    tun_mtu: int = 1500,
+    remote: Endpoint = V4,
+    transport: Transport = Transport.UDP,
+    data: DataFormat = DataFormat.V2,
+) -> tuple[int, int]:
+    return mss_limits(connection, tun_mtu=tun_mtu, remote=remote, transport=transport, data=data)
+
+
+def test_default_rule_matches_a_live_peer() -> None:
+    # Seen with a 2.7 peer: UDP over IPv4, GCM in the epoch format.
+    assert limits(profile(), data=DataFormat.EPOCH) == (1396, 1376)
+
+
+@pytest.mark.parametrize(
+    ("remote", "transport", "data", "expected"),
+    [
+        (V4, Transport.UDP, DataFormat.V2, 1492 - 28 - 24 - 40),
+        (V4, Transport.UDP, DataFormat.V1, 1492 - 28 - 21 - 40),
+        (V6, Transport.UDP, DataFormat.V2, 1492 - 48 - 24 - 40),
+        (V4, Transport.TCP, DataFormat.V2, 1492 - 40 - 26 - 40),
+        (V6, Transport.TCP, DataFormat.V2, 1492 - 60 - 26 - 40),
+    ],
+)
+def test_outer_headers_count(
+    remote: Endpoint, transport: Transport, data: DataFormat, expected: int
+) -> None:
+    got = limits(profile(), remote=remote, transport=transport, data=data)
+    assert got == (expected, expected - 20)
+
+
+def test_other_mtu_is_taken_as_fixed() -> None:
+    assert limits(profile(), tun_mtu=1360) == (1320, 1300)
+
+
+def test_explicit_values_and_modes() -> None:
+    base = profile()
+    assert limits(replace(base, mssfix=0)) == (0, 0)
+    assert limits(replace(base, mssfix=1400)) == (1400 - 24 - 40, 1400 - 24 - 60)
+    assert limits(replace(base, mssfix=1400, mssfix_mode="mtu"))[0] == 1400 - 28 - 24 - 40
+    assert limits(replace(base, mssfix=1400, mssfix_mode="fixed")) == (1360, 1340)
+    assert limits(replace(base, mssfix=50)) == (0, 0)
+
+
+def test_pushed_mtu_wins_over_the_profiles() -> None:
+    connection = replace(profile(), tun_mtu=1400)
+    options = ClientOptions(profiles=(connection,))
+    kept = tunnel_config(
+        options,
+        profile=connection,
+        remote=V4,
+        transport=Transport.UDP,
+        agreement=AGREEMENT,
+        pulled_digest="d",
+    )
+    assert kept.tun_mtu == 1400
+    tun = replace(options.tun, tun_mtu=1360, tun_mtu_pushed=True)
+    pushed = tunnel_config(
+        replace(options, tun=tun),
+        profile=connection,
+        remote=V4,
+        transport=Transport.UDP,
+        agreement=AGREEMENT,
+        pulled_digest="d",
+    )
+    assert (pushed.tun_mtu, pushed.mss_ipv4) == (1360, 1320)
+    assert (pushed.peer_id, pushed.send_peer_id) == (5, 5)
+
+
+def test_without_a_peer_id_a_local_handle_serves() -> None:
+    connection = profile()
+    config = tunnel_config(
+        ClientOptions(profiles=(connection,)),
+        profile=connection,
+        remote=V4,
+        transport=Transport.UDP,
+        agreement=replace(AGREEMENT, send_peer_id=UNDEFINED_PEER_ID, format=DataFormat.V1),
+        pulled_digest="",
+    )
+    assert (config.peer_id, config.send_peer_id) == (LOCAL_PEER, UNDEFINED_PEER_ID)
