@@ -1,5 +1,6 @@
 //! What a key refuses: replays, exhaustion, forged packets, epochs out of reach.
-#![allow(missing_docs)]
+// Helpers of tests may stop at the first surprise, like tests.
+#![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
 
 use ginnel_datapath::cipher::{AeadKey, Cipher};
 use ginnel_datapath::epoch::{FUTURE_EPOCHS, LAST_EPOCH, RENEGOTIATE_EPOCH};

@@ -1,5 +1,6 @@
 //! Cutting and joining: each is the other's oracle, and both keep checksums right.
-#![allow(missing_docs)]
+// Helpers of tests may stop at the first surprise, like tests.
+#![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
 
 use std::ops::Range;
 

@@ -1,5 +1,6 @@
 //! The wire-format vectors that the Python engine reads too: packets, epoch chains, replay windows.
-#![allow(missing_docs)]
+// Helpers of tests may stop at the first surprise, like tests.
+#![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
 
 use std::fs;
 use std::path::{Path, PathBuf};
