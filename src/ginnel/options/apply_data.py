@@ -135,7 +135,7 @@ def _replay_window(draft: Draft, use: Use) -> None:
     draft.options = replace(
         draft.options,
         data=replace(
-            draft.options.data, replay_window=use.number(0), replay_time=use.number(1, 15)
+            draft.options.data, replay_window=use.number(0, 64), replay_time=use.number(1, 15)
         ),
     )
 

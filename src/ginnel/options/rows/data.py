@@ -55,7 +55,7 @@ ROWS: tuple[OptionRow, ...] = (
     OptionRow(
         name="replay-window",
         args=(
-            number("size", 0, 65536),
+            optional(number("size", 0, 65536)),
             optional(seconds("time", 0, 600)),
         ),
         repeat=Repeat.LAST,

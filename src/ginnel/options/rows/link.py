@@ -459,6 +459,8 @@ ROWS: tuple[OptionRow, ...] = (
     ),
     OptionRow(
         name="http-proxy-retry",
+        args=(optional(repeated(word("ignored"))),),
+        repeat=Repeat.LAST,
         side=OptionSide.CLIENT,
         support=Support.NO_EFFECT,
         why="retries follow connect-retry",
@@ -500,6 +502,8 @@ ROWS: tuple[OptionRow, ...] = (
     ),
     OptionRow(
         name="socks-proxy-retry",
+        args=(optional(repeated(word("ignored"))),),
+        repeat=Repeat.LAST,
         side=OptionSide.CLIENT,
         support=Support.NO_EFFECT,
         why="retries follow connect-retry",

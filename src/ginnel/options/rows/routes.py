@@ -111,7 +111,7 @@ ROWS: tuple[OptionRow, ...] = (
     ),
     OptionRow(
         name="max-routes",
-        args=(number("routes"),),
+        args=(optional(number("routes")),),
         side=OptionSide.CLIENT,
         push=PushClass.UNCHECKED,
         repeat=Repeat.LAST,

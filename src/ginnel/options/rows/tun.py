@@ -3,7 +3,7 @@
 Facts and help only; what an option does is in the ``apply_*`` modules.
 """
 
-from ginnel.options.arguments import choice, number, optional, word
+from ginnel.options.arguments import choice, number, optional, repeated, word
 from ginnel.options.table import OptionRow, OptionSide, PushClass, Repeat, Support
 
 ROWS: tuple[OptionRow, ...] = (
@@ -157,6 +157,8 @@ ROWS: tuple[OptionRow, ...] = (
     ),
     OptionRow(
         name="disable-dco",
+        args=(optional(repeated(word("ignored"))),),
+        repeat=Repeat.LAST,
         push=PushClass.UNCHECKED,
         default="off where DCO built in",
         support=Support.NO_EFFECT,
