@@ -1,11 +1,13 @@
 """The option table: complete, consistent with the model, helpful with misspellings."""
 
+import json
 from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
 from ginnel.options.apply import HANDLERS
+from ginnel.options.arguments import count_bounds
 from ginnel.options.draft import ProfileDraft
 from ginnel.options.model import ClientOptions
 from ginnel.options.rows import ALL_ROWS
@@ -13,6 +15,36 @@ from ginnel.options.table import OptionRow, Repeat, Support, all_rows, find_row,
 
 NAMES = Path(__file__).parents[2] / "vectors" / "options" / "names.txt"
 ROWS = list(all_rows().values())
+COUNTS = Path(__file__).parents[2] / "vectors" / "options" / "counts.json"
+# Where we differ from openvpn 2.6 on purpose: it ignores words, or newer releases take more.
+DIFFERENT = {
+    "auth-gen-token": "further words are ignored",
+    "auth-user-pass-verify": "the method is required by newer releases",
+    "bind-dev": "further words are ignored",
+    "compat-mode": "a second word is ignored",
+    "compat-names": "fatal in any form",
+    "crl-verify": "further words are ignored",
+    "dhcp-option": "PROXY_HTTP has two values",
+    "dns": "a lone keyword says nothing",
+    "force-tls-key-material-export": "further words are ignored",
+    "http-proxy": "a port is required since it has no default",
+    "http-proxy-option": "a lone keyword says nothing",
+    "http-proxy-user-pass": "further words are ignored",
+    "ip-remote-hint": "a word is ignored",
+    "key-derivation": "further words are ignored",
+    "keying-material-exporter": "further words are ignored",
+    "management-query-remote": "words are taken by newer releases",
+    "msg-channel": "further words are ignored",
+    "mtu-dynamic": "fatal in any form",
+    "multihome": "a word is taken by newer releases",
+    "pkcs11-cert-private": "nothing to set without a word",
+    "pkcs11-protected-authentication": "nothing to set without a word",
+    "preresolve": "a word is ignored",
+    "protocol-flags": "an empty list is legal",
+    "server-bridge": "its forms are checked when it is built",
+    "static-challenge": "a third word is taken by newer releases",
+    "tun-mtu-max": "a second word is ignored",
+}
 
 
 def test_every_directive_of_openvpn_has_a_row() -> None:
@@ -91,3 +123,24 @@ def test_usage_shows_the_grammar() -> None:
     row = find_row("inactive")
     assert row is not None
     assert row.usage() == "--inactive seconds [bytes]"
+
+
+def load_counts() -> dict[str, str]:
+    counts: dict[str, str] = json.loads(COUNTS.read_text())["counts"]
+    return {name: taken for name, taken in counts.items() if "1" in taken}
+
+
+def test_options_take_as_many_words_as_in_openvpn() -> None:
+    """Options that openvpn 2.6 on Linux does not have at all are not among the vectors' ones."""
+    different = set()
+    for name, taken in load_counts().items():
+        row = find_row(name)
+        assert row is not None
+        least, most = count_bounds(row.args)
+        ours = "".join(
+            str(int(number >= least and (most is None or number <= most)))
+            for number in range(len(taken))
+        )
+        if ours != taken:
+            different.add(name)
+    assert different == set(DIFFERENT)
