@@ -1,8 +1,8 @@
 """Writes counts.json: how many words a real openvpn takes after each option.
 
 Run by hand, with openvpn 2.6 on the PATH and ginnel importable; the result is committed. Options
-are tried with none to six words of a plausible kind; a second, unknown line stops the program before
-it does anything.
+are tried with none to six words of a plausible kind; a second, unknown line stops the program
+before it does anything.
 """
 
 import json
