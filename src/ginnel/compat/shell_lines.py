@@ -11,6 +11,7 @@ from ginnel.compat.log_lines import Category, LogLine, Severity, printable
 from ginnel.compat.status_file import LinkStatistics, statistics_lines
 from ginnel.compat.versions import library_versions, title
 from ginnel.core.types import Endpoint
+from ginnel.options.errors import ConfigError, render_config_error
 from ginnel.options.model import ProcessOptions
 
 
@@ -94,6 +95,23 @@ def identity_changed(process: ProcessOptions) -> tuple[LogLine, ...]:
 def statistics(values: LinkStatistics, now_text: str) -> tuple[LogLine, ...]:
     """The answer to SIGUSR2."""
     return tuple(LogLine(text=line) for line in statistics_lines(values, now_text))
+
+
+def options_error(error: ConfigError) -> tuple[LogLine, ...]:
+    """``Options error: …`` for a mistake that shows only when the program already runs."""
+    return tuple(
+        LogLine(text=text, verb=0, severity=Severity.FATAL) for text in render_config_error(error)
+    )
+
+
+def crashed(trace: Sequence[str]) -> tuple[LogLine, ...]:
+    """A bug of ours: where it happened, in a form fit for a report."""
+    lines = [line for part in trace for line in part.splitlines() if line]
+    head = "internal error, please report it with the lines that follow"
+    return (
+        *(LogLine(text=text, verb=0, severity=Severity.FATAL) for text in (head, *lines)),
+        exiting_on_error(),
+    )
 
 
 def note(text: str) -> LogLine:

@@ -7,13 +7,14 @@ before. The life of the client itself is ``shell.lifecycle``.
 
 import asyncio
 import os
+import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from ginnel.compat import shell_lines
 from ginnel.compat.log_lines import LogLine
-from ginnel.core.errors import ConfigError, GinnelError, HostError
+from ginnel.core.errors import ConfigError, GinnelError
 from ginnel.core.negotiate import DataCapabilities
 from ginnel.core.tls_context import PassphraseNeeded, TlsContext, build_tls_context
 from ginnel.core.types import Side
@@ -69,8 +70,14 @@ def run_client(request: RunClient, reload: Callable[[], RunClient]) -> int:
             tls, login = _secrets(request.options, log)
     except KeyboardInterrupt:
         return 1
+    except ConfigError as error:
+        log.log_all(shell_lines.options_error(error))
+        return 1
     except GinnelError as error:
-        log.log_all(shell_lines.fatal(_explain(error)))
+        log.log_all(shell_lines.fatal(str(error)))
+        return 1
+    except Exception as bug:
+        log.log_all(shell_lines.crashed(traceback.format_exception(bug)))
         return 1
     finally:
         if host is not None:
@@ -176,12 +183,3 @@ def _probe(engine: str | None) -> DataCapabilities:
         return DataCapabilities(ciphers=capabilities.ciphers, formats=capabilities.formats)
     finally:
         data_plane.close()
-
-
-def _explain(error: GinnelError) -> str:
-    if isinstance(error, ConfigError):
-        where = f"{error.origin}: " if error.origin is not None else ""
-        return f"{where}{error.message}"
-    if isinstance(error, HostError):
-        return f"the host could not be configured: {error}"
-    return str(error)

@@ -8,7 +8,7 @@ import asyncio
 import os
 import random
 from collections.abc import Coroutine, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from ginnel.compat import log_lines, shell_lines
@@ -125,7 +125,7 @@ class Lifecycle:
             await self._report_recovered()
             return await self._loop()
         except HostError as error:
-            self._log.log_all(shell_lines.fatal(str(error)))
+            self._log.log_all(shell_lines.fatal(f"the host could not be configured: {error}"))
             return Finished(status=1)
 
     async def _loop(self) -> Finished:
@@ -173,7 +173,7 @@ class Lifecycle:
         try:
             link = open_udp(profile, self._options.link, self._cursor.address)
         except LinkError as error:
-            self._log.log_all(shell_lines.fatal(f"TCP/UDP: Socket bind failed: {error}"))
+            self._log.log(shell_lines.fatal(f"TCP/UDP: Socket bind failed: {error}")[0])
             return Turn(signal="SIGTERM", source=SignalSource.SOFT, text="bind-failed", status=1)
         try:
             return await self._connect(profile, link)
@@ -239,7 +239,7 @@ class Lifecycle:
         if ended.signal_text in {"SIGTERM", "SIGINT", "SIGHUP", "SIGUSR1"}:
             if notified:
                 return Turn(signal="SIGTERM", source=SignalSource.SOFT, text=EXIT_NOTIFIED)
-            return Turn(signal=ended.signal_text, source=SignalSource.HARD)
+            return self._after_signal(ended)
         if ended.outcome is Outcome.RESTART:
             return self._next(self._cursor.after(ended), ended.signal_text)
         return Turn(
@@ -249,9 +249,17 @@ class Lifecycle:
             status=1 if ended.hard_error else 0,
         )
 
+    def _after_signal(self, ended: Ended) -> Turn:
+        """A signal of the user: a restart goes on to the next address, after the usual pause."""
+        pause = 0.0
+        if ended.signal_text == "SIGUSR1":
+            step = self._cursor.after(replace(ended, advance=Advance.NEXT_ADDRESS))
+            pause = step.seconds if isinstance(step, Pause) else 0.0
+        return Turn(signal=ended.signal_text, source=SignalSource.HARD, pause=pause)
+
     def _next(self, step: Pause | GiveUp, text: str) -> Turn:
         if isinstance(step, GiveUp):
-            self._log.log_all(shell_lines.fatal(step.explanation))
+            self._log.log(shell_lines.fatal(step.explanation)[0])
             return Turn(
                 signal="SIGTERM", source=SignalSource.SOFT, text="connection-failed", status=1
             )

@@ -22,7 +22,7 @@ from ginnel.host.client import ApplyReport, HostClient
 from ginnel.host.diff import Change, Do, Revert, changes, diff
 from ginnel.host.executor import ChangeResult, Outcome
 from ginnel.host.plan import HostPlan, plan_tunnel
-from ginnel.host.steps import AddAddress, AddRoute, RemoveRoute, SetLink
+from ginnel.host.steps import AddAddress, AddRoute, RemoveRoute, SetLink, describe
 from ginnel.host.tun import DeviceRequest
 from ginnel.options.model import DeviceType
 from ginnel.shell.hooks import ClientHooks, ScriptFailed
@@ -214,13 +214,13 @@ class Tunnel:
         config, plan, device = established.config, established.plan, established.device
         await self._scripts.route_pre_down(config, plan, device, signal_text=signal_text)
         undone = await self._host.undo_routes()
-        self._log_undone(undone.results)
+        self._log_undone(plan, undone.results)
         if config.options.scripts.down_pre:
             await self._scripts.down(config, plan, device, signal_text=signal_text, restart=False)
         self._log(shell_lines.tun_closing())
         os.close(device.fd)
         closed = await self._host.close_tun(device.name)
-        self._log_undone(closed.results)
+        self._log_undone(plan, closed.results)
         if not config.options.scripts.down_pre:
             await self._scripts.down(config, plan, device, signal_text=signal_text, restart=False)
 
@@ -238,10 +238,15 @@ class Tunnel:
                 for line in _change_lines(change):
                     self._log(line)
 
-    def _log_undone(self, results: Sequence[ChangeResult]) -> None:
+    def _log_undone(self, plan: HostPlan, results: Sequence[ChangeResult]) -> None:
+        steps = {describe(item.step): item.step for item in (*plan.interface, *plan.routes)}
         for result in results:
+            step = steps.get(result.what)
             if result.outcome is Outcome.FAILED:
                 self._log(shell_lines.route_failed(result.what, result.detail, added=False))
+            elif step is not None and not isinstance(step, SetLink):
+                for line in _change_lines(Revert(step)):
+                    self._log(line)
 
 
 def _raise_fatal(report: ApplyReport) -> None:
