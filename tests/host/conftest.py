@@ -5,7 +5,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,23 +32,57 @@ class Namespace:
         """The command line of a Python module of the tests, run inside."""
         return ["ip", "netns", "exec", self.name, sys.executable, "-m", module, *words]
 
-    def run(self, module: str, *words: str) -> list[dict[str, object]]:
-        """Runs a module inside and returns the JSON objects that it printed."""
+    def run(self, module: str, *words: str) -> list[str]:
+        """Runs a module inside and returns the lines that it printed."""
         done = subprocess.run(
             self.command(module, *words), capture_output=True, text=True, cwd=_ROOT, check=False
         )
         assert done.returncode == 0, done.stderr
-        return [json.loads(line) for line in done.stdout.splitlines()]
+        return done.stdout.splitlines()
 
-    def start(self, module: str, *words: str) -> "subprocess.Popen[str]":
-        """Starts a module inside, with pipes to talk to it."""
-        return subprocess.Popen(
-            self.command(module, *words),
+    def state(self) -> list[str]:
+        """``host_state`` of the namespace."""
+        return self.run("tests.host.scenarios")
+
+
+class Steered:
+    """A ``tests.host.session`` process."""
+
+    def __init__(self, namespace: Namespace, *words: str) -> None:
+        self._process = subprocess.Popen(
+            namespace.command("tests.host.session", *words),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
             cwd=_ROOT,
         )
+
+    def ask(self, command: str) -> list[str]:
+        """Has one command carried out; a single answer becomes a list of one."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(f"{command}\n")
+        self._process.stdin.flush()
+        answer = json.loads(self._process.stdout.readline())
+        return [str(each) for each in (answer if isinstance(answer, list) else [answer])]
+
+    def end(self) -> None:
+        """Closes its input and waits for it."""
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        assert self._process.wait(timeout=30) == 0
+
+    def kill(self) -> None:
+        """Kills the main process, which takes its own number from ``ip netns exec``'s exec."""
+        self._process.kill()
+        self._process.wait(timeout=30)
+
+    def stop(self) -> None:
+        """Ends it in whatever state it is."""
+        self.kill()
+        for pipe in (self._process.stdin, self._process.stdout):
+            assert pipe is not None
+            pipe.close()
 
 
 def _build(name: str, peer: str) -> None:
@@ -87,3 +121,19 @@ def namespace() -> Iterator[Namespace]:
     finally:
         for each in made:
             subprocess.run(["ip", "netns", "del", each], check=True)
+
+
+@pytest.fixture
+def steer(namespace: Namespace) -> Iterator[Callable[..., Steered]]:
+    """Starts steered sessions in the namespace and ends them afterwards."""
+    started: list[Steered] = []
+
+    def start(*words: str) -> Steered:
+        started.append(Steered(namespace, *words))
+        return started[-1]
+
+    try:
+        yield start
+    finally:
+        for each in started:
+            each.stop()

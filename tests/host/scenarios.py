@@ -102,3 +102,8 @@ NET_GATEWAY = RouteKeyword.NET_GATEWAY
 def with_tun(config: TunnelConfig, tun: TunOptions) -> TunnelConfig:
     """The same tunnel with other device options."""
     return replace(config, options=replace(config.options, tun=tun))
+
+
+if __name__ == "__main__":
+    for item in host_state():
+        print(item)

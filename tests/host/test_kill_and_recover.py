@@ -1,5 +1,6 @@
 """SIGKILL at every journal line, then recovery: the host is exactly as before."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,8 @@ _MINIMUM_LINES = 25
 """A life with nine steps writes about three lines for each."""
 
 
-def check(runs: list[dict[str, object]], minimum: int = _MINIMUM_LINES) -> None:
+def check(lines: list[str], minimum: int = _MINIMUM_LINES) -> None:
+    runs: list[dict[str, object]] = [json.loads(line) for line in lines]
     assert len(runs) > minimum
     for run in runs[1:]:
         assert run["differences"] == [], f"killed at line {run['at']}"

@@ -10,12 +10,12 @@ from enum import Enum
 
 from ginnel.core.errors import HostError
 from ginnel.host.journal import EntryState, Journal
-from ginnel.host.netlink import Netlink
 from ginnel.host.rtnetlink import RouteState, decode_route
 from ginnel.host.steps import (
     AddRoute,
     DropDevice,
     DropRoute,
+    Kernel,
     PutBackRoute,
     RemoveRoute,
     Step,
@@ -61,7 +61,7 @@ class _Entry:
 class Executor:
     """The changes of one helper."""
 
-    def __init__(self, netlink: Netlink, journal: Journal) -> None:
+    def __init__(self, netlink: Kernel, journal: Journal) -> None:
         self._netlink = netlink
         self._journal = journal
         self._entries: list[_Entry] = []

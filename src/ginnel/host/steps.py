@@ -9,12 +9,18 @@ is in ``step_records``.
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import assert_never
+from typing import Protocol, assert_never
 
 from ginnel.core.errors import HostError
 from ginnel.core.types import IPAddress, IPNetwork
-from ginnel.host.netlink import Netlink, NoSuchThing
-from ginnel.host.rtnetlink import PROTOCOL_BOOT, TYPE_UNICAST, RouteState
+from ginnel.host.netlink import NoSuchThing
+from ginnel.host.rtnetlink import (
+    PROTOCOL_BOOT,
+    TYPE_UNICAST,
+    AddressState,
+    LinkState,
+    RouteState,
+)
 
 _EEXIST = 17
 
@@ -137,7 +143,40 @@ class UndoOutcome(Enum):
     """Something else stands in its place now and was left alone."""
 
 
-def prepare(step: Step, netlink: Netlink) -> Undo | None:
+class Kernel(Protocol):
+    """What steps ask of the kernel; ``Netlink`` is the real one. Failures raise ``HostError``."""
+
+    def link(self, index: int) -> LinkState | None: ...
+    def addresses(self) -> list[AddressState]: ...
+    def routes(self, version: int) -> list[RouteState]: ...
+    def set_link(
+        self,
+        index: int,
+        *,
+        up: bool | None = None,
+        mtu: int | None = None,
+        txqueuelen: int | None = None,
+    ) -> None: ...
+    def delete_link(self, index: int) -> None: ...
+    def add_address(
+        self, index: int, local: IPAddress, prefix: int, peer: IPAddress | None
+    ) -> None: ...
+    def delete_address(
+        self, index: int, local: IPAddress, prefix: int, peer: IPAddress | None
+    ) -> None: ...
+    def add_route(
+        self,
+        network: IPNetwork,
+        *,
+        gateway: IPAddress | None,
+        index: int | None,
+        metric: int | None,
+    ) -> None: ...
+    def delete_route(self, route: RouteState) -> None: ...
+    def put_back_route(self, message: bytes) -> None: ...
+
+
+def prepare(step: Step, netlink: Kernel) -> Undo | None:
     """Says how ``step`` would be undone, or None when it changes nothing. Raises ``HostError``."""
     match step:
         case SetLink():
@@ -179,7 +218,7 @@ def prepare(step: Step, netlink: Netlink) -> Undo | None:
             assert_never(step)
 
 
-def apply(step: Step, netlink: Netlink) -> None:
+def apply(step: Step, netlink: Kernel) -> None:
     """Makes the change. Raises ``HostError``."""
     match step:
         case SetLink():
@@ -202,7 +241,7 @@ def apply(step: Step, netlink: Netlink) -> None:
             assert_never(step)
 
 
-def undo(change: Undo, netlink: Netlink) -> UndoOutcome:
+def undo(change: Undo, netlink: Kernel) -> UndoOutcome:
     """Takes a change back if it is still ours. Idempotent. Raises ``HostError``."""
     try:
         match change:
@@ -259,7 +298,7 @@ def describe(change: Step | Undo) -> str:
             assert_never(change)
 
 
-def _prepare_link(step: SetLink, netlink: Netlink) -> RestoreLink:
+def _prepare_link(step: SetLink, netlink: Kernel) -> RestoreLink:
     link = netlink.link(step.index)
     if link is None or link.name != step.device:
         raise NoSuchThing("set link", 19, f"there is no device {step.device}")
@@ -275,7 +314,7 @@ def _prepare_link(step: SetLink, netlink: Netlink) -> RestoreLink:
     )
 
 
-def _undo_link(change: RestoreLink, netlink: Netlink) -> UndoOutcome:
+def _undo_link(change: RestoreLink, netlink: Kernel) -> UndoOutcome:
     link = netlink.link(change.index)
     if link is None or link.name != change.device:
         return UndoOutcome.GONE
@@ -290,7 +329,7 @@ def _undo_link(change: RestoreLink, netlink: Netlink) -> UndoOutcome:
     return UndoOutcome.UNDONE
 
 
-def _undo_address(change: DropAddress, netlink: Netlink) -> UndoOutcome:
+def _undo_address(change: DropAddress, netlink: Kernel) -> UndoOutcome:
     link = netlink.link(change.index)
     if link is None or link.name != change.device:
         return UndoOutcome.GONE
@@ -298,7 +337,7 @@ def _undo_address(change: DropAddress, netlink: Netlink) -> UndoOutcome:
     return UndoOutcome.UNDONE
 
 
-def _undo_removal(change: PutBackRoute, netlink: Netlink) -> UndoOutcome:
+def _undo_removal(change: PutBackRoute, netlink: Kernel) -> UndoOutcome:
     for route in netlink.routes(change.network.version):
         if route.network == change.network and route.metric == change.metric:
             same = route.message == change.message
@@ -312,7 +351,7 @@ def _undo_removal(change: PutBackRoute, netlink: Netlink) -> UndoOutcome:
     return UndoOutcome.UNDONE
 
 
-def _find(change: DropRoute, netlink: Netlink) -> RouteState | None:
+def _find(change: DropRoute, netlink: Kernel) -> RouteState | None:
     for route in netlink.routes(change.network.version):
         if _is_route(route, change) and route.protocol == PROTOCOL_BOOT:
             return route
