@@ -46,15 +46,20 @@ class Aead(Protocol):
 def new_aead(cipher: DataCipher, key: bytes) -> Aead:
     """Prepares a cipher; the package behind it is heavy to import, hence only here.
 
-    Raises ValueError when the key's length is not the cipher's.
+    Raises ValueError when the key's length is not the cipher's, or when the OpenSSL behind the
+    package does not offer the cipher (a system restricted by policy).
     """
+    from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives.ciphers import aead
 
     if len(key) != cipher.key_length:
         raise ValueError(f"{cipher.value} takes {cipher.key_length} key bytes, not {len(key)}")
-    if cipher is DataCipher.CHACHA20_POLY1305:
-        return aead.ChaCha20Poly1305(key)
-    return aead.AESGCM(key)
+    try:
+        if cipher is DataCipher.CHACHA20_POLY1305:
+            return aead.ChaCha20Poly1305(key)
+        return aead.AESGCM(key)
+    except UnsupportedAlgorithm as refused:
+        raise ValueError(f"{cipher.value} is not available here") from refused
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from ginnel.core.data_key import DataCipher, DataFormat
 from ginnel.core.errors import Malformed
 from ginnel.dataplane import formats
 from ginnel.options.values import Secret
+from tools.make_data_vectors import documents
 
 VECTORS = Path(__file__).resolve().parents[2] / "vectors" / "data"
 Case = dict[str, str | int]
@@ -32,6 +33,11 @@ def epoch_material(case: Case) -> tuple[formats.Aead, bytes]:
     for _ in range(int(case["epoch"]) - 1):
         chain = formats.next_chain_secret(chain)
     return formats.epoch_key(chain, DataCipher(case["cipher"]))
+
+
+def test_the_vectors_are_what_their_tool_writes() -> None:
+    for name, document in documents().items():
+        assert json.loads((VECTORS / name).read_text()) == document, name
 
 
 @pytest.mark.parametrize("case", cases("v1.json") + cases("v2.json"), ids=name_of)
