@@ -1,3 +1,168 @@
 //! What one packet costs: sealing, opening, cutting and joining.
-#![allow(missing_docs)]
-fn main() {}
+#![allow(missing_docs, clippy::unwrap_used)]
+
+use std::hint::black_box;
+use std::ops::Range;
+
+use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+use ginnel_datapath::checksum::{Sum, pseudo_header};
+use ginnel_datapath::cipher::Cipher;
+use ginnel_datapath::coalesce::{Coalescer, Sink};
+use ginnel_datapath::key::{Direction, Key, KeySpec, Limits};
+use ginnel_datapath::replay::ReplayWindow;
+use ginnel_datapath::segment::{self, Plan};
+use ginnel_datapath::vnet::{GSO_TCP4, NEEDS_CHECKSUM, VnetHeader};
+use ginnel_datapath::wire::{self, DataFormat, Kind};
+use zeroize::Zeroizing;
+
+const MSS: usize = 1360;
+const SEGMENTS: usize = 45;
+
+fn key(cipher: Cipher, format: DataFormat) -> Key {
+    let iv = if format == DataFormat::Epoch { 0 } else { 8 };
+    let length = if format == DataFormat::Epoch { 32 } else { cipher.key_len() };
+    let half = || Direction {
+        cipher_key: Zeroizing::new(vec![7; length]),
+        implicit_iv: Zeroizing::new(vec![9; iv]),
+    };
+    Key::new(&KeySpec {
+        key_id: 0,
+        cipher,
+        format,
+        send: half(),
+        receive: half(),
+        replay_window: 64,
+        replay_time: 15,
+        limits: Limits::default(),
+    })
+    .unwrap()
+}
+
+fn record(format: DataFormat, length: usize) -> Vec<u8> {
+    vec![0x5A; format.prefix_len() + length + format.suffix_len()]
+}
+
+fn seal_and_open(criterion: &mut Criterion) {
+    for (name, cipher) in [
+        ("aes-128-gcm", Cipher::Aes128Gcm),
+        ("aes-192-gcm", Cipher::Aes192Gcm),
+        ("aes-256-gcm", Cipher::Aes256Gcm),
+        ("chacha20-poly1305", Cipher::ChaCha20Poly1305),
+    ] {
+        for (suffix, format) in [("v2", DataFormat::V2), ("epoch", DataFormat::Epoch)] {
+            let mut group = criterion.benchmark_group(format!("{name}/{suffix}/1400"));
+            group.throughput(Throughput::Bytes(1400));
+            let mut sealing = key(cipher, format);
+            let mut packet = record(format, 1400);
+            group.bench_function("seal", |bencher| {
+                bencher.iter(|| sealing.seal(1, black_box(&mut packet)).unwrap());
+            });
+            let (mut sealing, mut opening) = (key(cipher, format), key(cipher, format));
+            group.bench_function("open", |bencher| {
+                bencher.iter_batched_ref(
+                    || {
+                        let mut packet = record(format, 1400);
+                        sealing.seal(1, &mut packet).unwrap();
+                        packet
+                    },
+                    |packet| {
+                        let Some(Kind::Data(header)) = wire::classify(packet) else { return };
+                        // Batches are set up in order, so every packet-id is new.
+                        black_box(opening.open(header, packet, 0).unwrap());
+                    },
+                    BatchSize::SmallInput,
+                );
+            });
+            group.finish();
+        }
+    }
+}
+
+/// A TCP super-packet as the kernel hands it over.
+fn super_packet() -> (VnetHeader, Vec<u8>) {
+    let length = 40 + MSS * SEGMENTS;
+    let mut packet = vec![0x11; length];
+    packet[..20]
+        .copy_from_slice(&[0x45, 0, 0, 0, 0, 1, 0x40, 0, 64, 6, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2]);
+    packet[2..4].copy_from_slice(&(length as u16).to_be_bytes());
+    packet[20..40].copy_from_slice(&[
+        0x10, 0, 0x14, 0x51, 0, 0, 0, 1, 0, 0, 0, 1, 0x50, 0x10, 1, 0, 0, 0, 0, 0,
+    ]);
+    let begun = pseudo_header(&packet[12..20], 6, length - 20).fold();
+    packet[36..38].copy_from_slice(&begun.to_be_bytes());
+    let header = VnetHeader {
+        flags: NEEDS_CHECKSUM,
+        gso_type: GSO_TCP4,
+        header_len: 40,
+        gso_size: MSS as u16,
+        checksum_start: 20,
+        checksum_offset: 16,
+    };
+    (header, packet)
+}
+
+struct Discard;
+
+impl Sink for Discard {
+    fn write(&mut self, header: VnetHeader, _: &[u8], parts: &[Range<usize>]) {
+        black_box((header, parts.len()));
+    }
+}
+
+fn cut_and_join(criterion: &mut Criterion) {
+    let (header, mut packet) = super_packet();
+    let mut group = criterion.benchmark_group("tcp-super-packet");
+    group.throughput(Throughput::Bytes(packet.len() as u64));
+    let mut out = vec![0; 40 + MSS];
+    group.bench_function("cut", |bencher| {
+        bencher.iter(|| {
+            let Plan::Split(segments) = segment::plan(header, &mut packet).unwrap() else { return };
+            for index in 0..segments.count() {
+                segments.write(index, &packet, &mut out[..segments.len(index)]);
+                black_box(&out);
+            }
+        });
+    });
+    let Plan::Split(segments) = segment::plan(header, &mut packet).unwrap() else { return };
+    let mut storage = vec![];
+    let mut ranges = vec![];
+    for index in 0..segments.count() {
+        let start = storage.len();
+        storage.resize(start + segments.len(index), 0);
+        segments.write(index, &packet, &mut storage[start..]);
+        ranges.push(start..storage.len());
+    }
+    let mut coalescer = Coalescer::new(true, true);
+    group.bench_function("join", |bencher| {
+        bencher.iter_batched_ref(
+            || storage.clone(),
+            |storage| {
+                for range in &ranges {
+                    coalescer.push(storage, range.clone(), &mut Discard);
+                }
+                coalescer.finish(storage, &mut Discard);
+            },
+            BatchSize::LargeInput,
+        );
+    });
+    group.finish();
+}
+
+fn small_parts(criterion: &mut Criterion) {
+    let bytes = vec![0xA7; 1400];
+    criterion.bench_function("checksum/1400", |bencher| {
+        bencher.iter(|| Sum::default().add_bytes(black_box(&bytes)).finish());
+    });
+    let mut window = ReplayWindow::new(64, 15);
+    let mut id = 0;
+    criterion.bench_function("replay/in-order", |bencher| {
+        bencher.iter(|| {
+            id += 1;
+            window.check(black_box(id), 1).unwrap();
+            window.mark(id, 1);
+        });
+    });
+}
+
+criterion_group!(benches, seal_and_open, cut_and_join, small_parts);
+criterion_main!(benches);

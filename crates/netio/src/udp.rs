@@ -212,25 +212,14 @@ impl Udp {
 
     /// One `sendmmsg`; returns how many messages the kernel took, or why not the first.
     fn send_batch(&mut self, storage: &[u8], groups: &[Group]) -> io::Result<usize> {
-        let count = groups.len().min(MAX_MESSAGES);
-        for (index, group) in groups[..count].iter().enumerate() {
-            let bytes = storage.get(group.range.clone()).ok_or(io::ErrorKind::InvalidInput)?;
-            let length = socket::encode(group.to, self.is_ipv6, &mut self.addresses[index])
-                .ok_or_else(|| io::Error::from_raw_os_error(libc::EAFNOSUPPORT))?;
-            self.vectors[index] =
-                libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: bytes.len() };
-            // SAFETY: all zeros is a valid msghdr.
-            let mut header: libc::msghdr = unsafe { zeroed() };
-            header.msg_name = (&raw mut self.addresses[index]).cast();
-            header.msg_namelen = length;
-            header.msg_iov = &raw mut self.vectors[index];
-            header.msg_iovlen = 1;
-            if !group.is_single() {
-                let segment =
-                    u16::try_from(group.segment).map_err(|_| io::ErrorKind::InvalidInput)?;
-                put_segment(&mut header, &mut self.controls[index], segment);
+        let mut count = 0;
+        for group in groups.iter().take(MAX_MESSAGES) {
+            match self.prepare(count, storage, group) {
+                Ok(()) => count += 1,
+                Err(error) if count == 0 => return Err(error),
+                // What is before it goes first; then it is the first itself.
+                Err(_) => break,
             }
-            self.messages[index] = libc::mmsghdr { msg_hdr: header, msg_len: 0 };
         }
         // SAFETY: the first `count` messages point at an address, a vector and possibly a control
         // block of this value, and at bytes of `storage`; all live through the call. The kernel
@@ -243,6 +232,27 @@ impl Udp {
                 libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL,
             )
         })
+    }
+
+    /// Fills the message at `index` for a group.
+    fn prepare(&mut self, index: usize, storage: &[u8], group: &Group) -> io::Result<()> {
+        let bytes = storage.get(group.range.clone()).ok_or(io::ErrorKind::InvalidInput)?;
+        let length = socket::encode(group.to, self.is_ipv6, &mut self.addresses[index])
+            .ok_or_else(|| io::Error::from_raw_os_error(libc::EAFNOSUPPORT))?;
+        self.vectors[index] =
+            libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: bytes.len() };
+        // SAFETY: all zeros is a valid msghdr.
+        let mut header: libc::msghdr = unsafe { zeroed() };
+        header.msg_name = (&raw mut self.addresses[index]).cast();
+        header.msg_namelen = length;
+        header.msg_iov = &raw mut self.vectors[index];
+        header.msg_iovlen = 1;
+        if !group.is_single() {
+            let segment = u16::try_from(group.segment).map_err(|_| io::ErrorKind::InvalidInput)?;
+            put_segment(&mut header, &mut self.controls[index], segment);
+        }
+        self.messages[index] = libc::mmsghdr { msg_hdr: header, msg_len: 0 };
+        Ok(())
     }
 }
 
