@@ -9,6 +9,7 @@ from ginnel.core.actions import (
     OpenTunnel,
     VerifyCertificates,
 )
+from ginnel.core.key_files import StaticKey, V2ServerKey, render_v2_client_key
 from ginnel.core.notices import (
     Advance,
     CertificateRejected,
@@ -21,6 +22,7 @@ from ginnel.core.notices import (
 )
 from ginnel.core.types import Side
 from ginnel.core.wire import Opcode
+from ginnel.core.wrap.crypt_v2 import METADATA_TIMESTAMP, wrap_client_key
 from ginnel.options.model import (
     ControlWrapping,
     KeyDirection,
@@ -28,7 +30,9 @@ from ginnel.options.model import (
     PlainWrapping,
     TlsAuth,
     TlsCrypt,
+    TlsCryptV2,
 )
+from ginnel.options.values import Secret
 from tests.sim.fake_tls import FakeTls
 from tests.sim.pair import (
     STATIC_KEY,
@@ -39,6 +43,7 @@ from tests.sim.pair import (
     profile,
     with_tls,
 )
+from tests.sim.pki import inline
 from tests.sim.server import ServerScript
 from tests.sim.wire import Faults
 
@@ -59,6 +64,28 @@ def test_both_ends_hold_the_same_first_key(wrapping: ControlWrapping) -> None:
     assert ours.send == theirs.receive
     assert ours.receive == theirs.send
     assert ours.send != ours.receive
+
+
+@pytest.mark.parametrize("resend", [True, False])
+def test_wrapped_client_key_is_sent_again_only_when_asked_for(resend: bool) -> None:
+    server_key = V2ServerKey(Secret(bytes(range(128))))
+    client_key = wrap_client_key(
+        server_key,
+        StaticKey(Secret(bytes(range(256)))),
+        metadata_type=METADATA_TIMESTAMP,
+        metadata=bytes(8),
+    )
+    pem = inline("tls-crypt-v2", render_v2_client_key(client_key).encode())
+    pair = SimPair(connection=profile(TlsCryptV2(key=pem)), script=ServerScript(resend_wkc=resend))
+    pair.connect(within=5.0)
+    assert [packet[0] >> 3 for packet in pair.up.sent[:1]] == [Opcode.CONTROL_HARD_RESET_CLIENT_V3]
+    carriers = packets_of(pair.up, [Opcode.CONTROL_WKC_V1])
+    assert len(carriers) == (1 if resend else 0)
+    for packet in (pair.up.sent[0], *carriers):
+        assert packet.endswith(client_key.wrapped)
+        assert len(packet) + 28 <= 1250
+    assert pair.keys.sending is not None
+    assert pair.keys.sending.send == pair.server.data_keys[pair.server_key_id].receive
 
 
 def test_both_ends_agree_with_the_legacy_derivation() -> None:
