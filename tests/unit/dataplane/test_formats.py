@@ -40,7 +40,10 @@ def test_the_vectors_are_what_their_tool_writes() -> None:
         assert json.loads((VECTORS / name).read_text()) == document, name
 
 
-@pytest.mark.parametrize("case", cases("v1.json") + cases("v2.json"), ids=name_of)
+RECORDED = cases("openvpn.json")
+
+
+@pytest.mark.parametrize("case", cases("v1.json") + cases("v2.json") + RECORDED, ids=name_of)
 def test_classic_layouts_match_the_vectors(case: Case) -> None:
     aead = formats.new_aead(DataCipher(case["cipher"]), raw(case, "cipher_key"))
     key_id, peer_id = int(case["key_id"]), int(case["peer_id"])
