@@ -199,7 +199,7 @@ class HostClient:
                 while await self._receive() is not None:
                     continue
             self._channel.close()
-        await self._reap()
+        self._reap()
 
     # --- transport -----------------------------------------------------------------------------
 
@@ -279,12 +279,14 @@ class HostClient:
         finally:
             loop.remove_reader(fd)
 
-    async def _reap(self) -> None:
-        """Collects the child's status; after ``daemon`` it is no longer our child."""
-        try:
-            await asyncio.get_running_loop().run_in_executor(None, os.waitpid, self._pid, 0)
-        except ChildProcessError:
-            return
+    def _reap(self) -> None:
+        """Collects the child's status; after ``daemon`` it is no longer our child.
+
+        It has closed its end and is about to exit, so this does not wait for long. A thread would
+        have to be imported here, which fails once chroot or ``user`` hide the library.
+        """
+        with suppress(ChildProcessError):
+            os.waitpid(self._pid, 0)
 
 
 def _payload(answer: Record, fd: int | None) -> Record:
