@@ -1,9 +1,11 @@
 """Fixtures of the interop tests: a fresh lab for each test, one PKI for the run.
 
 Each test ends with the proof that the laptop is as it was and that no process was left behind.
-Logs, configurations and captures of a failed test are kept and named in its report.
+Logs, configurations and captures of a failed test are kept and named in its report; with
+GINNEL_LAB_KEEP in the environment those of every test are.
 """
 
+import os
 import re
 import shutil
 import tempfile
@@ -17,6 +19,7 @@ from tests.interop.lab import THREE, TWO, Lab, Plan
 from tests.interop.lab.pki import Pki
 
 _FAILED = pytest.StashKey[bool]()
+_KEEP_ALL = "GINNEL_LAB_KEEP" in os.environ
 
 
 @pytest.hookimpl(wrapper=True)
@@ -42,7 +45,7 @@ def run_directory(request: pytest.FixtureRequest) -> Iterator[Path]:
     directory = Path(tempfile.mkdtemp(prefix="ginnel-interop-"))
     directory.chmod(0o755)
     yield directory
-    if not request.session.testsfailed:
+    if not request.session.testsfailed and not _KEEP_ALL:
         shutil.rmtree(directory)
 
 
@@ -65,7 +68,7 @@ def _lab(plan: Plan, request: pytest.FixtureRequest, run: Path, pki: Pki) -> Ite
             timeout=2.0,
             what=f"the laptop as it was; still different: {before.difference(lab.snapshot())}",
         )
-    if not request.node.stash.get(_FAILED, False):
+    if not request.node.stash.get(_FAILED, False) and not _KEEP_ALL:
         shutil.rmtree(directory)
 
 

@@ -66,7 +66,7 @@ class Namespace:
         """Makes the namespace with loopback up and without IPv6 surprises."""
         self._runtime.mkdir(parents=True, exist_ok=True)
         etc = NETNS_ETC / self.name
-        etc.mkdir(parents=True, exist_ok=True)
+        wait_until(lambda: _made(etc), timeout=5.0, what=f"the directory {etc}")
         # `ip netns exec` binds this file over /etc/resolv.conf in a private mount namespace.
         (etc / "resolv.conf").write_text(f"nameserver {nameserver}\n" if nameserver else "")
         run_command(["ip", "netns", "add", self.name])
@@ -172,6 +172,15 @@ class Namespace:
             timeout=timeout,
             what=f"an answer of {address} to {self.label}",
         )
+
+
+def _made(directory: Path) -> bool:
+    """Makes a directory; False when another run removed the empty parent at that moment."""
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def connect(left: Namespace, left_device: str, right: Namespace, right_device: str) -> None:
