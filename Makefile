@@ -11,7 +11,7 @@ REQUIRE_ENGINE ?= 0
 
 RUST_SOURCES := Cargo.toml Cargo.lock $(shell find crates -name '*.rs' -o -name 'Cargo.toml' -o -name '*.pyi' -o -name 'pyproject.toml')
 
-.PHONY: setup demo check test lab bench pins fuzz clean format
+.PHONY: setup demo check test lab bench docs pins clean format
 
 setup: $(STAMP)/python $(STAMP)/engine
 
@@ -50,6 +50,7 @@ check: setup
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python tools/check_tree.py
+	$(BIN)/python tools/make_option_docs.py --check
 	@VENV=$(VENV) CARGO=$(CARGO) REQUIRE_ENGINE=$(REQUIRE_ENGINE) tools/check_rust.sh
 
 test: lab
@@ -58,6 +59,9 @@ test: lab
 bench: lab
 	$(BIN)/python -m bench.engines
 	$(BIN)/python -m bench.client
+
+docs: setup
+	$(BIN)/python tools/make_option_docs.py
 
 format: setup
 	$(BIN)/ruff format .
