@@ -281,11 +281,15 @@ class _Drawing:
         return (options.redirect_gateway or frozenset()) | (options.redirect_private or frozenset())
 
     @property
+    def _redirects(self) -> bool:
+        """True when either redirect option is in force."""
+        options = self.config.options.routes
+        return options.redirect_gateway is not None or options.redirect_private is not None
+
+    @property
     def _handles_ipv4(self) -> bool:
         """True when either redirect option is in force for IPv4."""
-        options = self.config.options.routes
-        given = options.redirect_gateway is not None or options.redirect_private is not None
-        return given and RedirectFlag.NO_IPV4 not in self._redirect_flags
+        return self._redirects and RedirectFlag.NO_IPV4 not in self._redirect_flags
 
     @property
     def _server_is_local(self) -> bool:
@@ -435,7 +439,7 @@ class _Drawing:
             for item in planned
             if isinstance(item.step, AddRoute) and not item.bypass and server in item.step.network
         ]
-        redirect = {*_HALVES, _DEFAULT_IPV4, *_IPV6_REDIRECT}
+        redirect = {*_HALVES, _DEFAULT_IPV4, *_IPV6_REDIRECT} if self._redirects else set()
         pushed = [net for net in covering if net not in redirect]
         if pushed:
             widest = max(pushed, key=lambda net: net.prefixlen)
