@@ -6,7 +6,6 @@ import pytest
 
 from ginnel.core.data_key import DataCipher, DataFormat, KeySlot
 from ginnel.core.types import Transport
-from ginnel.dataplane.api import NotificationKind
 from tests.unit.dataplane.inner_packets import udp_packet
 from tests.unit.dataplane.rig import (
     PEER,
@@ -133,6 +132,3 @@ def test_pings_keep_both_ends_awake(made: Bench, pair: Pair) -> None:
 
     settle([left, right], both_pinged, "two pings each way")
     assert left.reports == right.reports == []
-    right.plane.close()
-    right.link.close()
-    settle([left], lambda: NotificationKind.SILENT in left.kinds(), "silence")

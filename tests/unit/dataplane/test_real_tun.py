@@ -33,7 +33,7 @@ from tests.unit.dataplane.rig import (
 )
 
 Pair = tuple[str, str]
-STREAM = 4 << 20
+STREAM = 2 << 20
 ADDRESSES = {"left": ("10.8.0.6", "fd00:8::6"), "right": ("10.8.0.1", "fd00:8::1")}
 
 
@@ -125,19 +125,18 @@ def test_the_kernels_traffic_passes_whole(
     left, right = hosts
     planes = connect(made, pair, hosts, vnet_headers=vnet_headers)
     for address in ADDRESSES["right"]:
-        for size in (0, 56, 1400, 4000):
+        for size in (56, 4000):
             ping = ["ping", "-n", "-q", "-c", "3", "-i", "0.05", "-W", "5", "-s", str(size)]
             printed = run_while_pumping(planes, left.command([*ping, address]))
             assert " 0% packet loss" in printed
     service = right.spawn(traffic("serve", *ADDRESSES["right"]), name="serve")
     try:
         service.wait_for("^ready$")
-        for address in ADDRESSES["right"]:
-            for way in ("push", "pull"):
-                command = left.command(traffic(way, address, f"--size={STREAM}"))
-                result = StreamResult.from_json(run_while_pumping(planes, command))
-                assert result.intact
-                assert result.size == STREAM
+        for address, way in zip(ADDRESSES["right"], ("push", "pull"), strict=True):
+            command = left.command(traffic(way, address, f"--size={STREAM}"))
+            result = StreamResult.from_json(run_while_pumping(planes, command))
+            assert result.intact
+            assert result.size == STREAM
     finally:
         service.stop()
     for plane in planes:
