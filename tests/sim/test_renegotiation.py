@@ -172,6 +172,22 @@ def test_failed_renegotiation_starts_a_new_session_and_keeps_the_key() -> None:
     assert agreed(pair)
 
 
+def test_new_sessions_key_serves_before_the_push_is_repeated() -> None:
+    pair = pair_with(reneg_sec=100)
+    pair.connect()
+    pair.up.cut = True
+    pair.advance(165.0)
+    pair.server.script.silent_to_push = True  # a real server answers only every 30 seconds
+    pair.up.cut = False
+    pair.advance(40.0)
+    assert agreed(pair)
+    pair.server.script.silent_to_push = False
+    pair.advance(10.0)
+    assert pair.ended is None
+    pair.advance(150.0)
+    assert agreed(pair)
+
+
 def test_new_session_that_fails_too_ends_the_connection() -> None:
     pair = pair_with(reneg_sec=100)
     pair.connect()

@@ -381,8 +381,13 @@ class ClientMachine:
         if not self._options.pull:
             self._agree_without_push(negotiation, message, now)
             return
+        if self._tunnel is not None:
+            # A server that still has our instance moves to the new session's key at once, under
+            # the terms it knows, and answers push requests only every 30 s (seen with 2.6).
+            self._settle(negotiation, self._tunnel, now)
+        else:
+            self._outbox.enter(ManagementState.GET_CONFIG)
         self._state = AwaitPush()
-        self._outbox.enter(ManagementState.GET_CONFIG)
         self._timers.arm(Deadline.PUSH_REQUEST, now + PUSH_REQUEST_DELAY)
         self._timers.arm(Deadline.PUSH_GIVE_UP, now + self._options.tls.hand_window)
 
@@ -396,10 +401,11 @@ class ClientMachine:
 
     def _settle(self, negotiation: Negotiation, tunnel: OpenTunnelState, now: Instant) -> None:
         """Derives the data key of a negotiation and hands it to the key ring."""
-        session = self._link.session
+        session, tls = self._link.session, self._options.tls
+        if negotiation.key.key_id == 0 and tunnel.agreement.dyn_tls_crypt:
+            session.use_dynamic_crypt(self._unix_time + int(now - self._started))
         key = negotiation.derive(session.pair(), tunnel.agreement)
         session.mark_active()
-        tls = self._options.tls
         switch_at = negotiation.key.started + tunnel.switch_delay(tls)
         action_id = tunnel.ring.install(key, switch_at)
         self._outbox.drain_ring(tunnel.ring)
@@ -438,43 +444,23 @@ class ClientMachine:
     # --- control messages ----------------------------------------------------------------------
 
     def _handle_message(self, message: said.TextMessage, now: Instant) -> None:
+        shown = end.shown(message)
+        if shown is not None:
+            self._outbox.message(*shown)
+        token = self._talk.uses_token
+        if self._finish_if(
+            end.by_message(message, self._options, self._profile, token_in_use=token)
+        ):
+            return
         match message:
             case said.PushReply(items=items):
                 self._handle_push(items, now)
-            case said.AuthFailed(reason=reason):
-                self._outbox.message("AUTH_FAILED", reason)
-                if self._options.pull:
-                    token = self._talk.uses_token
-                    self._finish(
-                        end.auth_failed(message, self._options, self._profile, token_in_use=token)
-                    )
-            case said.AuthPending(timeout=timeout, keywords=keywords):
-                self._outbox.message("AUTH_PENDING", ",".join(keywords))
+            case said.AuthPending(timeout=timeout):
                 self._extend_push_wait(timeout, now)
-            case said.Info(text=text):
-                self._outbox.message("INFO", text)
-            case said.InfoPre(text=text):
-                self._outbox.message("INFO_PRE", text)
-            case said.Restart(text=text):
-                self._outbox.message("RESTART", text)
-                self._finish(end.told_to_restart(message))
-            case said.Halt(text=text):
-                self._outbox.message("HALT", text)
-                self._finish(end.told_to_halt(message))
-            case said.Exit():
-                self._handle_exit()
-            case said.PushUpdate():
-                self._outbox.message("PUSH_UPDATE", "not asked for, ignored")
-            case said.Unknown(keyword=keyword, text=text):
-                self._outbox.message(keyword, text)
             case said.PushRequest() | said.CrResponse():
                 self.drops["message"] += 1
             case _:
-                assert_never(message)
-
-    def _handle_exit(self) -> None:
-        self._outbox.message("EXIT", "")
-        self._finish(end.restart("remote-exit", "the server said that it leaves"))
+                pass  # shown, and that is all
 
     def _handle_push(self, items: Sequence[str], now: Instant) -> None:
         whole = self._push.add(items)
@@ -527,9 +513,6 @@ class ClientMachine:
     def _open_tunnel(
         self, options: ClientOptions, agreement: Agreement, digest: str, now: Instant
     ) -> None:
-        if agreement.dyn_tls_crypt:
-            unix_time = self._unix_time + int(now - self._started)
-            self._link.session.use_dynamic_crypt(unix_time)
         config = tunnel_config(
             options,
             profile=self._profile,
@@ -544,7 +527,10 @@ class ClientMachine:
                 self._finish(end.tls_error(self._options, sentence))
                 return
             self._state = Running()
-            self._settle(self._link.current, self._tunnel, now)
+            if not isinstance(self._link.current.phase, Settled):
+                self._settle(self._link.current, self._tunnel, now)
+            elif self._options.tls.reneg_sec:
+                self._timers.arm(Deadline.RENEGOTIATE, now + self._options.tls.reneg_sec)
             return
         peer_id = agreement.send_peer_id
         self._outbox.tell(
@@ -661,7 +647,8 @@ class ClientMachine:
         if not payload.startswith(OCC_MAGIC) or not operation:
             self.drops["occ"] += 1
         elif operation[0] == OCC_EXIT:
-            self._handle_exit()
+            self._outbox.message("EXIT", "")
+            self._finish(end.peer_left())
         elif operation[0] == OCC_REQUEST:
             text = options_string(client_terms(self._options, self._profile))
             self._send_inner(bytes((OCC_REPLY,)) + text.encode() + b"\0")

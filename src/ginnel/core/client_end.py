@@ -7,6 +7,7 @@ Pure functions from what happened to ``Ended`` (protocol-facts 16 and 25). When 
 from collections import Counter
 from typing import assert_never
 
+from ginnel.core import messages as said
 from ginnel.core.messages import AuthFailed, Halt, Restart, TemporaryAdvance
 from ginnel.core.notices import Advance, Ended, Outcome
 from ginnel.core.types import Endpoint
@@ -48,6 +49,62 @@ def tls_error(options: ClientOptions, explanation: str) -> Ended:
     if options.tls.tls_exit:
         return terminate("tls-error", explanation)
     return restart("tls-error", explanation)
+
+
+def peer_left() -> Ended:
+    """The server said that it exits."""
+    return restart("remote-exit", "the server said that it leaves")
+
+
+def by_message(
+    message: said.TextMessage,
+    options: ClientOptions,
+    profile: ConnectionProfile,
+    *,
+    token_in_use: bool,
+) -> Ended | None:
+    """How a text message of the server ends the connection; None when it does not."""
+    match message:
+        case AuthFailed():
+            # Two peers without pull have no login to refuse.
+            if not options.pull:
+                return None
+            return auth_failed(message, options, profile, token_in_use=token_in_use)
+        case Restart():
+            return told_to_restart(message)
+        case Halt():
+            return told_to_halt(message)
+        case said.Exit():
+            return peer_left()
+        case _:
+            return None
+
+
+def shown(message: said.TextMessage) -> tuple[str, str] | None:
+    """Keyword and text of a message that log and management show; None for the others."""
+    match message:
+        case AuthFailed(reason=reason):
+            return "AUTH_FAILED", reason
+        case said.AuthPending(keywords=keywords):
+            return "AUTH_PENDING", ",".join(keywords)
+        case said.Info(text=text):
+            return "INFO", text
+        case said.InfoPre(text=text):
+            return "INFO_PRE", text
+        case Restart(text=text):
+            return "RESTART", text
+        case Halt(text=text):
+            return "HALT", text
+        case said.Exit():
+            return "EXIT", ""
+        case said.PushUpdate():
+            return "PUSH_UPDATE", "not asked for, ignored"
+        case said.Unknown(keyword=keyword, text=text):
+            return keyword, text
+        case said.PushReply() | said.PushRequest() | said.CrResponse():
+            return None
+        case _:
+            assert_never(message)
 
 
 def auth_failed(
