@@ -26,7 +26,6 @@ from ginnel.core.wire import (
     encode_body,
 )
 from ginnel.core.wrap import Wrapping
-from ginnel.core.wrap.crypt_v2 import resend_wkc_requested
 
 FIRST_KEY = KeyId(0)
 LAST_KEY = KeyId(7)
@@ -213,7 +212,7 @@ class ClientSession:
             raise Malformed("no-session")
         if body.message_id != 0 or (self._rules.need_answer and not body.acks):
             raise Malformed("unsolicited-reset")
-        if body.payload and resend_wkc_requested(body.payload):
+        if body.payload and _wants_wrapped_key(body.payload):
             self._current.resend_wrapped_key()
         self._peer_id = header.session_id
 
@@ -258,3 +257,10 @@ class ClientSession:
             with_wrapped_key=max(ordinary - trailer, MIN_PAYLOAD),
         )
         return key
+
+
+def _wants_wrapped_key(payload: bytes) -> bool:
+    """Reads the early negotiation of a server's reset; imports cryptography, hence only here."""
+    from ginnel.core.wrap.crypt_v2 import resend_wkc_requested
+
+    return resend_wkc_requested(payload)
