@@ -70,6 +70,7 @@ def drop_identity(identity: Identity) -> None:
     Supplementary groups of the old identity are dropped whenever group or user changes: keeping
     root's would keep rights that ``group`` and ``user`` are meant to give up.
     """
+    _libc()  # loaded now: a chroot or another user may hide the modules it is made of
     try:
         if identity.chroot is not None:
             os.chroot(identity.chroot)
@@ -102,23 +103,23 @@ def set_priority(nice: int) -> None:
         )
 
 
-def lock_memory() -> None:
-    """Applies ``mlock``: no page goes to swap. Raises ``HostError``.
+def lock_memory() -> str | None:
+    """Applies ``mlock``: no page goes to swap. Raises ``HostError`` when memory cannot be locked.
 
-    Raises the memory limit to 100 MB first, as OpenVPN 2.6 does, because the rights to exceed it
-    are given up later.
+    Raises the memory limit to 100 MB first, as OpenVPN 2.6 does, because the right to exceed it
+    goes with the user. Returns a warning when the limit could not be raised.
     """
+    warning = None
     soft, hard = resource.getrlimit(resource.RLIMIT_MEMLOCK)
     if soft != resource.RLIM_INFINITY and soft < _MLOCK_BYTES:
-        wanted = _MLOCK_BYTES
-        ceiling = hard if hard == resource.RLIM_INFINITY else max(hard, wanted)
+        ceiling = hard if hard == resource.RLIM_INFINITY else max(hard, _MLOCK_BYTES)
         try:
-            resource.setrlimit(resource.RLIMIT_MEMLOCK, (wanted, ceiling))
+            resource.setrlimit(resource.RLIMIT_MEMLOCK, (_MLOCK_BYTES, ceiling))
         except (OSError, ValueError) as refused:
-            raise HostError("mlock", 1, f"memory limit: {refused}") from refused
-    libc = _libc()
-    if libc.mlockall(_MCL_CURRENT | _MCL_FUTURE) != 0:
+            warning = f"mlock: the memory limit stays at {soft} bytes: {refused}"
+    if _libc().mlockall(_MCL_CURRENT | _MCL_FUTURE) != 0:
         raise _last_error("mlock")
+    return warning
 
 
 def confine_helper() -> None:
