@@ -92,6 +92,9 @@ EXIT_INTERVAL = 1.0
 PULL_PING_RESTART = 120
 """Seconds of silence a pulling UDP client allows until options arrive (protocol-facts 24)."""
 
+ENETUNREACH = 101
+"""Linux's number; the core does not import the operating system."""
+
 OCC_MAGIC = bytes.fromhex("287f346bd4ef7a812d56b8d3afc5459c")
 OCC_REQUEST = 0
 OCC_REPLY = 1
@@ -637,10 +640,12 @@ class ClientMachine:
         if self._link.transport is Transport.TCP:
             self._finish(end.restart("connection-reset", f"connection lost (errno {errno})"))
             return
-        # On UDP this is a hint (ICMP) that anybody can fake: say it once, let silence decide.
+        # On UDP most of these are hints (ICMP) that anybody can fake: the shell says them, silence
+        # decides. That no route leads to the remote is our own kernel's word.
         self.drops["link-error"] += 1
-        if self.drops["link-error"] == 1:
-            self._outbox.warn(f"the link to {self._link.remote} reports errno {errno}")
+        if errno == ENETUNREACH and not self._heard:
+            sentence = f"this host has no route to {self._link.remote}"
+            self._finish(end.restart("network-unreachable", sentence))
 
     def _handle_occ(self, payload: bytes) -> None:
         operation = payload[len(OCC_MAGIC) : len(OCC_MAGIC) + 1]

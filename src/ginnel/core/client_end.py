@@ -4,6 +4,7 @@ Pure functions from what happened to ``Ended`` (protocol-facts 16 and 25). When 
 ``client``.
 """
 
+import errno
 from collections import Counter
 from typing import assert_never
 
@@ -83,8 +84,8 @@ def by_message(
 def shown(message: said.TextMessage) -> tuple[str, str] | None:
     """Keyword and text of a message that log and management show; None for the others."""
     match message:
-        case AuthFailed(reason=reason):
-            return "AUTH_FAILED", reason
+        case AuthFailed(text=text):
+            return "AUTH_FAILED", text
         case said.AuthPending(keywords=keywords):
             return "AUTH_PENDING", ",".join(keywords)
         case said.Info(text=text):
@@ -206,6 +207,23 @@ def explain_silence(
     else:
         causes.append("the server wants tls-auth or tls-crypt, which this profile does not have")
     return f"no usable answer from {remote} within {seconds} seconds: {'; or '.join(causes)}"
+
+
+_LINK_ERRORS = {
+    errno.ECONNREFUSED: "Connection refused: nothing listens on the server's port",
+    errno.EHOSTUNREACH: "No route to host: the server's network does not know it",
+    errno.ENETUNREACH: "Network is unreachable: this machine has no route to the server",
+    errno.EMSGSIZE: "Message too long: a link on the way has a smaller MTU",
+    errno.EACCES: "Permission denied: a firewall of this machine drops the packets",
+    errno.EPERM: "Operation not permitted: a firewall of this machine drops the packets",
+}
+
+
+def explain_link_error(remote: Endpoint, number: int) -> str:
+    """OpenVPN's line for an error of the UDP socket, with the cause in plain words."""
+    name = errno.errorcode.get(number, str(number))
+    words = _LINK_ERRORS.get(number, "the system reports an error")
+    return f"read UDPv{remote.address.version} [{name}]: {words} (code={number})"
 
 
 def _wrapping_word(wrapping: ControlWrapping) -> str:

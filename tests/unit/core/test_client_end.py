@@ -65,3 +65,9 @@ def test_what_was_dropped_says_more_than_silence() -> None:
     assert "3 packets" in said
     assert "another tls-crypt key" in said
     assert "clocks" in end.explain_silence(REMOTE, wrapping, 60, Counter(replay=1))
+
+
+def test_link_errors_are_named() -> None:
+    said = end.explain_link_error(REMOTE, 111)
+    assert said.startswith("read UDPv4 [ECONNREFUSED]: Connection refused")
+    assert end.explain_link_error(REMOTE, 9999).endswith("(code=9999)")
