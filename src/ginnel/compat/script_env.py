@@ -5,7 +5,7 @@ what scripts of OpenVPN 2.6.14 received in recorded runs (``tests/vectors/script
 PATH among them.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from hashlib import sha1, sha256
@@ -148,7 +148,10 @@ def script_environment(hook: Hook, context: ScriptContext) -> dict[str, str]:
         environment["common_name"] = context.common_name
     if context.peer_certificate is not None and hook is Hook.TLS_VERIFY:
         environment["peer_cert"] = context.peer_certificate
-    if context.tunnel is not None:
+    if context.tunnel is None:
+        # The file's own dhcp-options are told from the start, as they stand.
+        environment.update(_foreign_variables(context.options.dns.dhcp_options))
+    else:
         environment.update(_tunnel_variables(context.options.tun, context.tunnel))
         environment.update(dns_variables(context.options.dns))
         environment.update(_route_variables(context))
@@ -277,7 +280,11 @@ def dns_variables(dns: DnsOptions) -> Iterator[tuple[str, str]]:
         ):
             if value is not None:
                 yield f"{prefix}_{word}", value
-    for number, words in enumerate(_foreign_options(dns), start=1):
+    yield from _foreign_variables(_foreign_options(dns))
+
+
+def _foreign_variables(options: Iterable[tuple[str, ...]]) -> Iterator[tuple[str, str]]:
+    for number, words in enumerate(options, start=1):
         yield f"foreign_option_{number}", " ".join(("dhcp-option", *words))
 
 
