@@ -18,6 +18,7 @@ from ginnel.core.events import (
 from ginnel.core.notices import (
     Advance,
     ControlMessage,
+    Ended,
     ManagementState,
     OptionsImported,
     Outcome,
@@ -113,6 +114,24 @@ def test_refusal_of_a_token_is_told_apart() -> None:
     assert pair.ended is not None
     assert pair.ended.signal_text == "auth-failure (auth-token)"
     assert pair.ended.outcome is Outcome.RESTART
+
+
+def test_a_token_keeps_the_user_name_that_auth_nocache_forgets() -> None:
+    push = (
+        "PUSH_REPLY,ifconfig 10.8.0.2 255.255.255.0,topology subnet,peer-id 0,"
+        "auth-token SESS_ID_AT_xyz,protocol-flags tls-ekm"
+    )
+    options = login_options(AuthRetry.NONE)
+    options = replace(options, login=replace(options.login, auth_nocache=True))
+    pair = SimPair(
+        options=options,
+        credentials=credentials(),
+        script=ServerScript(push=[push], dynamic_crypt=False),
+    )
+    pair.connect()
+    pair.server_acts(pair.server.soft_reset)
+    pair.until(lambda: len(pair.server.logins) == 2, within=5.0)
+    assert pair.server.logins[1] == ("user", b"SESS_ID_AT_xyz")
 
 
 def test_auth_pending_extends_the_wait() -> None:
@@ -250,13 +269,32 @@ def test_reports_of_the_data_plane_end_the_connection(
     assert (pair.ended.signal_text, pair.ended.outcome) == (signal, outcome)
 
 
-def test_link_errors_on_udp_are_told_once_and_end_nothing() -> None:
+def test_link_errors_on_udp_are_counted_and_end_nothing() -> None:
     pair = SimPair()
     pair.connect()
-    for _ in range(5):
-        pair.report(LinkLost(errno=111))
+    for errno in (111, 111, 101, 113):
+        pair.report(LinkLost(errno=errno))
     assert pair.ended is None
-    assert len(pair.told(Warned)) == 1
+    assert pair.told(Warned) == []
+
+
+def test_no_route_to_the_remote_moves_on_at_once() -> None:
+    """Only before the server was heard: later the tunnel waits for the network to come back."""
+    pair = SimPair()
+    pair.start()
+    pair.report(LinkLost(errno=111))
+    assert pair.told(Ended) == []
+    pair.report(LinkLost(errno=101))
+    assert pair.ended is not None
+    assert (pair.ended.signal_text, pair.ended.outcome) == ("network-unreachable", Outcome.RESTART)
+    assert pair.ended.advance is Advance.NEXT_ADDRESS
+    assert "192.0.2.1" in pair.ended.explanation
+
+
+def test_a_refusal_is_shown_as_it_was_sent() -> None:
+    pair = refused("AUTH_FAILED,TEMP[backoff 1,advance no]:come back later")
+    shown = [(n.keyword, n.text) for n in pair.notices if isinstance(n, ControlMessage)]
+    assert shown == [("AUTH_FAILED", "TEMP[backoff 1,advance no]:come back later")]
 
 
 def test_occ_request_is_answered_inside_the_tunnel() -> None:

@@ -25,6 +25,7 @@ from ginnel.core.notices import (
     Notice,
     OptionsImported,
     PeerConnected,
+    PushOptionFiltered,
     PushOptionRefused,
     PushReceived,
     PushRequested,
@@ -112,6 +113,8 @@ def render(notice: Notice, *, common_name: str = "") -> tuple[LogLine, ...]:  # 
             return tuple(_push(f"OPTIONS IMPORT: {text}") for text in _imports(notice))
         case PushOptionRefused(option=option, reason=reason):
             return (_push_refused(option, reason),)
+        case PushOptionFiltered(option=option):
+            return (_push(f"Pushed option removed by filter: '{printable(option)}'"),)
         case DataChannelReady():
             return _data_channel(notice)
         case KeyRenegotiating(reason=reason):
@@ -262,6 +265,7 @@ _END_LINES = {
     "inactive": "Inactivity timeout (--inactive), exiting",
     "session-timeout": "Session timeout, exiting",
     "server_poll": "Server poll timeout, restarting",
+    "network-unreachable": "Network unreachable, restarting",
 }
 _NAMED_ENDS = frozenset({"ping-restart", "ping-exit", "session-timeout"})
 """Ends whose line OpenVPN begins with the peer's common name, ``[UNDEF]`` before it is known."""

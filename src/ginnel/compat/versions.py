@@ -5,14 +5,9 @@ Not here: the version of ginnel itself (``ginnel.__version__``) and how ``--vers
 
 import os
 
-from ginnel import __version__
+from ginnel import OPENVPN_RELEASE, __version__
 
-OPENVPN_RELEASE = "2.6.14"
-"""The OpenVPN release whose command line, log lines and announcements ginnel reproduces.
-
-Tools parse it: NetworkManager reads ``OpenVPN 2.6.14`` from ``--version`` to choose the options it
-passes, and servers read ``IV_VER=2.6.14`` from the peer info.
-"""
+__all__ = ["OPENVPN_RELEASE", "library_versions", "title", "version_text"]
 
 
 def title() -> str:

@@ -11,7 +11,13 @@ from ginnel.core import client_end as end
 from ginnel.core.client_outbox import Outbox
 from ginnel.core.errors import Malformed, PeerIncompatible
 from ginnel.core.negotiate import Agreement, DataCapabilities, agree_on_pull
-from ginnel.core.notices import Ended, OptionsImported, PushOptionRefused, PushReceived
+from ginnel.core.notices import (
+    Ended,
+    OptionsImported,
+    PushOptionFiltered,
+    PushOptionRefused,
+    PushReceived,
+)
 from ginnel.core.push import PushAssembler
 from ginnel.options.model import ClientOptions
 from ginnel.options.pushed import apply_push
@@ -52,6 +58,8 @@ class PushImport:
         ``peer_cipher`` is the cipher item of the server's options string.
         """
         result = apply_push(self._base, items)
+        for option in result.filtered:
+            self._outbox.tell(PushOptionFiltered(option=option))
         for option, reason in result.refused:
             self._outbox.tell(PushOptionRefused(option=option, reason=reason))
         if result.rejected_by_filter is not None:

@@ -44,6 +44,7 @@ class ClientTalk:
         self._introduction = introduction
         self._entropy = entropy
         self._login = login
+        self._username = "" if login is None else login.username
         self._token: Credentials | None = None
         self._outbox = outbox
         self.common_name = ""
@@ -68,6 +69,7 @@ class ClientTalk:
         """Takes the answer to ``ask_login``; Ended when there is none."""
         if isinstance(result, Credentials):
             self._login = result
+            self._username = result.username
             return None
         reason = failure_of(result)
         return end.terminate(
@@ -79,8 +81,7 @@ class ClientTalk:
         login = options.login
         if login.auth_token is None:
             return
-        known = self._token or self._login
-        username = login.auth_token_user or (known.username if known is not None else "")
+        username = login.auth_token_user or self._username
         self._token = Credentials(username=username, password=login.auth_token)
 
     def tls_established(self, negotiation: Negotiation, now: Instant) -> Ended | None:

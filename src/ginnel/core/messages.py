@@ -6,7 +6,7 @@ Responsible for: cutting the decrypted stream into messages, and parsing each in
 
 from base64 import b64decode
 from binascii import Error as Base64Error
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 
 from ginnel.core.errors import Malformed
@@ -88,6 +88,8 @@ class AuthFailed:
     reason: str = ""
     temporary: TemporaryFailure | None = None
     challenge: DynamicChallenge | None = None
+    text: str = field(default="", compare=False)
+    """All that came after the keyword, for the log."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -232,11 +234,12 @@ def _bracketed(rest: str) -> tuple[str, str]:
 
 def _parse_auth_failed(rest: str) -> AuthFailed:
     if rest.startswith("CRV1:"):
-        return AuthFailed(reason=rest, challenge=_parse_challenge(rest))
+        return AuthFailed(reason=rest, challenge=_parse_challenge(rest), text=rest)
     if rest == "TEMP" or rest.startswith(("TEMP[", "TEMP:")):
         flags, text = _bracketed(rest.removeprefix("TEMP"))
-        return AuthFailed(reason=text.removeprefix(":"), temporary=_parse_temporary(flags))
-    return AuthFailed(reason=rest)
+        temporary = _parse_temporary(flags)
+        return AuthFailed(reason=text.removeprefix(":"), temporary=temporary, text=rest)
+    return AuthFailed(reason=rest, text=rest)
 
 
 def _parse_temporary(flags: str) -> TemporaryFailure:

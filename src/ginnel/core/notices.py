@@ -100,6 +100,13 @@ class PushOptionRefused:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PushOptionFiltered:
+    """A pushed option that ``pull-filter ignore`` removed."""
+
+    option: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DataChannelReady:
     """``Data Channel: cipher 'X', peer-id: N`` and the timers in force."""
 
@@ -183,6 +190,7 @@ Notice = (
     | PushReceived
     | OptionsImported
     | PushOptionRefused
+    | PushOptionFiltered
     | DataChannelReady
     | KeyRenegotiating
     | Connected

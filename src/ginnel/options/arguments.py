@@ -50,7 +50,7 @@ class Argument:
             case ArgKind.NUMBER:
                 return f"a number from {self.low} to {self.high}"
             case ArgKind.PORT:
-                return "a port number from 1 to 65535 or a service name"
+                return f"a port number from {self.low} to 65535 or a service name"
             case ArgKind.CHOICE:
                 return "one of " + ", ".join(repr(choice) for choice in self.choices)
             case ArgKind.COMMAND:
@@ -79,9 +79,9 @@ def choice(*choices: str) -> Argument:
     return Argument(name=choices[0], kind=ArgKind.CHOICE, choices=choices)
 
 
-def port(name: str = "port") -> Argument:
-    """A port number or service name."""
-    return Argument(name=name, kind=ArgKind.PORT)
+def port(name: str = "port", low: int = 1) -> Argument:
+    """A port number or service name; ``low`` is 0 where that means any free one."""
+    return Argument(name=name, kind=ArgKind.PORT, low=low)
 
 
 def file(name: str = "file") -> Argument:
@@ -148,7 +148,7 @@ def _parse(name: str, argument: Argument, text: str, origin: Origin) -> Value:
         case ArgKind.CHOICE:
             good = text in argument.choices
         case ArgKind.PORT:
-            good = _is_port(text)
+            good = _is_port(text, argument.low)
         case ArgKind.COMMAND:
             if text.strip():
                 return split_command(text, origin)
@@ -166,9 +166,9 @@ def _parse(name: str, argument: Argument, text: str, origin: Origin) -> Value:
     )
 
 
-def _is_port(text: str) -> bool:
+def _is_port(text: str, low: int) -> bool:
     """Accepts what a resolver can take: a number in range, or a service name."""
     if text.isascii() and text.isdecimal():
-        return len(text) <= 5 and 1 <= int(text) <= 65535
+        return len(text) <= 5 and low <= int(text) <= 65535
     letters = text.replace("-", "").replace("_", "").replace(".", "").replace("+", "")
     return 1 <= len(text) <= 64 and letters.isascii() and letters.isalnum()

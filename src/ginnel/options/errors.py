@@ -4,7 +4,7 @@ Also renders a configuration error as the lines OpenVPN's users and tools know. 
 frontend's work.
 """
 
-from ginnel import __version__
+from ginnel import OPENVPN_RELEASE
 from ginnel.options.values import Origin
 
 _SHOWN_MAX = 120
@@ -45,7 +45,7 @@ def unrecognized(name: str, origin: Origin, detail: str) -> UnrecognizedOption:
     """
     first = (
         "Unrecognized option or missing or extra parameter(s) in "
-        f"{origin}: {printable(name)} ({__version__})"
+        f"{origin}: {printable(name)} ({OPENVPN_RELEASE})"
     )
     message = f"{first}\n{detail}" if detail else first
     return UnrecognizedOption(message, origin=origin, option=name)

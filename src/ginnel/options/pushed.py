@@ -65,6 +65,8 @@ class PushResult:
     options: ClientOptions
     refused: tuple[tuple[str, str], ...] = ()
     """Items that were not taken, each with the reason; printable, secrets never among them."""
+    filtered: tuple[str, ...] = ()
+    """Items that ``pull-filter ignore`` removed, the first ``MAX_REFUSED`` of them; printable."""
     groups: tuple[str, ...] = ()
     """Which groups changed, in OpenVPN's words: ``timers and/or timeouts``, ``route options``."""
     rejected_by_filter: str | None = None
@@ -91,7 +93,7 @@ def apply_push(options: ClientOptions, items: Sequence[str]) -> PushResult:
                 push.rejected = printable(_named(text))
                 break
             case PullVerdict.IGNORE:
-                continue
+                push.leave_out(text)
             case PullVerdict.ACCEPT:
                 push.take(text, Origin(PUSH_OPTIONS, number))
     return push.result()
@@ -128,6 +130,7 @@ class _Push:
         self._draft = Draft(options=options)
         self._refused: list[tuple[str, str]] = []
         self._refused_more = 0
+        self._filtered: list[str] = []
         self._classes: set[PushClass] = set()
         self._digest = sha256()
 
@@ -157,6 +160,11 @@ class _Push:
         else:
             self._refused_more += 1
 
+    def leave_out(self, text: str) -> None:
+        """Remembers an item that a filter removed, within bounds."""
+        if len(self._filtered) < MAX_REFUSED:
+            self._filtered.append(printable(_named(text)))
+
     def result(self) -> PushResult:
         refused = self._refused
         if self._refused_more:
@@ -165,6 +173,7 @@ class _Push:
         return PushResult(
             options=self._draft.options,
             refused=tuple(refused),
+            filtered=tuple(self._filtered),
             groups=tuple(groups),
             rejected_by_filter=self.rejected,
             failure=self._failure,

@@ -173,8 +173,10 @@ def _genkey(draft: Draft, loader: FileLoader) -> GenKey:
 def _device_action(draft: Draft) -> MkTun | RmTun:
     tun = draft.options.tun
     dev_type = DeviceType.TAP if tun.dev.startswith("tap") else tun.dev_type
-    if not draft.places.has("dev") or tun.dev in {"tun", "tap", "null"}:
-        raise ConfigError("--mktun and --rmtun need a device by its full name: --dev tunN")
+    if not draft.places.has("dev") or tun.dev == "null":
+        raise ConfigError("--mktun and --rmtun need a device: --dev tunN")
+    if "rmtun" in draft.actions and tun.dev in {"tun", "tap"}:
+        raise ConfigError("--rmtun needs the device by its full name: --dev tunN")
     if "rmtun" in draft.actions:
         return RmTun(dev=tun.dev, dev_type=dev_type)
     process = draft.options.process

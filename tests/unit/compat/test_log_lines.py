@@ -30,6 +30,7 @@ from ginnel.core.notices import (
     OptionsImported,
     Outcome,
     PeerConnected,
+    PushOptionFiltered,
     PushOptionRefused,
     PushReceived,
     PushRequested,
@@ -273,6 +274,8 @@ def test_a_hard_end_is_an_error() -> None:
 
 
 def test_refused_push_option_names_it_and_why() -> None:
+    (line,) = render(PushOptionFiltered(option="route 10.20.0.0 255.255.0.0"))
+    assert line.text == "Pushed option removed by filter: 'route 10.20.0.0 255.255.0.0'"
     (line,) = render(PushOptionRefused(option="up /bin/true", reason="not pushable"))
     assert line.text == "Options error: pushed option 'up /bin/true' ignored: not pushable"
     assert line.severity is Severity.ERROR
@@ -328,6 +331,7 @@ HOSTILE = "a\nSIGTERM[hard,] received\x1b[2J\x00\u202e\ud800b"
         PeerConnected(common_name=HOSTILE, remote=REMOTE),
         PushReceived(text=HOSTILE),
         PushRequested(common_name=HOSTILE),
+        PushOptionFiltered(option=HOSTILE),
         PushOptionRefused(option=HOSTILE, reason=HOSTILE),
         ControlMessage(keyword=HOSTILE, text=HOSTILE),
         Warned(text=HOSTILE),

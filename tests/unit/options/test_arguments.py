@@ -55,6 +55,7 @@ def test_numbers_out_of_bounds_name_the_bounds(text: str) -> None:
     ("argument", "good", "bad"),
     [
         (port(), "1194", "0"),
+        (port(low=0), "0", "65536"),
         (port(), "openvpn", "65536"),
         (port(), "1", "a b"),
         (choice("udp", "tcp"), "udp", "sctp"),

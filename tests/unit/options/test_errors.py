@@ -1,6 +1,6 @@
 """Configuration errors as the lines that users and tools know."""
 
-from ginnel import __version__
+from ginnel import OPENVPN_RELEASE
 from ginnel.options.errors import ConfigError, printable, render_config_error, unrecognized
 from ginnel.options.values import Origin
 
@@ -11,7 +11,7 @@ def test_an_unknown_option_keeps_openvpns_words() -> None:
     lines = render_config_error(unrecognized("foo", HERE, "did you mean 'bar'?"))
     assert lines == [
         "Options error: Unrecognized option or missing or extra parameter(s) in /etc/c.ovpn:12: "
-        f"foo ({__version__})",
+        f"foo ({OPENVPN_RELEASE})",
         "Options error: did you mean 'bar'?",
         "Use --help for more information.",
     ]

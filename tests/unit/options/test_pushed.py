@@ -252,6 +252,15 @@ def test_the_first_matching_filter_decides() -> None:
     assert result.refused == ()
 
 
+def test_items_that_a_filter_removes_are_named_within_bounds() -> None:
+    options = filtered((PullVerdict.IGNORE, "route "), (PullVerdict.IGNORE, "auth-token"))
+    result = apply_push(options, ["route 10.1.0.0", "ping 9", "auth-token abc"])
+    assert result.filtered == ("route 10.1.0.0", "auth-token [...]")
+    assert result.refused == ()
+    many = apply_push(options, [f"route 10.1.{n}.0" for n in range(MAX_REFUSED + 9)])
+    assert len(many.filtered) == MAX_REFUSED
+
+
 def test_a_rejecting_filter_names_the_item_and_stops() -> None:
     options = filtered((PullVerdict.REJECT, "redirect-gateway"))
     result = apply_push(options, ["ping 5", "redirect-gateway def1", "ping-restart 9"])

@@ -185,6 +185,10 @@ def test_notes_come_in_the_order_of_lines() -> None:
             MkTun(dev="tun3", dev_type=DeviceType.TUN, user="u", group="g"),
         ),
         (
+            ("--mktun", "--dev", "tun"),
+            MkTun(dev="tun", dev_type=DeviceType.TUN, user=None, group=None),
+        ),
+        (
             ("--mktun", "--dev", "tap3"),
             MkTun(dev="tap3", dev_type=DeviceType.TAP, user=None, group=None),
         ),
@@ -224,8 +228,9 @@ def test_a_client_key_is_sealed_with_the_servers() -> None:
         (("--genkey", "tls-crypt-v2-client", "k"), "requires a server key"),
         (("--genkey", "nonsense", "k"), "is not one of 'secret', "),
         (("--genkey", "auth-token", "k", "not base64!"), "metadata is not base64"),
-        (("--mktun",), "need a device by its full name"),
-        (("--mktun", "--dev", "tun"), "need a device by its full name"),
+        (("--mktun",), "need a device"),
+        (("--mktun", "--dev", "null"), "need a device"),
+        (("--rmtun", "--dev", "tun"), "needs the device by its full name"),
         (("--test-crypto",), "requires --secret"),
         (
             ("--tls-crypt-v2", "v2.key", "--genkey", "tls-crypt-v2-client", "k"),

@@ -80,7 +80,7 @@ ROWS: tuple[OptionRow, ...] = (
     ),
     OptionRow(
         name="lport",
-        args=(port(),),
+        args=(port(low=0),),
         repeat=Repeat.LAST,
         default="1194 (0 if nobind)",
         in_connection=True,
