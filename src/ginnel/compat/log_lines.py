@@ -142,9 +142,11 @@ def _error(text: str, *, category: Category = Category.TLS_ERROR) -> LogLine:
 
 
 def _warning(text: str) -> LogLine:
-    """The machine says TLS failures in OpenVPN's words already; they are errors, not warnings."""
+    """The machine says failures of TLS and link in OpenVPN's words already: errors, not warnings."""
     if text.startswith(("TLS Error", "TLS_ERROR")):
         return _error(text)
+    if text.startswith("read UDP"):
+        return _error(text, category=Category.LINK_ERROR)
     known = text.startswith(("WARNING", "NOTE", "Note"))
     shown = text if known else f"WARNING: {text}"
     return LogLine(text=shown, verb=0, severity=Severity.WARNING)

@@ -640,12 +640,14 @@ class ClientMachine:
         if self._link.transport is Transport.TCP:
             self._finish(end.restart("connection-reset", f"connection lost (errno {errno})"))
             return
-        # On UDP most of these are hints (ICMP) that anybody can fake: the shell says them, silence
-        # decides. That no route leads to the remote is our own kernel's word.
+        # On UDP most of these are hints (ICMP) that anybody can fake: say it once, let silence
+        # decide. That no route leads to the remote is our own kernel's word.
         self.drops["link-error"] += 1
+        sentence = end.explain_link_error(self._link.remote, errno)
         if errno == ENETUNREACH and not self._heard:
-            sentence = f"this host has no route to {self._link.remote}"
             self._finish(end.restart("network-unreachable", sentence))
+        elif self.drops["link-error"] == 1:
+            self._outbox.warn(sentence)
 
     def _handle_occ(self, payload: bytes) -> None:
         operation = payload[len(OCC_MAGIC) : len(OCC_MAGIC) + 1]

@@ -274,6 +274,11 @@ def test_a_hard_end_is_an_error() -> None:
 
 
 def test_refused_push_option_names_it_and_why() -> None:
+    (line,) = render(Warned(text="read UDPv4 [ECONNREFUSED]: Connection refused"))
+    assert (line.text, line.severity) == (
+        "read UDPv4 [ECONNREFUSED]: Connection refused",
+        Severity.ERROR,
+    )
     (line,) = render(PushOptionFiltered(option="route 10.20.0.0 255.255.0.0"))
     assert line.text == "Pushed option removed by filter: 'route 10.20.0.0 255.255.0.0'"
     (line,) = render(PushOptionRefused(option="up /bin/true", reason="not pushable"))
