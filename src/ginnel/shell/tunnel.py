@@ -26,6 +26,7 @@ from ginnel.host.steps import AddAddress, AddRoute, RemoveRoute, SetLink, descri
 from ginnel.host.tun import DeviceRequest
 from ginnel.options.model import DeviceType
 from ginnel.shell.hooks import ClientHooks, ScriptFailed
+from ginnel.shell.udp import set_buffers
 
 EVERYTHING = (IPv4Network("0.0.0.0/0"), IPv6Network("::/0"))
 """A client has one peer: all that enters the device is for it."""
@@ -150,6 +151,7 @@ class Tunnel:
                 verb=3,
             )
         )
+        set_buffers(link, config.options.link)
         data_plane.attach(Link(fd=link.fileno(), transport=Transport.UDP))
         options = config.options
         data_plane.new_peer(

@@ -11,6 +11,12 @@ from ginnel.options.model import ConnectionProfile, LinkOptions
 # linux/in.h, linux/in6.h: not all of them are in the socket module of Python 3.11.
 _IP_MTU_DISCOVER = 10
 _IPV6_MTU_DISCOVER = 23
+_SO_SNDBUFFORCE = 32
+_SO_RCVBUFFORCE = 33
+DEFAULT_SEND_BUFFER = 1 << 20
+DEFAULT_RECEIVE_BUFFER = 1 << 21
+"""Bytes; the kernel doubles them for its own bookkeeping."""
+
 _MTU_DISCOVER = {"no": 0, "maybe": 1, "yes": 2}
 
 
@@ -72,19 +78,40 @@ def _buffers(sock: socket.socket) -> tuple[int, int]:
     )
 
 
+def set_buffers(sock: socket.socket, link: LinkOptions) -> None:
+    """Applies ``sndbuf`` and ``rcvbuf``; without them makes the buffers fit for bursts.
+
+    The system's default holds fewer than a hundred packets of a peer that sends them one by one: a
+    moment without the processor loses the rest. Raises OSError for a size the system refuses.
+    """
+    if link.sndbuf:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, link.sndbuf)
+    elif link.sndbuf is None:
+        _enlarge(sock, _SO_SNDBUFFORCE, socket.SO_SNDBUF, DEFAULT_SEND_BUFFER)
+    if link.rcvbuf:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, link.rcvbuf)
+    elif link.rcvbuf is None:
+        _enlarge(sock, _SO_RCVBUFFORCE, socket.SO_RCVBUF, DEFAULT_RECEIVE_BUFFER)
+
+
+def _enlarge(sock: socket.socket, force: int, plain: int, size: int) -> None:
+    """Past the system's limit where we may, up to it where rights were given up."""
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, force, size)
+    except PermissionError:
+        sock.setsockopt(socket.SOL_SOCKET, plain, size)
+
+
 def _configure(
     sock: socket.socket, family: socket.AddressFamily, profile: ConnectionProfile, link: LinkOptions
 ) -> None:
-    if link.sndbuf is not None:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, link.sndbuf)
-    if link.rcvbuf is not None:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, link.rcvbuf)
+    set_buffers(sock, link)
     if link.mark is not None:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, link.mark)
     if link.bind_dev is not None:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, link.bind_dev.encode())
-    if link.mtu_disc is not None:
-        mode = _MTU_DISCOVER[link.mtu_disc]
+    if profile.mtu_disc is not None:
+        mode = _MTU_DISCOVER[profile.mtu_disc]
         if family == socket.AF_INET:
             sock.setsockopt(socket.IPPROTO_IP, _IP_MTU_DISCOVER, mode)
         else:
