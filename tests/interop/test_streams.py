@@ -41,7 +41,7 @@ def test_renegotiation_under_load_loses_nothing(lab: Lab, side: str) -> None:
     result = lab.probe_result(lab.start_probe(OFFICE_HOST, rate=PROBE_RATE, seconds=PROBE_SECONDS))
     assert server.process.count(NEW_KEY, since=start) >= 3
     assert result.sent == int(PROBE_RATE * PROBE_SECONDS)
-    assert (result.lost, result.duplicated, result.damaged) == (0, 0, 0)
+    assert (result.lost, result.duplicated, result.damaged) == (0, 0, 0), result.lost_at
 
 
 def test_renegotiation_during_a_stream(lab: Lab) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 from tests.deadlines import DeadlinePassed, wait_until
 
 ROOT = Path(__file__).resolve().parents[3]
-"""The repository: modules of the lab are run from here by ``python -m``."""
+"""The repository: programs are started with it as their working directory."""
 
 STOP_GRACE = 8.0
 TAIL_LINES = 40
@@ -26,8 +26,12 @@ class LabError(AssertionError):
 
 
 def module_command(module: str, *arguments: str) -> list[str]:
-    """Gives the command line of one of the lab's own small programs."""
-    return [sys.executable, "-m", f"tests.interop.lab.{module}", *arguments]
+    """Gives the command line of one of the lab's own small programs.
+
+    Run by path: they need the standard library only and start without the rest of the lab.
+    """
+    program = Path(__file__).with_name(f"{module}.py")
+    return [sys.executable, "-P", str(program), *arguments]
 
 
 def clean_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:

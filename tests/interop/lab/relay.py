@@ -1,6 +1,6 @@
 """A UDP relay that spoils the path on purpose: loss, duplicates, reordering, damage, delay, MTU.
 
-Runs inside a namespace as ``python -m tests.interop.lab.relay``. The seed decides every fault, so
+Runs inside a namespace as a program of its own. The seed decides every fault, so
 a run can be repeated. SIGUSR1 makes the path dead, SIGUSR2 alive again, SIGHUP gives every client
 a new source port as a NAT box may; SIGTERM ends it and prints one JSON line of counts. Not
 responsible for timing accuracy below a millisecond.

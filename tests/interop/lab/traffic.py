@@ -1,6 +1,6 @@
 """Traffic with proof: hashed TCP streams, and numbered UDP datagrams that are echoed and counted.
 
-Runs inside namespaces as ``python -m tests.interop.lab.traffic``: ``serve`` in the office, then
+Runs inside namespaces as a program of its own: ``serve`` in the office, then
 ``push``, ``pull`` or ``probe`` in the laptop, each of which prints one JSON line. Not responsible
 for throughput figures of a benchmark: it is Python on both ends.
 """
@@ -26,6 +26,7 @@ PULL = b"D"
 PROBE = struct.Struct(">QQ")
 STREAM_TIMEOUT = 120.0
 PORT = 7007
+SHOWN_LOSSES = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,17 +60,27 @@ class StreamResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProbeResult:
-    """Numbered datagrams: sent, echoed (each counted once), and what came twice or damaged."""
+    """Numbered datagrams: sent, echoed (each counted once), and what came twice or damaged.
+
+    ``lost_at`` are the seconds since the start at which the first lost ones were due.
+    """
 
     sent: int
     echoed: int
     duplicated: int
     damaged: int
+    lost_at: tuple[float, ...]
 
     @classmethod
     def from_json(cls, text: str) -> "ProbeResult":
         parsed = json.loads(text)
-        return cls(**{name: int(parsed[name]) for name in cls.__slots__})
+        return cls(
+            sent=int(parsed["sent"]),
+            echoed=int(parsed["echoed"]),
+            duplicated=int(parsed["duplicated"]),
+            damaged=int(parsed["damaged"]),
+            lost_at=tuple(float(second) for second in parsed["lost_at"]),
+        )
 
     @property
     def lost(self) -> int:
@@ -214,11 +225,13 @@ class Prober:
         deadline = time.monotonic() + self._grace
         while len(self._seen) < total and time.monotonic() < deadline:
             self._listen(min(deadline, time.monotonic() + 0.1))
+        lost = [number for number in range(total) if number not in self._seen]
         return ProbeResult(
             sent=total,
             echoed=len(self._seen),
             duplicated=self._duplicated,
             damaged=self._damaged,
+            lost_at=tuple(number / rate for number in lost[:SHOWN_LOSSES]),
         )
 
     def _listen(self, until: float) -> None:
