@@ -12,14 +12,30 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
 from ginnel.core.actions import TunnelConfig
 from ginnel.core.types import IPAddress, IPNetwork
-from ginnel.host.steps import AddAddress, AddRoute, RemoveRoute, SetLink, Step
+from ginnel.host.route_words import (
+    IPV6_REDIRECT,
+    ResolvedRoutes,
+    RouteFacts,
+    net_gateway,
+    redirect_flags,
+    resolve_routes,
+    vpn_gateway,
+)
+from ginnel.host.steps import (
+    AddAddress,
+    AddRoute,
+    RemoveRoute,
+    SetLink,
+    Step,
+    describe,
+    kernel_metric,
+)
 from ginnel.host.underlay import Gateway, UnderlaySnapshot
-from ginnel.options.model import DeviceType, RedirectFlag, Route4, RouteKeyword, Topology
+from ginnel.options.model import DeviceType, RedirectFlag, Topology
+from ginnel.options.values import PUSH_OPTIONS, Origin
 
 _HALVES = (IPv4Network("0.0.0.0/1"), IPv4Network("128.0.0.0/1"))
 _DEFAULT_IPV4 = IPv4Network("0.0.0.0/0")
-_IPV6_REDIRECT = tuple(IPv6Network(n) for n in ("::/3", "2000::/4", "3000::/4", "fc00::/7"))
-"""All of IPv6 that is or may become global, and unique local addresses; as OpenVPN splits it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,37 +57,6 @@ class Planned:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ResolvedRoute4:
-    """A ``route`` with its words resolved, as the scripts' environment shows it."""
-
-    network: IPv4Network
-    gateway: IPv4Address
-    metric: int | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ResolvedRoute6:
-    """A ``route-ipv6`` likewise."""
-
-    network: IPv6Network
-    gateway: IPv6Address | None
-    metric: int | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RouteFacts:
-    """What scripts are told about routes, also when ``route-noexec`` leaves them to a script."""
-
-    vpn_gateway: IPv4Address | None = None
-    net_gateway: IPv4Address | None = None
-    net_gateway_ipv6: IPv6Address | None = None
-    routes: tuple[ResolvedRoute4, ...] = ()
-    routes_ipv6: tuple[ResolvedRoute6, ...] = ()
-    redirect_gateway: bool = False
-    """True when ``redirect-gateway`` or ``redirect-private`` took effect for IPv4."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class HostPlan:
     """What to do, in order: the interface first, routes when it is time for them."""
 
@@ -79,15 +64,14 @@ class HostPlan:
     routes: tuple[Planned, ...] = ()
     warnings: tuple[str, ...] = ()
     """What could not be planned and why, each a line for the log."""
-    facts: RouteFacts = RouteFacts()
+    facts: RouteFacts = field(default_factory=RouteFacts)
 
 
 def plan_tunnel(config: TunnelConfig, device: Device, underlay: UnderlaySnapshot) -> HostPlan:
     """Plans addresses and routes of a tunnel on ``device``. Never fails: what cannot be done is a
     warning, as in OpenVPN."""
-    drawing = _Drawing(config, device, underlay)
+    drawing = _Drawing(config, device, underlay, resolve_routes(config, underlay))
     drawing.interface()
-    drawing.resolve_routes()
     drawing.routes()
     return drawing.result()
 
@@ -107,11 +91,10 @@ class _Drawing:
     config: TunnelConfig
     device: Device
     underlay: UnderlaySnapshot
+    resolved: ResolvedRoutes
     _interface: list[Planned] = field(default_factory=list)
     _routes: list[Planned] = field(default_factory=list)
     _warnings: list[str] = field(default_factory=list)
-    _resolved: list[ResolvedRoute4] = field(default_factory=list)
-    _resolved_ipv6: list[ResolvedRoute6] = field(default_factory=list)
     _redirected: bool = False
 
     # --- interface -----------------------------------------------------------------------------
@@ -163,100 +146,9 @@ class _Drawing:
             peer=peer,
         )
 
-    # --- words to addresses --------------------------------------------------------------------
-
-    @property
-    def _vpn_gateway(self) -> IPv4Address | None:
-        options = self.config.options
-        if options.routes.route_gateway is not None:
-            return options.routes.route_gateway
-        if options.tun.ifconfig is not None and options.tun.topology is not Topology.SUBNET:
-            return options.tun.ifconfig[1]
-        return None
-
-    @property
-    def _vpn_gateway_ipv6(self) -> IPv6Address | None:
-        options = self.config.options
-        return options.routes.route_ipv6_gateway or options.tun.ifconfig_ipv6_remote
-
-    @property
-    def _net_gateway(self) -> IPv4Address | None:
-        gateway = self.underlay.gateway_ipv4
-        if gateway is None or not isinstance(gateway.address, IPv4Address):
-            return None
-        return gateway.address
-
     @property
     def _server(self) -> IPAddress:
         return self.config.remote.address
-
-    def resolve_routes(self) -> None:
-        """Turns configured and pushed routes into addresses, those of ``ipv6`` redirection too."""
-        options = self.config.options.routes
-        for route in options.routes:
-            resolved = self._resolve4(route)
-            if resolved is not None and resolved not in self._resolved:
-                self._resolved.append(resolved)
-        for route6 in options.routes_ipv6:
-            metric = route6.metric if route6.metric is not None else options.route_metric
-            gateway = route6.gateway or self._vpn_gateway_ipv6
-            self._add_resolved6(route6.network, gateway, metric)
-        # OpenVPN heeds this flag of redirect-private too.
-        if RedirectFlag.IPV6 in self._redirect_flags:
-            for network in _IPV6_REDIRECT:
-                self._add_resolved6(network, self._vpn_gateway_ipv6, options.route_metric)
-
-    def _add_resolved6(
-        self, network: IPv6Network, gateway: IPv6Address | None, metric: int | None
-    ) -> None:
-        route = ResolvedRoute6(network=network, gateway=gateway, metric=metric or None)
-        if route not in self._resolved_ipv6:
-            self._resolved_ipv6.append(route)
-
-    def _resolve4(self, route: Route4) -> ResolvedRoute4 | None:
-        network: IPv4Network
-        if isinstance(route.network, RouteKeyword):
-            address = self._keyword(route.network)
-            if address is None:
-                self._warn_keyword(route, route.network)
-                return None
-            network = IPv4Network(address)
-        else:
-            network = route.network
-        gateway = route.gateway
-        if gateway is None:
-            gateway = RouteKeyword.VPN_GATEWAY
-        if isinstance(gateway, RouteKeyword):
-            address = self._keyword(gateway)
-            if address is None:
-                self._warn_keyword(route, gateway)
-                return None
-            gateway = address
-        metric = (
-            route.metric if route.metric is not None else self.config.options.routes.route_metric
-        )
-        return ResolvedRoute4(network=network, gateway=gateway, metric=metric or None)
-
-    def _keyword(self, keyword: RouteKeyword) -> IPv4Address | None:
-        match keyword:
-            case RouteKeyword.VPN_GATEWAY:
-                return self._vpn_gateway
-            case RouteKeyword.NET_GATEWAY:
-                return self._net_gateway
-            case RouteKeyword.REMOTE_HOST:
-                return self._server if isinstance(self._server, IPv4Address) else None
-
-    def _warn_keyword(self, route: Route4, keyword: RouteKeyword) -> None:
-        cause = {
-            RouteKeyword.VPN_GATEWAY: (
-                "OpenVPN needs a gateway parameter for a --route option and no default was "
-                "specified by either --route-gateway or --ifconfig options"
-            ),
-            RouteKeyword.NET_GATEWAY: "there is no IPv4 default gateway to use as net_gateway",
-            RouteKeyword.REMOTE_HOST: "the server is not reached over IPv4",
-        }[keyword]
-        shown = route.network.value if isinstance(route.network, RouteKeyword) else route.network
-        self._warnings.append(f"ROUTE: route {shown} ({route.origin}) was left out: {cause}")
 
     # --- routes --------------------------------------------------------------------------------
 
@@ -267,18 +159,22 @@ class _Drawing:
         planned = [*self._server_bypass(planned), *self._other_bypasses(), *planned]
         if self.config.options.routes.route_noexec:
             return
-        taken: set[tuple[IPNetwork, IPAddress | None, int | None]] = set()
+        taken: dict[tuple[IPNetwork, int], AddRoute] = {}
         for item in planned:
-            key = _route_key(item.step)
-            if key is None or key not in taken:
-                self._routes.append(item)
-            if key is not None:
-                taken.add(key)
+            if isinstance(item.step, AddRoute):
+                place = (item.step.network, kernel_metric(item.step.network, item.step.metric))
+                first = taken.setdefault(place, item.step)
+                if first is not item.step:
+                    self._warn_taken(first, item.step)
+                    continue
+            self._routes.append(item)
 
-    @property
-    def _redirect_flags(self) -> frozenset[RedirectFlag]:
-        options = self.config.options.routes
-        return (options.redirect_gateway or frozenset()) | (options.redirect_private or frozenset())
+    def _warn_taken(self, first: AddRoute, second: AddRoute) -> None:
+        """The kernel holds one route for a destination and metric: the first one counts."""
+        if (first.gateway, first.index) != (second.gateway, second.index):
+            self._warnings.append(
+                f"ROUTE: {describe(second)} was left out: {describe(first)} is in its place"
+            )
 
     @property
     def _redirects(self) -> bool:
@@ -289,11 +185,13 @@ class _Drawing:
     @property
     def _handles_ipv4(self) -> bool:
         """True when either redirect option is in force for IPv4."""
-        return self._redirects and RedirectFlag.NO_IPV4 not in self._redirect_flags
+        return self._redirects and RedirectFlag.NO_IPV4 not in redirect_flags(
+            self.config.options.routes
+        )
 
     @property
     def _server_is_local(self) -> bool:
-        flags = self._redirect_flags
+        flags = redirect_flags(self.config.options.routes)
         if RedirectFlag.LOCAL in flags:
             return True
         return RedirectFlag.AUTOLOCAL in flags and any(
@@ -308,7 +206,7 @@ class _Drawing:
         if not self._wants_default:
             return False
         note = "NOTE: unable to redirect IPv4 default gateway --"
-        if self._vpn_gateway is None:
+        if vpn_gateway(self.config.options) is None:
             self._warnings.append(
                 f"{note} VPN gateway parameter (--route-gateway or --ifconfig) is missing"
             )
@@ -320,10 +218,10 @@ class _Drawing:
         return True
 
     def _redirect_ipv4(self) -> list[Planned]:
-        gateway = self._vpn_gateway
+        gateway = vpn_gateway(self.config.options)
         if not self._redirected or gateway is None:
             return []
-        if RedirectFlag.DEF1 in self._redirect_flags:
+        if RedirectFlag.DEF1 in redirect_flags(self.config.options.routes):
             reason = (
                 "half of all IPv4 addresses go through the tunnel; two halves win over the "
                 "default route without touching it (redirect-gateway def1)"
@@ -347,11 +245,12 @@ class _Drawing:
 
     def _tunnel_routes4(self) -> list[Planned]:
         planned = []
-        origins = [route.origin for route in self.config.options.routes.routes]
-        for route in self._resolved:
-            source = "pushed or configured" if len(set(origins)) != 1 else str(origins[0])
-            if route.gateway == self._net_gateway and route.gateway != self._vpn_gateway:
-                reason = f"stays outside the tunnel ({source} route by net_gateway)"
+        for route in self.resolved.ipv4:
+            source = _source(route.origin)
+            if route.gateway == net_gateway(self.underlay) and route.gateway != vpn_gateway(
+                self.config.options
+            ):
+                reason = f"stays outside the tunnel (route by net_gateway, {source})"
                 path = self.underlay.gateway_ipv4
                 assert path is not None
                 step = _via(route.network, path, route.metric)
@@ -359,21 +258,20 @@ class _Drawing:
                 continue
             step = self._into(route.network, route.gateway, route.metric)
             if step.index is None:
-                reason = f"goes by {route.gateway}, a gateway outside the tunnel ({source} route)"
+                reason = f"goes by {route.gateway}, a gateway outside the tunnel (route, {source})"
             else:
-                reason = f"a network behind the server ({source} route)"
+                reason = f"a network behind the server (route, {source})"
             planned.append(Planned(step=step, reason=reason))
         return planned
 
     def _tunnel_routes6(self) -> list[Planned]:
         planned = []
         tun = self.config.options.tun
-        for route in self._resolved_ipv6:
-            redirect = route.network in _IPV6_REDIRECT
+        for route in self.resolved.ipv6:
             reason = (
                 "a part of all IPv6 addresses goes through the tunnel (redirect-gateway ipv6)"
-                if redirect
-                else "an IPv6 network behind the server (pushed or configured route-ipv6)"
+                if route.origin is None
+                else f"an IPv6 network behind the server (route-ipv6, {_source(route.origin)})"
             )
             step = AddRoute(
                 network=route.network,
@@ -393,7 +291,7 @@ class _Drawing:
 
     def _into(self, network: IPv4Network, gateway: IPv4Address, metric: int | None) -> AddRoute:
         """A route by ``gateway``, bound to the tunnel when that is where the gateway is."""
-        inside = gateway == self._vpn_gateway or gateway in (self._subnet(4) or ())
+        inside = gateway == vpn_gateway(self.config.options) or gateway in (self._subnet(4) or ())
         return AddRoute(
             network=network,
             gateway=gateway,
@@ -439,7 +337,7 @@ class _Drawing:
             for item in planned
             if isinstance(item.step, AddRoute) and not item.bypass and server in item.step.network
         ]
-        redirect = {*_HALVES, _DEFAULT_IPV4, *_IPV6_REDIRECT} if self._redirects else set()
+        redirect = {*_HALVES, _DEFAULT_IPV4, *IPV6_REDIRECT} if self._redirects else set()
         pushed = [net for net in covering if net not in redirect]
         if pushed:
             widest = max(pushed, key=lambda net: net.prefixlen)
@@ -451,7 +349,7 @@ class _Drawing:
         return None
 
     def _other_bypasses(self) -> list[Planned]:
-        flags, gateway = self._redirect_flags, self.underlay.gateway_ipv4
+        flags, gateway = redirect_flags(self.config.options.routes), self.underlay.gateway_ipv4
         if not self._handles_ipv4 or gateway is None:
             return []
         planned: list[Planned] = []
@@ -480,7 +378,7 @@ class _Drawing:
 
     def _block_local(self, gateway: Gateway) -> list[Planned]:
         """Sends the local network into the tunnel, all but the gateway itself."""
-        vpn = self._vpn_gateway
+        vpn = vpn_gateway(self.config.options)
         local = any(self._server in net.interface.network for net in self.underlay.networks)
         if vpn is None or local or not isinstance(gateway.address, IPv4Address):
             return []  # a server on the local network needs that network
@@ -500,17 +398,17 @@ class _Drawing:
         gateway_ipv6 = self.underlay.gateway_ipv6
         net_ipv6 = gateway_ipv6.address if gateway_ipv6 is not None else None
         facts = RouteFacts(
-            vpn_gateway=self._vpn_gateway,
-            net_gateway=self._net_gateway,
+            vpn_gateway=vpn_gateway(self.config.options),
+            net_gateway=net_gateway(self.underlay),
             net_gateway_ipv6=net_ipv6 if isinstance(net_ipv6, IPv6Address) else None,
-            routes=tuple(self._resolved),
-            routes_ipv6=tuple(self._resolved_ipv6),
+            routes=self.resolved.ipv4,
+            routes_ipv6=self.resolved.ipv6,
             redirect_gateway=self._handles_ipv4 and (self._redirected or not self._wants_default),
         )
         return HostPlan(
             interface=tuple(self._interface),
             routes=tuple(self._routes),
-            warnings=tuple(self._warnings),
+            warnings=(*self.resolved.warnings, *self._warnings),
             facts=facts,
         )
 
@@ -530,8 +428,8 @@ def _host_network(address: IPAddress) -> IPNetwork:
     return IPv4Network(address) if isinstance(address, IPv4Address) else IPv6Network(address)
 
 
-def _route_key(step: Step) -> tuple[IPNetwork, IPAddress | None, int | None] | None:
-    return (step.network, step.gateway, step.metric) if isinstance(step, AddRoute) else None
+def _source(origin: Origin) -> str:
+    return "pushed by the server" if origin.source == PUSH_OPTIONS else str(origin)
 
 
 def _mask_bits(mask: IPv4Address) -> int:

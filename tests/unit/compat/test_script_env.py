@@ -19,7 +19,8 @@ from ginnel.compat.script_env import (
 from ginnel.core.actions import CertificateInfo, TunnelConfig
 from ginnel.core.types import Endpoint, PeerId
 from ginnel.core.x509 import render_name
-from ginnel.host.plan import Device, RouteFacts, plan_tunnel
+from ginnel.host.plan import Device, plan_tunnel
+from ginnel.host.route_words import RouteFacts
 from ginnel.host.underlay import Gateway, LocalNetwork, UnderlaySnapshot
 from ginnel.options.actions import RunClient
 from ginnel.options.model import ClientOptions, ScriptOptions

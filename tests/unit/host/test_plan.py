@@ -16,6 +16,7 @@ from ginnel.options.model import (
     Topology,
     TunOptions,
 )
+from ginnel.options.values import PUSH_OPTIONS, Origin
 from tests.unit.host.plans import (
     DUAL,
     HOME,
@@ -96,6 +97,15 @@ def test_pushed_routes_go_by_the_vpn_gateway() -> None:
     assert plan.warnings == ()
 
 
+def test_reason_says_where_a_route_comes_from() -> None:
+    pushed = replace(route("10.12.0.0/16"), origin=Origin(PUSH_OPTIONS, 3))
+    plan = draw(RouteOptions(route_gateway=VPN_GATEWAY, routes=(route("10.11.0.0/16"), pushed)))
+    assert [item.reason for item in plan.routes] == [
+        "a network behind the server (route, client.ovpn:12)",
+        "a network behind the server (route, pushed by the server)",
+    ]
+
+
 def test_own_metric_wins_over_route_metric() -> None:
     routes = RouteOptions(
         route_gateway=VPN_GATEWAY, route_metric=9, routes=(route("10.11.0.0/16", metric=77),)
@@ -151,6 +161,17 @@ def test_keyword_without_answer_is_a_warning() -> None:
 
 def test_the_same_route_twice_is_planned_once() -> None:
     assert len(draw(options("10.11.0.0/16", "10.11.0.0/16")).routes) == 1
+
+
+def test_second_route_to_the_same_place_is_left_out_with_a_warning() -> None:
+    routes = RouteOptions(
+        route_gateway=VPN_GATEWAY,
+        routes=(route("10.11.0.0/16"), route("10.11.0.0/16", RouteKeyword.NET_GATEWAY)),
+    )
+    plan = draw(routes)
+    assert told(plan.routes) == [f"route 10.11.0.0/16 {VIA}"]
+    (warning,) = plan.warnings
+    assert "via 192.0.2.1 dev wlan0 was left out" in warning
 
 
 def test_ipv6_routes_name_only_the_device() -> None:
@@ -284,13 +305,19 @@ def test_redirect_without_default_gateway_is_a_warning() -> None:
 # --- the server stays outside ------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("network", ["0.0.0.0/0", "198.51.100.0/24", "198.51.100.7/32"])
+@pytest.mark.parametrize("network", ["0.0.0.0/0", "198.51.100.0/24"])
 def test_pushed_route_over_the_server_gets_a_bypass(network: str) -> None:
     plan = draw(options(network))
     assert told(plan.routes) == [BYPASS, f"route {network} {VIA}"]
     assert (
         plan.routes[0].reason == f"the route {network} into the tunnel covers the server's address"
     )
+
+
+def test_pushed_route_to_the_server_itself_gives_way_to_its_bypass() -> None:
+    plan = draw(options("198.51.100.7/32"))
+    assert told(plan.routes) == [BYPASS]
+    assert "198.51.100.7/32 via 10.8.0.1 dev tun0 was left out" in plan.warnings[0]
 
 
 def test_pushed_ipv6_route_over_the_server_gets_a_bypass() -> None:
