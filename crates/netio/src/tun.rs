@@ -99,6 +99,15 @@ impl AsFd for Tun {
     }
 }
 
+impl Drop for Tun {
+    fn drop(&mut self) {
+        // The device may outlive us, and its next reader need not know super-packets.
+        if self.offloads.tso {
+            let _ = set_offloads(self.file.as_fd(), 0);
+        }
+    }
+}
+
 /// Asks for TCP and UDP offloads, then for less, until the kernel agrees.
 fn probe(fd: BorrowedFd<'_>) -> Offloads {
     let tcp = TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_TSO_ECN;
@@ -106,12 +115,15 @@ fn probe(fd: BorrowedFd<'_>) -> Offloads {
         (tcp | TUN_F_USO4 | TUN_F_USO6, Offloads { tso: true, uso: true }),
         (tcp, Offloads { tso: true, uso: false }),
     ] {
-        // SAFETY: TUNSETOFFLOAD takes its argument by value and touches no memory of ours.
-        let result =
-            unsafe { libc::ioctl(fd.as_raw_fd(), TUNSETOFFLOAD, libc::c_ulong::from(bits)) };
-        if check(result).is_ok() {
+        if set_offloads(fd, bits).is_ok() {
             return offloads;
         }
     }
     Offloads::default()
+}
+
+fn set_offloads(fd: BorrowedFd<'_>, bits: libc::c_uint) -> io::Result<()> {
+    // SAFETY: TUNSETOFFLOAD takes its argument by value and touches no memory of ours.
+    check(unsafe { libc::ioctl(fd.as_raw_fd(), TUNSETOFFLOAD, libc::c_ulong::from(bits)) })?;
+    Ok(())
 }

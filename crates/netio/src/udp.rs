@@ -262,6 +262,15 @@ impl AsFd for Udp {
     }
 }
 
+impl Drop for Udp {
+    fn drop(&mut self) {
+        // The socket may outlive us, and its next reader need not know joined packets.
+        if self.has_gro {
+            let _ = socket::set_option(self.fd.as_fd(), libc::SOL_UDP, libc::UDP_GRO, 0);
+        }
+    }
+}
+
 impl Group {
     /// How many packets it holds.
     pub const fn packets(&self) -> u64 {

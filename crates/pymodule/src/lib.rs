@@ -289,7 +289,10 @@ fn note_up(py: Python<'_>, note: Note) -> NoteUp<'_> {
 mod ginnel_engine {
     #[pymodule_export]
     use super::Engine;
+    use pyo3::prelude::*;
 
-    #[pymodule_export]
-    const __VERSION: &str = env!("CARGO_PKG_VERSION");
+    #[pymodule_init]
+    fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        module.add("__version__", env!("CARGO_PKG_VERSION"))
+    }
 }

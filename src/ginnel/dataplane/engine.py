@@ -35,9 +35,11 @@ from ginnel.dataplane.api import (
 )
 
 if TYPE_CHECKING:
-    from ginnel_engine import Address, Engine
+    from ginnel_engine import Engine
 
 _NO_TUN_MTU = 1500
+_Address = tuple[bytes, int, int]
+"""Packed address, port, scope id: how the extension writes an endpoint."""
 
 
 class RustDataPlane:
@@ -218,13 +220,13 @@ def _material(key: DirectionKey) -> tuple[bytes, bytes]:
     return key.cipher_key.reveal(), key.implicit_iv.reveal()
 
 
-def _packed(endpoint: Endpoint | None) -> "Address | None":
+def _packed(endpoint: Endpoint | None) -> _Address | None:
     if endpoint is None:
         return None
     return endpoint.address.packed, endpoint.port, endpoint.scope_id
 
 
-def _endpoint(address: "Address | None") -> Endpoint | None:
+def _endpoint(address: _Address | None) -> Endpoint | None:
     if address is None:
         return None
     packed, port, scope_id = address
