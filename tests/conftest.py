@@ -2,6 +2,15 @@
 
 import signal
 
+import pytest
+
+# Not beside them: the property tests import these modules before unit/dataplane is entered.
+pytest.register_assert_rewrite(
+    "tests.unit.dataplane.conformance",
+    "tests.unit.dataplane.conformance_stream",
+    "tests.unit.dataplane.rig",
+)
+
 
 def _interrupt(_number: int, _frame: object) -> None:
     raise KeyboardInterrupt

@@ -4,13 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-pytest.register_assert_rewrite(
-    "tests.unit.dataplane.conformance",
-    "tests.unit.dataplane.conformance_stream",
-    "tests.unit.dataplane.rig",
-)
-
-from tests.unit.dataplane.rig import Bench, bench, engine_problem, engines  # noqa: E402
+from tests.unit.dataplane.rig import Bench, bench, engine_problem, engines
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
