@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from ginnel.core.errors import HostError
+from ginnel.host.batch import Batch
 from ginnel.host.journal import EntryState, Journal
 from ginnel.host.rtnetlink import RouteState, decode_route
 from ginnel.host.steps import (
@@ -64,13 +65,18 @@ class Executor:
     def __init__(self, netlink: Kernel, journal: Journal) -> None:
         self._netlink = netlink
         self._journal = journal
+        self._batch = Batch(netlink)
         self._entries: list[_Entry] = []
+
+    def begin_request(self) -> None:
+        """Forgets what was remembered of the kernel's tables: others may have changed them."""
+        self._batch = Batch(self._netlink)
 
     def apply(self, step: Step) -> ChangeResult:
         """Records and makes one change."""
         what = describe(step)
         try:
-            change = prepare(step, self._netlink)
+            change = prepare(step, self._batch)
             if change is None:
                 return ChangeResult(outcome=Outcome.PRESENT, what=what)
             number = self._journal.intend(change)
@@ -79,7 +85,7 @@ class Executor:
         entry = _Entry(number, change, step)
         self._entries.append(entry)
         try:
-            apply(step, self._netlink)
+            apply(step, self._batch)
         except HostError as refused:
             self._take_back_half_done(entry)
             return _failed(what, refused)
@@ -137,7 +143,7 @@ class Executor:
     def _undo(self, entry: _Entry) -> ChangeResult:
         what = describe(entry.step or entry.change)
         try:
-            outcome = undo(entry.change, self._netlink)
+            outcome = undo(entry.change, self._batch)
         except HostError as refused:
             return _failed(what, refused)
         self._forget(entry, EntryState.UNDONE)
@@ -147,7 +153,7 @@ class Executor:
         """After a failed step: a route that was refused is not ours even if one like it appears."""
         if not isinstance(entry.step, AddRoute | RemoveRoute):
             try:
-                undo(entry.change, self._netlink)
+                undo(entry.change, self._batch)
             except HostError:
                 return  # stays in the journal: rollback or recovery tries again
         self._forget(entry, EntryState.FAILED)

@@ -44,7 +44,7 @@ from ginnel.host.records import (
 )
 from ginnel.host.recover import Disposition, restore
 from ginnel.host.steps import AddAddress, AddRoute, RemoveRoute, SetLink, Step, describe
-from ginnel.host.tun import open_device
+from ginnel.host.tun import is_unnamed, open_device
 from ginnel.host.underlay import take_snapshot
 
 Observer = Callable[[int], None]
@@ -140,6 +140,7 @@ class Helper:
     def roll_back(self) -> None:
         """Takes back what is left; what cannot be undone stays in the journal."""
         if self._executor is not None:
+            self._executor.begin_request()
             self._executor.undo_all()
 
     def _send(self, number: int, request: Record) -> bool:
@@ -188,6 +189,7 @@ class Helper:
     def _running(self) -> Executor:
         if self._executor is None:
             raise BadRecord("hello comes first")
+        self._executor.begin_request()
         return self._executor
 
     def _hello(self, main_pid: int) -> Record:
@@ -215,7 +217,7 @@ class Helper:
     def _open_tun(self, record: Record) -> _Answer:
         request = read_device_request(record)
         executor = self._running()
-        existed = self._netlink.link_named(request.name) is not None
+        existed = not is_unnamed(request) and self._netlink.link_named(request.name) is not None
         fd, name = open_device(request)
         try:
             link = self._netlink.link_named(name)

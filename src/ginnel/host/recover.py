@@ -12,6 +12,7 @@ from enum import Enum
 from pathlib import Path
 
 from ginnel.core.errors import HostError
+from ginnel.host.batch import Batch
 from ginnel.host.executor import ChangeResult, Outcome
 from ginnel.host.journal import (
     DEFAULT_RUNTIME_DIR,
@@ -26,7 +27,7 @@ from ginnel.host.journal import (
 )
 from ginnel.host.netlink import Netlink
 from ginnel.host.records import BadRecord, render_record
-from ginnel.host.steps import Undo, UndoOutcome, describe, undo
+from ginnel.host.steps import Kernel, Undo, UndoOutcome, describe, undo
 
 _POLL_SECONDS = 0.02
 _WAIT_SECONDS = 5.0
@@ -164,19 +165,20 @@ def _foreign(owner: Owner) -> Disposition | None:
 def _undo_entries(content: JournalContent, fd: int) -> list[ChangeResult]:
     results = []
     with Netlink() as netlink:
+        batch = Batch(netlink)
         for number, (change, state) in sorted(content.entries.items(), reverse=True):
             if state in (EntryState.INTENDED, EntryState.DONE):
-                result = _undo_one(change, netlink)
+                result = _undo_one(change, batch)
                 results.append(result)
                 if result.outcome is not Outcome.FAILED:
                     _note_undone(fd, number)
     return results
 
 
-def _undo_one(change: Undo, netlink: Netlink) -> ChangeResult:
+def _undo_one(change: Undo, kernel: Kernel) -> ChangeResult:
     what = describe(change)
     try:
-        outcome = undo(change, netlink)
+        outcome = undo(change, kernel)
     except HostError as refused:
         return ChangeResult(
             outcome=Outcome.FAILED, what=what, errno=refused.errno, detail=refused.detail

@@ -1,103 +1,16 @@
-"""Rights are given up for good. Each test runs in a child of its own, which may throw them away."""
+"""What every user may give up; ``tests/host`` has what takes root to begin with."""
 
-import ctypes
 import os
 import resource
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from ginnel.core.errors import ConfigError, HostError
 from ginnel.host import privileges
-from ginnel.host.privileges import CAP_NET_ADMIN, Identity
+from ginnel.host.privileges import Identity
 from ginnel.options.model import ProcessOptions
-
-NOBODY = 65534
-
-
-def in_child(work: Callable[[], str]) -> str:
-    """Runs ``work`` in a forked child and returns its answer."""
-    reading, writing = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        try:
-            os.write(writing, work().encode())
-        except BaseException as error:
-            os.write(writing, repr(error).encode())
-            raise
-        finally:
-            os._exit(0)
-    os.close(writing)
-    with os.fdopen(reading, "rb") as pipe:
-        answer = pipe.read().decode()
-    os.waitpid(pid, 0)
-    return answer
-
-
-def status() -> dict[str, str]:
-    text = Path("/proc/self/status").read_text()
-    return {name: value.strip() for name, _colon, value in map(partition, text.splitlines())}
-
-
-def partition(line: str) -> tuple[str, str, str]:
-    return line.partition(":")
-
-
-def test_helper_keeps_one_capability_and_gains_none() -> None:
-    def work() -> str:
-        privileges.confine_helper()
-        found = status()
-        core = resource.getrlimit(resource.RLIMIT_CORE)
-        return " ".join([found["CapPrm"], found["CapEff"], found["NoNewPrivs"], str(core)])
-
-    net_admin = f"{1 << CAP_NET_ADMIN:016x}"
-    assert in_child(work) == f"{net_admin} {net_admin} 1 (0, 0)"
-
-
-def test_helper_without_rights_can_still_be_confined() -> None:
-    assert ctypes.sizeof(ctypes.c_int) == 4  # loaded before the user who may not read it
-
-    def work() -> str:
-        os.setresgid(NOBODY, NOBODY, NOBODY)
-        os.setresuid(NOBODY, NOBODY, NOBODY)
-        privileges.confine_helper()
-        return status()["CapPrm"]
-
-    assert in_child(work) == "0" * 16
-
-
-def test_identity_is_dropped_with_its_groups() -> None:
-    def work() -> str:
-        privileges.drop_identity(Identity(user=NOBODY, group=NOBODY))
-        try:
-            os.setuid(0)
-        except PermissionError:
-            return f"{os.getresuid()} {os.getresgid()} {os.getgroups()} {status()['CapEff']}"
-        return "could come back"
-
-    three = (NOBODY,) * 3
-    assert in_child(work) == f"{three} {three} {[NOBODY]} {'0' * 16}"
-
-
-def test_user_alone_loses_supplementary_groups() -> None:
-    def work() -> str:
-        os.setgroups([4, 27])
-        privileges.drop_identity(Identity(user=NOBODY))
-        return str(os.getgroups())
-
-    assert in_child(work) == "[]"
-
-
-def test_chroot_comes_first(tmp_path: Path) -> None:
-    (tmp_path / "inside").write_text("x")
-    tmp_path.chmod(0o755)
-
-    def work() -> str:
-        privileges.drop_identity(Identity(user=NOBODY, chroot=str(tmp_path)))
-        return " ".join(sorted(path.name for path in Path("/").iterdir())) + f" {Path.cwd()}"
-
-    assert in_child(work) == "inside /"
+from tests.unit.host.children import in_child, status
 
 
 def test_impossible_chroot_is_an_error(tmp_path: Path) -> None:
@@ -147,3 +60,13 @@ def test_memory_is_locked_and_cores_are_off() -> None:
         return f"{locked > 0} {resource.getrlimit(resource.RLIMIT_CORE)}"
 
     assert in_child(work) == "True (0, 0)"
+
+
+def test_helper_of_a_user_without_rights_can_gain_none() -> None:
+    def work() -> str:
+        privileges.confine_helper()
+        found = status()
+        beyond = int(found["CapPrm"], 16) & ~(1 << privileges.CAP_NET_ADMIN)
+        return f"{beyond} {found['NoNewPrivs']} {resource.getrlimit(resource.RLIMIT_CORE)}"
+
+    assert in_child(work) == "0 1 (0, 0)"
