@@ -9,6 +9,8 @@ it takes back everything that is left and ends. ``client`` is its caller.
 import os
 import signal
 import socket
+import syslog
+import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -57,7 +59,7 @@ _IGNORED_SIGNALS = (
     signal.SIGPIPE,
 )
 _EPERM = 1
-_DESCRIPTOR_LIMIT = 4096
+_TRACE_LIMIT = 4000
 
 
 def run_helper(channel: socket.socket, runtime_dir: Path, observer: Observer | None = None) -> None:
@@ -71,6 +73,10 @@ def run_helper(channel: socket.socket, runtime_dir: Path, observer: Observer | N
         helper = Helper(channel, netlink, runtime_dir, observer)
         try:
             helper.serve()
+        except Exception:  # the top of this process, which has no other way to tell
+            syslog.openlog("ginnel-helper", syslog.LOG_PID, syslog.LOG_DAEMON)
+            syslog.syslog(syslog.LOG_ERR, traceback.format_exc()[-_TRACE_LIMIT:])
+            raise
         finally:
             helper.roll_back()
 
@@ -87,7 +93,7 @@ def _detach(channel: socket.socket) -> None:
         os.dup2(null, standard)
     keep = channel.fileno()
     os.closerange(3, keep)
-    os.closerange(keep + 1, _DESCRIPTOR_LIMIT)
+    os.closerange(keep + 1, os.sysconf("SC_OPEN_MAX"))
     os.umask(0o077)
     name_process("ginnel-helper")
 
