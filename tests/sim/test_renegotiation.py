@@ -247,3 +247,26 @@ def test_hard_reset_without_a_wrapping_proves_nothing() -> None:
     assert pair.client.drops["other-session"] == 1
     assert agreed(pair)
     assert len(packets_of(pair.up, [Opcode.CONTROL_HARD_RESET_CLIENT_V2])) == 1
+
+
+@pytest.mark.parametrize("by_server", [False, True])
+def test_the_key_opens_before_the_server_can_use_it(by_server: bool) -> None:
+    """A server without reneg-sec seals with the new key as soon as it has our key method message."""
+    pair = pair_with(reneg_sec=0 if by_server else 100, faults=Faults(delay=0.2))
+    pair.connect()
+    if by_server:
+        pair.server_acts(pair.server.soft_reset)
+    pair.until(lambda: pair.server_key_id == 1, within=110.0)
+    assert 1 in pair.keys.opens()
+    assert pair.keys.sending is not None
+    assert pair.keys.sending.key_id == 0
+
+
+def test_a_key_whose_negotiation_fails_is_never_sealed_with() -> None:
+    pair = pair_with(reneg_sec=100)
+    pair.connect()
+    pair.server.script.garble_key_method = True
+    pair.until(lambda: 1 in pair.keys.opens(), within=101.0)
+    pair.advance(20.0)
+    assert pair.keys.sending is not None
+    assert pair.keys.sending.key_id == 0

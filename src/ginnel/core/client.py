@@ -339,6 +339,7 @@ class ClientMachine:
         for verdict in current.key.tls.take_verdicts():
             self._outbox.tell(verdict)
         if isinstance(current.key.state, Established) and isinstance(current.phase, AwaitTls):
+            self._listen_ahead(current)
             self._finish_if(self._talk.tls_established(current, now))
         for negotiation in self._link.negotiations:
             if not isinstance(self._state, Over):
@@ -346,6 +347,18 @@ class ClientMachine:
         broken = current.key.state
         if isinstance(broken, Broken) and not isinstance(self._state, Over):
             self._negotiation_failed(broken.failure, now)
+
+    def _listen_ahead(self, negotiation: Negotiation) -> None:
+        """Installs a following key before our key method message lets the server use it.
+
+        A server without a renegotiation interval moves to the new key with its very answer, and
+        data packets must not overtake the key. The legacy derivation needs that answer itself.
+        """
+        tunnel = self._tunnel
+        if tunnel is None or negotiation.key.key_id == 0 or not tunnel.agreement.tls_ekm:
+            return
+        tunnel.ring.listen(negotiation.export_key(tunnel.agreement))
+        self._outbox.drain_ring(tunnel.ring)
 
     def _read(self, negotiation: Negotiation, now: Instant) -> None:
         """Reads the records of a negotiation; early ones wait in the key session."""
@@ -407,16 +420,17 @@ class ClientMachine:
         session, tls = self._link.session, self._options.tls
         if negotiation.key.key_id == 0 and tunnel.agreement.dyn_tls_crypt:
             session.use_dynamic_crypt(self._unix_time + int(now - self._started))
+        switch_at = negotiation.key.started + tunnel.switch_delay(tls)
         key = negotiation.derive(session.pair(), tunnel.agreement)
         session.mark_active()
-        switch_at = negotiation.key.started + tunnel.switch_delay(tls)
-        action_id = tunnel.ring.install(key, switch_at)
+        if not tunnel.ring.promote(key.key_id, switch_at):
+            action_id = tunnel.ring.install(key, switch_at)
+            if isinstance(self._state, Opening):
+                self._state = InstallingFirst(action_id)
         self._outbox.drain_ring(tunnel.ring)
         tunnel.count_key(now)
         if tls.reneg_sec and not isinstance(self._state, Leaving):
             self._timers.arm(Deadline.RENEGOTIATE, now + tls.reneg_sec)
-        if isinstance(self._state, Opening):
-            self._state = InstallingFirst(action_id)
 
     def _negotiation_failed(self, failure: TlsFailure, now: Instant) -> None:
         self._outbox.warn(f"TLS_ERROR: {failure.reason}")

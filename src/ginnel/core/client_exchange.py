@@ -103,10 +103,18 @@ class Negotiation:
     def derive(self, pair: SessionPair, agreement: Agreement) -> DataKey:
         """Derives the data key, by exporter or by the legacy PRF, and forgets the key sources."""
         if agreement.tls_ekm or not isinstance(self.phase, Exchanged):
-            key2 = self.key.tls.export(DATA_KEYS_LABEL, KEY2_LENGTH)
+            key = self.export_key(agreement)
         else:
             key2 = legacy_key2(self.phase.source, self.phase.peer.source, pair)
+            key = self._data_key(key2, agreement)
         self.phase = Settled()
+        return key
+
+    def export_key(self, agreement: Agreement) -> DataKey:
+        """Derives the data key by exporter: possible as soon as TLS is established."""
+        return self._data_key(self.key.tls.export(DATA_KEYS_LABEL, KEY2_LENGTH), agreement)
+
+    def _data_key(self, key2: Secret, agreement: Agreement) -> DataKey:
         return data_key(
             key2,
             side=Side.CLIENT,

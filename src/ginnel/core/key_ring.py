@@ -1,9 +1,9 @@
 """Decides which data key is in which slot, and when sending moves to a new one.
 
 The only place that emits key actions. The first key goes to PRIMARY. A later one goes to SECONDARY,
-where packets under it are accepted at once; at its switch time the slots are exchanged, and the old
-key stays behind as lame duck until it expires (protocol-facts 11). Deriving keys and starting
-negotiations is not done here.
+where packets under it are accepted at once, if possible before the peer can have it; at its switch
+time the slots are exchanged, and the old key stays behind as lame duck until it expires
+(protocol-facts 11). Deriving keys and starting negotiations is not done here.
 """
 
 from collections import deque
@@ -15,6 +15,13 @@ from ginnel.core.data_key import DataKey, KeySlot
 from ginnel.core.types import ActionId, Instant, KeyId, PeerId
 
 KeyAction = InstallKey | SwapKeys | DeleteKey
+
+
+@dataclass(frozen=True, slots=True)
+class _Listening:
+    """A key in SECONDARY that only opens packets: its negotiation is not finished yet."""
+
+    key_id: KeyId
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +49,7 @@ class KeyRing:
         self._actions: deque[KeyAction] = deque()
         self._primary: KeyId | None = None
         self._primary_expires: Instant | None = None
-        self._secondary: _Waiting | _LameDuck | None = None
+        self._secondary: _Listening | _Waiting | _LameDuck | None = None
 
     @property
     def primary(self) -> KeyId | None:
@@ -59,6 +66,24 @@ class KeyRing:
         if self._primary_expires is None:  # else a negotiation failed before: no new lease of life
             self._primary_expires = Instant(expires_at)
 
+    def listen(self, key: DataKey) -> None:
+        """Accepts packets under a key whose negotiation goes on: ``promote`` or a later one ends it.
+
+        For a key that follows another, with an id of its own.
+        """
+        self._secondary = _Listening(key.key_id)
+        self._put(key, KeySlot.SECONDARY)
+
+    def promote(self, key_id: KeyId, switch_at: float) -> bool:
+        """The negotiation of a key we listen for is done: sending moves to it at ``switch_at``.
+
+        False when that key is not there: it must be installed.
+        """
+        if self._secondary != _Listening(key_id):
+            return False
+        self._secondary = _Waiting(key_id, Instant(switch_at))
+        return True
+
     def install(self, key: DataKey, switch_at: float) -> ActionId:
         """Puts a freshly negotiated key to work and returns the id of its InstallKey action.
 
@@ -70,8 +95,7 @@ class KeyRing:
             self._primary = key.key_id
         else:
             self._secondary = _Waiting(key.key_id, Instant(switch_at))
-        action_id = self._next_id()
-        self._actions.append(InstallKey(id=action_id, peer_id=self._peer_id, slot=slot, key=key))
+        action_id = self._put(key, slot)
         if slot is KeySlot.SECONDARY and key.key_id == self._primary:
             # A new session counts from 0 again. Two keys of one id cannot be told apart, so the
             # newer one takes over at once.
@@ -101,7 +125,7 @@ class KeyRing:
         match self._secondary:
             case _Waiting(switch_at=at) | _LameDuck(expires_at=at):
                 times.append(at)
-            case None:
+            case _Listening() | None:
                 pass
         if self._primary_expires is not None:
             times.append(self._primary_expires)
@@ -110,6 +134,11 @@ class KeyRing:
     def poll_action(self) -> KeyAction | None:
         """Drains the actions, oldest first."""
         return self._actions.popleft() if self._actions else None
+
+    def _put(self, key: DataKey, slot: KeySlot) -> ActionId:
+        action_id = self._next_id()
+        self._actions.append(InstallKey(id=action_id, peer_id=self._peer_id, slot=slot, key=key))
+        return action_id
 
     def _switch(self, now: Instant) -> None:
         waiting = self._secondary

@@ -13,6 +13,7 @@ from typing import Protocol, assert_never
 
 from ginnel.compat.status_file import LinkStatistics
 from ginnel.core import actions
+from ginnel.core import client_end as end
 from ginnel.core.client import ClientMachine
 from ginnel.core.errors import DataPlaneError
 from ginnel.core.events import (
@@ -26,11 +27,12 @@ from ginnel.core.events import (
     PeerSilent,
     TunLost,
 )
-from ginnel.core.notices import Connected, Ended, Notice, Outcome, PeerConnected
+from ginnel.core.notices import Advance, Connected, Ended, Notice, Outcome, PeerConnected
 from ginnel.core.types import UNDEFINED_PEER_ID, ActionId, Instant, KeyId, PeerId, Transmit
 from ginnel.dataplane.api import DataPlane, Notification, NotificationKind, PeerStats
 from ginnel.shell.clock import monotonic_now
-from ginnel.shell.udp import endpoint_of, socket_address
+from ginnel.shell.tasks import plain_errors
+from ginnel.shell.udp import drain_errors, endpoint_of, socket_address
 
 READ_BATCH = 64
 """Packets taken from the link or the data plane before the loop may do something else."""
@@ -44,9 +46,9 @@ class TunnelOwner(Protocol):
     """What carries out the actions that touch the host: ``shell.tunnel.Tunnel``."""
 
     async def open(
-        self, config: actions.TunnelConfig, link: socket.socket
+        self, config: actions.TunnelConfig, link: socket.socket, over: asyncio.Future[Ended]
     ) -> DataPlane | actions.Failed: ...
-    async def finish_start(self) -> None: ...
+    async def finish_start(self, over: asyncio.Future[Ended]) -> None: ...
 
 
 class Hooks(Protocol):
@@ -80,7 +82,7 @@ class Drive:
         self._ended: asyncio.Future[Ended] = asyncio.get_running_loop().create_future()
         self._timer: asyncio.TimerHandle | None = None
         self._tasks: asyncio.TaskGroup | None = None
-        self._children: set[asyncio.Task[None]] = set()
+        self._reports: set[asyncio.Task[None]] = set()
         self._draining = False
         self._peer_id = UNDEFINED_PEER_ID
         self._link_read = 0
@@ -105,16 +107,21 @@ class Drive:
         )
 
     async def run(self) -> Ended:
-        """Runs the machine to its end and stops every task it caused."""
+        """Runs the machine to its end, and what it caused: a script that runs is waited for.
+
+        Raises what a task or the handling of a packet raised, after all tasks were stopped.
+        """
         loop = asyncio.get_running_loop()
         try:
-            async with asyncio.TaskGroup() as tasks:
-                self._tasks = tasks
-                loop.add_reader(self._link.fileno(), self._read_link)
-                self._feed(self._machine.start)
-                ended = await self._ended
-                for task in self._children:
-                    task.cancel()
+            with plain_errors():
+                async with asyncio.TaskGroup() as tasks:
+                    self._tasks = tasks
+                    loop.add_reader(self._link.fileno(), self._guarded, self._read_link)
+                    self._feed(self._machine.start)
+                    ended = await self._ended
+                    self._stop(loop)
+                    for task in self._reports:
+                        task.cancel()
         finally:
             self._stop(loop)
         return ended
@@ -138,6 +145,20 @@ class Drive:
 
     # --- in ------------------------------------------------------------------------------------
 
+    def _guarded(self, callback: Callable[[], None]) -> None:
+        """The top of every callback of the loop, where an error would otherwise only be logged."""
+        try:
+            callback()
+        except DataPlaneError as error:
+            self._data_plane_failed(error)
+        except Exception as bug:
+            if self._ended.done():
+                raise
+            self._ended.set_exception(bug)
+
+    def _data_plane_failed(self, error: DataPlaneError) -> None:
+        self.abandon(end.restart("tls-error", f"the data plane failed: {error}", Advance.SAME))
+
     def _feed(self, step: Callable[[Instant], None]) -> None:
         if self._ended.done():
             return
@@ -149,10 +170,11 @@ class Drive:
             try:
                 packet, address = self._link.recvfrom(MAX_PACKET)
             except (BlockingIOError, InterruptedError):
+                drain_errors(self._link)
                 return
             except OSError as error:
                 self._link_error(error)
-                return
+                continue
             self._link_read += len(packet)
             source = endpoint_of(address)
             self._feed(partial(self._machine.receive, packet, source))
@@ -188,17 +210,20 @@ class Drive:
         self._arm()
 
     def _drain_once(self) -> bool:
-        """Carries out everything that waits now; False when there was nothing."""
+        """Carries out everything that waits now; False when there was nothing.
+
+        Actions go before packets: a key is installed before the packet that lets the peer use it.
+        """
         busy = False
+        while (action := self._machine.poll_action()) is not None:
+            busy = True
+            self._act(action)
         while (transmit := self._machine.poll_transmit()) is not None:
             busy = True
             self._send(transmit)
         while (notice := self._machine.poll_notice()) is not None:
             busy = True
             self._announce(notice)
-        while (action := self._machine.poll_action()) is not None:
-            busy = True
-            self._act(action)
         return busy
 
     def _announce(self, notice: Notice) -> None:
@@ -206,7 +231,7 @@ class Drive:
         if isinstance(notice, Ended):
             self._ended.set_result(notice)
         elif isinstance(notice, Connected):
-            self._spawn(self._tunnel.finish_start(), "finish start")
+            self._spawn(self._tunnel.finish_start(self._ended), "finish start")
         elif isinstance(notice, PeerConnected):
             self._spawn(self._hooks.peer_connected(notice), "ipchange")
 
@@ -231,7 +256,8 @@ class Drive:
         due = self._machine.poll_timeout()
         if due is not None and not self._ended.done():
             delay = max(0.0, due - monotonic_now())
-            self._timer = asyncio.get_running_loop().call_later(delay, self._on_timer)
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_later(delay, self._guarded, self._on_timer)
 
     def _on_timer(self) -> None:
         self._feed(self._machine.handle_timeout)
@@ -280,7 +306,9 @@ class Drive:
         return actions.Done()
 
     async def _open_tunnel(self, action: actions.OpenTunnel) -> None:
-        opened = await self._tunnel.open(action.config, self._link)
+        opened = await self._tunnel.open(action.config, self._link, self._ended)
+        if self.over:
+            return  # whoever owns the tunnel takes it down
         if isinstance(opened, actions.Failed):
             self._complete(action.id, opened)
             return
@@ -288,10 +316,12 @@ class Drive:
         loop.remove_reader(self._link.fileno())
         self._data_plane = opened
         self._peer_id = action.config.peer_id
-        loop.add_reader(opened.fileno(), self._read_data_plane)
+        loop.add_reader(opened.fileno(), self._guarded, self._read_data_plane)
         tls = action.config.options.tls
         if tls.reneg_bytes or tls.reneg_pkts:
-            self._spawn(self._report_traffic(opened, action.config.peer_id), "traffic report")
+            report = self._spawn(self._report_traffic(opened, action.config.peer_id), "traffic")
+            self._reports.add(report)
+            report.add_done_callback(self._reports.discard)
         self._complete(action.id, actions.Done())
 
     async def _report_traffic(self, data_plane: DataPlane, peer_id: PeerId) -> None:
@@ -316,11 +346,9 @@ class Drive:
 
         self._spawn(ask(), "answer")
 
-    def _spawn(self, work: Coroutine[None, None, None], name: str) -> None:
+    def _spawn(self, work: Coroutine[None, None, None], name: str) -> asyncio.Task[None]:
         assert self._tasks is not None, "actions come only while the machine runs"
-        task = self._tasks.create_task(work, name=name)
-        self._children.add(task)
-        task.add_done_callback(self._children.discard)
+        return self._tasks.create_task(work, name=name)
 
 
 def _core_event(notification: Notification) -> DataPlaneEvent:

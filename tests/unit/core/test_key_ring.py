@@ -167,3 +167,29 @@ def test_slots_never_hold_more_than_two_keys_over_many_renegotiations() -> None:
                     del slots[slot]
         assert slots[KeySlot.PRIMARY] == keys.primary
         assert len(set(slots.values())) == len(slots) <= 2
+
+
+def test_a_key_is_listened_for_before_it_may_be_used() -> None:
+    keys = running()
+    keys.expire_primary(at(100.0), 4000.0)
+    keys.listen(key(1))
+    assert actions(keys) == ["install 1 SECONDARY"]
+    assert keys.next_timeout() == 4000.0
+    assert keys.handle_timeout(at(3999.0))
+    assert actions(keys) == []
+    assert keys.promote(KeyId(1), 130.0)
+    assert actions(keys) == []
+    assert keys.handle_timeout(at(130.0))
+    assert actions(keys) == ["swap"]
+    assert keys.primary == 1
+
+
+def test_a_key_that_was_only_listened_for_gives_way() -> None:
+    keys = running()
+    keys.listen(key(1))
+    assert not keys.promote(KeyId(2), 0.0)
+    keys.expire_primary(at(1.0), 500.0)
+    keys.listen(key(2))
+    assert actions(keys) == ["install 1 SECONDARY", "install 2 SECONDARY"]
+    assert keys.primary == 0
+    assert not keys.handle_timeout(at(500.0)), "a key that was never agreed on is no key"
