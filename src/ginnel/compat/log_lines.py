@@ -142,7 +142,7 @@ def _error(text: str, *, category: Category = Category.TLS_ERROR) -> LogLine:
 
 
 def _warning(text: str) -> LogLine:
-    """The machine says failures of TLS and link in OpenVPN's words already: errors, not warnings."""
+    """The machine says failures of TLS and link in OpenVPN's words already; they are errors."""
     if text.startswith(("TLS Error", "TLS_ERROR")):
         return _error(text)
     if text.startswith("read UDP"):

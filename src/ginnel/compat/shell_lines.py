@@ -129,6 +129,11 @@ def warning(text: str) -> LogLine:
     )
 
 
+def not_restored(reason: str) -> LogLine:
+    """The one end that leaves the host changed, and what to do about it."""
+    return warning(f"the host is not restored ({reason}): run 'ginnel restore' as root")
+
+
 def key_file_accessible(path: str) -> LogLine:
     """A private file that its group or others may read."""
     return LogLine(
@@ -298,6 +303,15 @@ def scripts_allowed() -> LogLine:
 def script_run(argv: Sequence[str]) -> LogLine:
     """The command line of a script that is about to run."""
     return LogLine(text=" ".join(printable(word) for word in argv))
+
+
+def certificate_script(depth: int, subject: str, *, accepted: bool) -> LogLine:
+    """``VERIFY SCRIPT OK: depth=1, CN=…``, or ``ERROR``: what ``tls-verify`` said."""
+    if accepted:
+        text = f"VERIFY SCRIPT OK: depth={depth}, {printable(subject)}"
+        return LogLine(text=text, verb=2, category=Category.HANDSHAKE)
+    text = f"VERIFY SCRIPT ERROR: depth={depth}, {printable(subject)}"
+    return LogLine(text=text, severity=Severity.ERROR, category=Category.TLS_ERROR)
 
 
 def script_failed(hook: str, reason: str) -> LogLine:

@@ -8,34 +8,36 @@ before. The life of the client itself is ``shell.lifecycle``.
 import asyncio
 import os
 import traceback
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ginnel.compat import shell_lines
 from ginnel.compat.log_lines import LogLine
-from ginnel.core.errors import ConfigError, GinnelError
+from ginnel.compat.shell_lines import SignalSource
+from ginnel.core.errors import ConfigError, GinnelError, HostError
 from ginnel.core.negotiate import DataCapabilities
 from ginnel.core.tls_context import PassphraseNeeded, TlsContext, build_tls_context
 from ginnel.core.types import Side
 from ginnel.dataplane.choose import open_data_plane
 from ginnel.host.client import HostClient
+from ginnel.host.executor import Outcome
 from ginnel.host.journal import DEFAULT_RUNTIME_DIR
-from ginnel.host.privileges import (
-    forbid_core_dumps,
-    lock_memory,
-    resolve_identity,
-    set_priority,
-)
+from ginnel.host.privileges import forbid_core_dumps, lock_memory, set_priority
+from ginnel.host.recover import restore
+from ginnel.host.scripts import ScriptRunner
 from ginnel.options.actions import RunClient
-from ginnel.options.model import ClientOptions, TlsOptions
+from ginnel.options.model import ClientOptions, ProcessOptions, TlsOptions
 from ginnel.options.notes import Note, NoteKind
 from ginnel.shell.clock import unix_now
 from ginnel.shell.daemonize import PidFile, become_daemon
-from ginnel.shell.lifecycle import Equipment, Finished, Lifecycle
+from ginnel.shell.lifecycle import Equipment, Lifecycle
 from ginnel.shell.logging_setup import LogOutput, private_file_warnings, setup_logging
 from ginnel.shell.login import Login
 from ginnel.shell.prompt import ask_passphrase
+from ginnel.shell.rights import Rights
+from ginnel.shell.signals import Signals, Stopped, stoppable
 from ginnel.shell.status import Status
 
 ENGINE_VARIABLE = "GINNEL_ENGINE"
@@ -44,8 +46,10 @@ ENGINE_VARIABLE = "GINNEL_ENGINE"
 RUNTIME_VARIABLE = "GINNEL_RUNTIME_DIR"
 """Environment variable that moves the journals away from ``/run/ginnel``."""
 
+Reload = Callable[[], RunClient]
 
-def run_client(request: RunClient, reload: Callable[[], RunClient]) -> int:
+
+def run_client(request: RunClient, reload: Reload) -> int:
     """Runs the client to its end and returns the exit status.
 
     ``reload`` reads the configuration again (SIGHUP). Raises ConfigError for mistakes found before
@@ -53,43 +57,173 @@ def run_client(request: RunClient, reload: Callable[[], RunClient]) -> int:
     """
     forbid_core_dumps()
     log = setup_logging(request.options.process)
-    host: HostClient | None = None
-    pid_file: PidFile | None = None
     try:
-        _greet(request, log)
-        tls, login = _secrets(request.options, log)
-        pid_file = _leave_terminal(request.options)
-        host = HostClient.start(runtime_directory())
-        while True:
-            finished = _run_once(request.options, log, tls, login, host)
-            if not finished.reload:
-                return finished.status
-            log.reopen()
-            request = reload()
-            _greet(request, log)
-            tls, login = _secrets(request.options, log)
-    except KeyboardInterrupt:
-        return 1
+        with _python_records(log):
+            return _run(request, reload, log)
+    except Stopped as stopped:
+        log.log(shell_lines.signal_received(stopped.signal, SignalSource.HARD))
     except ConfigError as error:
         log.log_all(shell_lines.options_error(error))
-        return 1
     except GinnelError as error:
         log.log_all(shell_lines.fatal(str(error)))
-        return 1
     except Exception as bug:
         log.log_all(shell_lines.crashed(traceback.format_exception(bug)))
-        return 1
     finally:
-        if host is not None:
-            asyncio.run(host.close())
-        if pid_file is not None:
-            pid_file.remove()
         log.close()
+    return 1
 
 
 def runtime_directory() -> Path:
     """Where the journals are kept."""
     return Path(os.environ.get(RUNTIME_VARIABLE, DEFAULT_RUNTIME_DIR))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Secrets:
+    """What a configuration holds of keys and passwords, ready for use."""
+
+    tls: TlsContext
+    login: Login
+
+
+def _run(request: RunClient, reload: Reload, log: LogOutput) -> int:
+    """Prepares everything for which there must be a terminal, or no loop yet; then the loop."""
+    process = request.options.process
+    with stoppable():
+        _greet(request, log)
+        _check_outputs(process)
+        rights = Rights(process)
+        secrets = _secrets(request.options, log)
+    pid_file = _leave_terminal(process)
+    try:
+        if process.mlock:
+            lock_memory()
+        runner = ScriptRunner(lambda line: log.log(shell_lines.note(line)))
+        try:
+            host = HostClient.start(runtime_directory())
+            client = _Client(log=log, host=host, rights=rights, runner=runner, reload=reload)
+            return asyncio.run(client.run(request.options, secrets))
+        finally:
+            runner.close()
+    finally:
+        if pid_file is not None:
+            pid_file.remove()
+
+
+class _Client:
+    """The process from its first connection to its end, over any number of reloads."""
+
+    def __init__(
+        self,
+        *,
+        log: LogOutput,
+        host: HostClient,
+        rights: Rights,
+        runner: ScriptRunner,
+        reload: Reload,
+    ) -> None:
+        self._log = log
+        self._host = host
+        self._rights = rights
+        self._runner = runner
+        self._reload = reload
+
+    async def run(self, options: ClientOptions, secrets: _Secrets) -> int:
+        """Returns the exit status; the host is as before then, as far as that can be done."""
+        signals = Signals()
+        signals.install()
+        try:
+            status = _open_status(options.process, self._log)
+            while True:
+                try:
+                    finished = await self._lifecycle(options, secrets, status, signals).run()
+                finally:
+                    status.close()
+                if not finished.reload:
+                    return finished.status
+                options, secrets = self._read_again()
+                status = self._open_status_again(options.process)
+        finally:
+            await self._leave_host()
+            signals.remove()
+
+    def _lifecycle(
+        self, options: ClientOptions, secrets: _Secrets, status: Status, signals: Signals
+    ) -> Lifecycle:
+        engine = os.environ.get(ENGINE_VARIABLE)
+        return Lifecycle(
+            Equipment(
+                options=options,
+                host=self._host,
+                log=self._log,
+                tls=secrets.tls,
+                login=secrets.login,
+                rights=self._rights,
+                runner=self._runner,
+                status=status,
+                signals=signals,
+                capabilities=_probe(engine),
+                engine=engine,
+            )
+        )
+
+    def _read_again(self) -> tuple[ClientOptions, _Secrets]:
+        """SIGHUP: reads configuration, keys and passwords anew. Rights and helper stay."""
+        self._log.reopen()
+        with stoppable():
+            request = self._reload()
+            self._log.set_verb(request.options.process.verb)
+            self._log.set_mute(request.options.process.mute)
+            _greet(request, self._log)
+            return request.options, _secrets(request.options, self._log)
+
+    def _open_status_again(self, process: ProcessOptions) -> Status:
+        """Once rights are gone the file may be out of reach; the tunnel matters more."""
+        try:
+            return _open_status(process, self._log)
+        except ConfigError as error:
+            self._log.log(shell_lines.warning(error.message))
+            return Status(None, self._log.log)
+
+    async def _leave_host(self) -> None:
+        """Ends the helper, which undoes what is left. If it died before, undoes that here."""
+        died = _has_ended(self._host.helper_pid)
+        await self._host.close()
+        if not died:
+            return
+        try:
+            report = restore(runtime_directory())
+        except HostError as error:
+            self._log.log(shell_lines.not_restored(str(error)))
+            return
+        for journal in report.journals:
+            if journal.main_pid == os.getpid():
+                undone = sum(r.outcome is Outcome.REVERTED for r in journal.results)
+                self._log.log(shell_lines.note(f"undid {undone} change(s) to the host"))
+        if not report.complete:
+            self._log.log(shell_lines.not_restored("some changes could not be undone"))
+
+
+def _has_ended(pid: int) -> bool:
+    """Whether a child has ended; its status stays to be collected."""
+    return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+
+
+@contextmanager
+def _python_records(log: LogOutput) -> Iterator[None]:
+    """Brings records of ``logging`` into the log: ours, the event loop's and libraries'."""
+    import logging
+
+    handler = log.python_handler()
+    root = logging.getLogger()
+    before = root.level
+    root.addHandler(handler)
+    root.setLevel(logging.DEBUG if log.verb >= 9 else logging.INFO)
+    try:
+        yield
+    finally:
+        root.setLevel(before)
+        root.removeHandler(handler)
 
 
 def _greet(request: RunClient, log: LogOutput) -> None:
@@ -107,7 +241,7 @@ def _note_lines(notes: Sequence[Note]) -> list[LogLine]:
     ]
 
 
-def _secrets(options: ClientOptions, log: LogOutput) -> tuple[TlsContext, Login]:
+def _secrets(options: ClientOptions, log: LogOutput) -> _Secrets:
     """Builds the TLS context and gathers the login, asking at the terminal for what is missing."""
     try:
         tls = _tls_context(options.tls)
@@ -117,7 +251,7 @@ def _secrets(options: ClientOptions, log: LogOutput) -> tuple[TlsContext, Login]
         tls = _tls_context(replace(options.tls, askpass=ask_passphrase()))
     for text in tls.warnings:
         log.log(shell_lines.warning(text))
-    return tls, Login(options.login)
+    return _Secrets(tls=tls, login=Login(options.login))
 
 
 def _tls_context(options: TlsOptions) -> TlsContext:
@@ -129,50 +263,50 @@ def _tls_context(options: TlsOptions) -> TlsContext:
     return build_tls_context(options, side=Side.CLIENT, unix_time=unix_now(), is_revoked=is_revoked)
 
 
-def _leave_terminal(options: ClientOptions) -> PidFile | None:
+def _check_outputs(process: ProcessOptions) -> None:
+    """Tries the files that are written later, while the user still sees a mistake. ConfigError."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK
+    wanted = (("writepid", process.writepid, 0o644), ("status", process.status, 0o600))
+    for option, path, mode in wanted:
+        if path is None:
+            continue
+        try:
+            os.close(os.open(path, flags, mode))
+        except OSError as error:
+            raise ConfigError(
+                f"--{option} fails with '{path}': {error.strerror} (errno={error.errno})",
+                option=option,
+            ) from error
+
+
+def _leave_terminal(process: ProcessOptions) -> PidFile | None:
     """Applies what concerns the whole process; the process id is final afterwards."""
-    process = options.process
-    try:
-        if process.daemon is not None:
+    if process.daemon is not None:
+        try:
             become_daemon(keep_output=process.log_file is not None)
-        pid_file = PidFile(process.writepid) if process.writepid is not None else None
-    except OSError as error:
-        raise ConfigError(f"writepid or daemon: {error}", option="writepid") from error
+        except OSError as error:
+            raise ConfigError(f"--daemon fails: {error.strerror}", option="daemon") from error
     if process.nice:
         set_priority(process.nice)
-    return pid_file
-
-
-def _run_once(
-    options: ClientOptions, log: LogOutput, tls: TlsContext, login: Login, host: HostClient
-) -> Finished:
-    """Runs from the start to the exit or to the next SIGHUP."""
-    engine = os.environ.get(ENGINE_VARIABLE)
+    if process.writepid is None:
+        return None
     try:
-        status = Status(options.process.status, log.log)
+        return PidFile(process.writepid)
     except OSError as error:
-        raise ConfigError(f"the status file cannot be opened: {error}", option="status") from error
-    if options.process.mlock:
-        lock_memory()
-    equipment = Equipment(
-        options=options,
-        host=host,
-        log=log,
-        tls=tls,
-        login=login,
-        identity=resolve_identity(options.process),
-        status=status,
-        capabilities=_probe(engine),
-        engine=engine,
-    )
+        raise ConfigError(
+            f"--writepid fails with '{process.writepid}': {error.strerror}", option="writepid"
+        ) from error
+
+
+def _open_status(process: ProcessOptions, log: LogOutput) -> Status:
+    """Raises ConfigError when the file cannot be opened."""
     try:
-        return asyncio.run(_live(equipment))
-    finally:
-        status.close()
-
-
-async def _live(equipment: Equipment) -> Finished:
-    return await Lifecycle(equipment).run()
+        return Status(process.status, log.log)
+    except OSError as error:
+        raise ConfigError(
+            f"--status fails with '{process.status}': {error.strerror} (errno={error.errno})",
+            option="status",
+        ) from error
 
 
 def _probe(engine: str | None) -> DataCapabilities:

@@ -4,6 +4,7 @@ What a script is told is rendered by ``compat.script_env``, running it is ``host
 keeps what scripts are to know about the present connection and decides what a failure means.
 """
 
+import asyncio
 import os
 import time
 from collections.abc import Callable
@@ -36,10 +37,21 @@ from ginnel.core.notices import (
 )
 from ginnel.dataplane.api import TunDevice
 from ginnel.host.plan import HostPlan
-from ginnel.host.scripts import SCRIPT_SECURITY_USER, ScriptResult, ScriptRunner, export_certificate
+from ginnel.host.scripts import (
+    SCRIPT_SECURITY_USER,
+    ScriptFailure,
+    ScriptResult,
+    ScriptRunner,
+    export_certificate,
+)
 from ginnel.options.errors import GinnelError
 from ginnel.options.model import ClientOptions
 from ginnel.shell.login import Login
+from ginnel.shell.signals import Stopped
+from ginnel.shell.tasks import plain_errors
+
+STOPPED = 143
+"""Status of a script that a repeated signal of the user ended: 128 + SIGTERM."""
 
 
 class ScriptFailed(GinnelError):
@@ -47,13 +59,14 @@ class ScriptFailed(GinnelError):
 
 
 class ClientHooks:
-    """See the module. Make it before rights are dropped: the runner needs a device node."""
+    """See the module. ``runner`` was made while device nodes could still be opened."""
 
     def __init__(
         self,
         options: ClientOptions,
         log: Callable[[LogLine], None],
         login: Login,
+        runner: ScriptRunner,
         *,
         log_redirected: bool,
     ) -> None:
@@ -61,7 +74,8 @@ class ClientHooks:
         self._scripts = options.scripts
         self._log = log
         self._login = login
-        self._runner = ScriptRunner(lambda line: log(shell_lines.note(line)))
+        self._runner = runner
+        self._running: set[asyncio.Task[ScriptResult]] = set()
         self._blank = ScriptContext(
             options=options,
             pid=os.getpid(),
@@ -74,9 +88,10 @@ class ClientHooks:
         if self._scripts.script_security >= SCRIPT_SECURITY_USER:
             log(shell_lines.scripts_allowed())
 
-    def close(self) -> None:
-        """Releases what the runner holds."""
-        self._runner.close()
+    def interrupt(self) -> None:
+        """Ends the scripts that run now, which counts as their failure."""
+        for script in self._running:
+            script.cancel()
 
     # --- what happens --------------------------------------------------------------------------
 
@@ -104,7 +119,16 @@ class ClientHooks:
     # --- questions of the machine --------------------------------------------------------------
 
     async def credentials(self) -> ActionResult:
-        """Answers with user name and password, if there are any."""
+        """Answers with user name and password, if there are any.
+
+        ``auth-nocache`` may have dropped them: then they are taken from their file again, or asked
+        for at the terminal.
+        """
+        try:
+            self._login.ask()
+        except Stopped as stopped:
+            # The loop sees the same signal next and ends the connection; nobody waits for this.
+            raise asyncio.CancelledError from stopped
         if self._login.current is None:
             return Failed(reason=self._login.problem or "none are known")
         return self._login.current
@@ -119,6 +143,12 @@ class ClientHooks:
             result = await self._run_verify(command, seen, certificate)
             if not result.ok:
                 self._log(shell_lines.script_failed("tls-verify", str(result)))
+            self._log(
+                shell_lines.certificate_script(
+                    certificate.depth, certificate.subject, accepted=result.ok
+                )
+            )
+            if not result.ok:
                 return Failed(reason=f"depth {certificate.depth}: {result}")
         return Done()
 
@@ -225,9 +255,19 @@ class ClientHooks:
     ) -> ScriptResult:
         arguments = script_arguments(hook, context)
         self._log(shell_lines.script_run((*command, *arguments)))
-        return await self._runner.run(
+        run = self._runner.run(
             command,
             arguments,
             script_environment(hook, context),
             script_security=self._scripts.script_security,
         )
+        with plain_errors():
+            async with asyncio.TaskGroup() as tasks:
+                script = tasks.create_task(run, name=f"script {hook.value}")
+                self._running.add(script)
+                script.add_done_callback(self._running.discard)
+        if script.cancelled():
+            return ScriptResult(
+                status=STOPPED, failure=ScriptFailure.SIGNAL, detail="stopped by a repeated signal"
+            )
+        return script.result()

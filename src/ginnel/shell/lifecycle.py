@@ -2,6 +2,10 @@
 
 What happens within one connection is the core machine's business (``core.client``, driven by
 ``shell.drive``); which remote comes next is ``core.remotes``'. ``shell.client`` prepares all of it.
+
+Signals: the first TERM or INT asks for an orderly end, which waits for scripts as OpenVPN does;
+each further one ends the script that runs then. A signal that comes while something else is being
+ended is kept and obeyed next.
 """
 
 import asyncio
@@ -15,29 +19,34 @@ from ginnel.compat import log_lines, shell_lines
 from ginnel.compat.shell_lines import SignalSource
 from ginnel.compat.versions import OPENVPN_RELEASE
 from ginnel.core.client import ClientMachine
-from ginnel.core.errors import HostError, LinkError
+from ginnel.core.errors import GinnelError, HostError, LinkError
 from ginnel.core.negotiate import DataCapabilities
 from ginnel.core.notices import Advance, Ended, Notice, Outcome, PeerConnected
 from ginnel.core.remotes import GiveUp, Pause, RemoteCursor
 from ginnel.core.tls_context import TlsContext
 from ginnel.core.types import Endpoint
 from ginnel.host.client import HostClient
-from ginnel.host.privileges import Identity, drop_identity
+from ginnel.host.scripts import ScriptRunner
 from ginnel.options.model import ClientOptions, ConnectionProfile
-from ginnel.shell.clock import unix_now
+from ginnel.shell.clock import monotonic_now, unix_now
 from ginnel.shell.drive import Drive
 from ginnel.shell.hooks import ClientHooks
 from ginnel.shell.logging_setup import LogOutput
 from ginnel.shell.login import Login
+from ginnel.shell.peer_log import PeerLog
 from ginnel.shell.resolve import resolve_profile
-from ginnel.shell.signals import Signals
+from ginnel.shell.rights import Rights
+from ginnel.shell.signals import STOPPING, Signals, Stopped
 from ginnel.shell.status import Status
+from ginnel.shell.tasks import plain_errors
 from ginnel.shell.tunnel import Tunnel
-from ginnel.shell.udp import UdpLink, open_udp
+from ginnel.shell.udp import LinkUnavailable, UdpLink, open_udp
 
 T = TypeVar("T")
 
 EXIT_NOTIFIED = "exit-with-notification"
+INITIALISING = "init_instance"
+"""What a signal says that comes before there is a connection."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,8 +84,10 @@ class Equipment:
     log: LogOutput
     tls: TlsContext
     login: Login
-    identity: Identity
+    rights: Rights
+    runner: ScriptRunner
     status: Status
+    signals: Signals
     capabilities: DataCapabilities
     engine: str | None
 
@@ -89,11 +100,13 @@ class Lifecycle:
         self._options = equipment.options
         self._log = equipment.log
         self._status = equipment.status
-        self._signals = Signals(self._status.log)
+        self._signals = equipment.signals
+        self._peer_log = PeerLog(equipment.log.log, monotonic_now)
         self._hooks = ClientHooks(
             equipment.options,
             equipment.log.log,
             equipment.login,
+            equipment.runner,
             log_redirected=equipment.options.process.log_file is not None,
         )
         self._tunnel = Tunnel(
@@ -105,50 +118,87 @@ class Lifecycle:
         )
         self._cursor = RemoteCursor(equipment.options, shuffle=_shuffled)
         self._common_name = ""
-        self._dropped = False
 
     async def run(self) -> Finished:
-        """Connects, and goes on connecting, until a signal or an error ends it."""
-        self._signals.install()
+        """Connects, and goes on connecting, until a signal or an error ends it.
+
+        The host is as before when this returns or raises, as far as the helper lives to do it.
+        """
+        self._signals.on_status = self._status.log
+        self._signals.on_insist = self._hooks.interrupt
         try:
-            async with asyncio.TaskGroup() as tasks:
-                ticker = tasks.create_task(self._write_status(), name="status file")
-                finished = await self._guarded()
-                ticker.cancel()
-        finally:
-            self._signals.remove()
+            with plain_errors():
+                async with asyncio.TaskGroup() as tasks:
+                    beside = [
+                        tasks.create_task(self._write_status(), name="status file"),
+                        tasks.create_task(self._watch_helper(), name="helper"),
+                    ]
+                    await self._report_recovered()
+                    finished = await self._loop()
+                    for task in beside:
+                        task.cancel()
+        except GinnelError as error:
+            self._log.log(shell_lines.fatal(str(error))[0])
+            await self._clean_up()
+            self._log.log(shell_lines.exiting_on_error())
+            return Finished(status=1)
+        except Exception:
+            await self._clean_up()
+            raise
         return finished
 
-    async def _guarded(self) -> Finished:
-        """Runs the loop; an error of the host ends the program with status 1, undone."""
+    async def _clean_up(self) -> None:
+        """Takes the tunnel down after a failure; the helper's own end undoes what this cannot."""
         try:
-            await self._report_recovered()
-            return await self._loop()
+            await self._tunnel.take_down("error")
         except HostError as error:
-            self._log.log_all(shell_lines.fatal(f"the host could not be configured: {error}"))
-            return Finished(status=1)
+            self._log.log(shell_lines.warning(str(error)))
+
+    async def _watch_helper(self) -> None:
+        """Raises HostError when the helper ends before us: then nobody could put the host back."""
+        descriptor = os.pidfd_open(self._kit.host.helper_pid)
+        loop = asyncio.get_running_loop()
+        gone: asyncio.Future[None] = loop.create_future()
+        loop.add_reader(descriptor, _set_once, gone)
+        try:
+            await gone
+        finally:
+            loop.remove_reader(descriptor)
+            os.close(descriptor)
+        raise HostError("privileged helper", 0, "it ended unexpectedly")
 
     async def _loop(self) -> Finished:
         turn = await self._turn()
         while True:
-            signal = turn.signal
-            if signal == "SIGUSR1" and self._options.link.remap_usr1 is not None:
-                signal = self._options.link.remap_usr1
+            signal = self._signal_of(turn)
             if signal != "SIGUSR1":
                 await self._tunnel.take_down(turn.text or turn.signal.lower())
-                self._log.log(shell_lines.signal_received(signal, turn.source, turn.text))
-                if turn.status:
-                    self._log.log(shell_lines.exiting_on_error())
-                return Finished(status=turn.status, reload=signal == "SIGHUP")
+                return self._finish(turn, signal)
             await self._tunnel.restart(turn.text)
             self._log.log(shell_lines.signal_received(signal, turn.source, turn.text))
             turn = await self._pause(turn.pause) or await self._turn()
 
+    def _signal_of(self, turn: Turn) -> str:
+        remapped = self._options.link.remap_usr1
+        return remapped if turn.signal == "SIGUSR1" and remapped is not None else turn.signal
+
+    def _finish(self, turn: Turn, signal: str) -> Finished:
+        """Says how it ended. A TERM that came while a reload was prepared goes before it."""
+        self._log.log(shell_lines.signal_received(signal, turn.source, turn.text))
+        pending = self._signals.pending
+        if signal == "SIGHUP" and pending in STOPPING:
+            self._log.log(shell_lines.signal_received(pending, SignalSource.HARD))
+            return Finished()
+        if turn.status:
+            self._log.log(shell_lines.exiting_on_error())
+        return Finished(status=turn.status, reload=signal == "SIGHUP")
+
     async def _pause(self, seconds: float) -> Turn | None:
         """Waits before the next attempt; a signal cuts it short."""
-        if seconds <= 0:
+        if seconds <= 0 and self._signals.pending is None:
             return None
-        self._log.log(shell_lines.restart_pause(int(seconds)))
+        if seconds > 0:
+            self._log.log(shell_lines.restart_pause(int(seconds)))
         waited = await self._race(asyncio.sleep(seconds))
         if isinstance(waited, Interrupted) and waited.signal != "SIGUSR1":
             return Turn(signal=waited.signal, source=SignalSource.HARD)
@@ -161,17 +211,22 @@ class Lifecycle:
         if self._cursor.needs_addresses:
             found = await self._race(self._resolve(profile))
             if isinstance(found, Interrupted):
-                return Turn(signal=found.signal, source=SignalSource.HARD)
+                return Turn(signal=found.signal, source=SignalSource.HARD, text=INITIALISING)
             if isinstance(found, LinkError):
                 return self._next(self._cursor.unresolvable(), "resolve-failed")
             self._cursor.resolved(found)
         gave_up = self._cursor.begin()
         if gave_up is not None:
             return self._next(gave_up, "")
-        if not self._kit.login.ready():
-            return Turn(signal="SIGINT", source=SignalSource.HARD)
+        try:
+            self._kit.login.ask()
+        except Stopped as stopped:
+            return Turn(signal=stopped.signal, source=SignalSource.HARD, text=INITIALISING)
         try:
             link = open_udp(profile, self._options.link, self._cursor.address)
+        except LinkUnavailable as error:
+            self._log.log(shell_lines.warning(str(error)))
+            return self._next(self._cursor.after(_no_link()), "network-unreachable")
         except LinkError as error:
             self._log.log(shell_lines.fatal(f"TCP/UDP: Socket bind failed: {error}")[0])
             return Turn(signal="SIGTERM", source=SignalSource.SOFT, text="bind-failed", status=1)
@@ -215,22 +270,33 @@ class Lifecycle:
             on_notice=self._on_notice,
         )
         self._status.connection = drive.statistics
-        async with asyncio.TaskGroup() as tasks:
-            session = tasks.create_task(drive.run(), name="session")
-            watch = tasks.create_task(self._watch_signals(drive), name="signals")
-            ended = await session
-            watch.cancel()
+        with plain_errors():
+            async with asyncio.TaskGroup() as tasks:
+                watch = tasks.create_task(self._watch_signals(drive), name="signals")
+                ended = await drive.run()
+                watch.cancel()
         return self._judge(ended, notified=drive.notified)
 
     async def _watch_signals(self, drive: Drive) -> None:
         """Hands signals to the session: the first asks it to leave, a second one insists."""
-        name = await self._signals.next()
-        stopping = name in {"SIGTERM", "SIGINT"}
-        drive.close(name, Outcome.TERMINATE if stopping else Outcome.RESTART)
-        if not drive.over:
-            self._log.log(shell_lines.exit_notification())
-            await self._signals.next()
-            drive.abandon(_wanted_end(name))
+        kept: list[str] = []
+        try:
+            name = await self._signals.next()
+            if drive.over:
+                kept.append(name)
+            else:
+                drive.close(name, Outcome.TERMINATE if name in STOPPING else Outcome.RESTART)
+                if not drive.over:
+                    self._log.log(shell_lines.exit_notification())
+            while True:
+                name = await self._signals.next()
+                if name in STOPPING and not drive.over:
+                    drive.abandon(_wanted_end(name))
+                else:
+                    kept.append(name)
+        finally:
+            for name in kept:
+                self._signals.throw(name)
 
     def _judge(self, ended: Ended, *, notified: bool) -> Turn:
         """Turns the end of a machine into what the process does next."""
@@ -259,6 +325,9 @@ class Lifecycle:
 
     def _next(self, step: Pause | GiveUp, text: str) -> Turn:
         if isinstance(step, GiveUp):
+            if text:
+                restart = shell_lines.signal_received("SIGUSR1", SignalSource.SOFT, text)
+                self._log.log(restart)
             self._log.log(shell_lines.fatal(step.explanation)[0])
             return Turn(
                 signal="SIGTERM", source=SignalSource.SOFT, text="connection-failed", status=1
@@ -270,17 +339,18 @@ class Lifecycle:
     def _on_notice(self, notice: Notice) -> None:
         if isinstance(notice, PeerConnected):
             self._common_name = notice.common_name
-        self._log.log_all(log_lines.render(notice, common_name=self._common_name))
+        lines = log_lines.render(notice, common_name=self._common_name)
+        if isinstance(notice, Ended):
+            self._peer_log.tell_left_out()
+            self._log.log_all(lines)
+        else:
+            self._peer_log.log_all(lines)
         self._hooks.observe(notice)
 
     def _started(self, with_errors: bool) -> None:
         """The last step of a start: rights are given up, then the line that scripts wait for."""
         self._cursor.connected()
-        identity = self._kit.identity
-        if not self._dropped and identity.changes_anything:
-            drop_identity(identity)
-            self._dropped = True
-            self._log.log_all(shell_lines.identity_changed(self._options.process))
+        self._log.log_all(self._kit.rights.drop())
         self._kit.login.connected()
         self._log.log(shell_lines.initialization_completed(with_errors=with_errors))
 
@@ -307,21 +377,39 @@ class Lifecycle:
 
     async def _race(self, work: Coroutine[None, None, T]) -> T | Interrupted:
         """Waits for ``work``, or for a signal that cancels it."""
-        async with asyncio.TaskGroup() as tasks:
-            job = tasks.create_task(work)
-            watch = tasks.create_task(self._signals.next())
-            await asyncio.wait((job, watch), return_when=asyncio.FIRST_COMPLETED)
-            if watch.done():
-                job.cancel()
-                return Interrupted(signal=watch.result())
-            watch.cancel()
-            return job.result()
+        with plain_errors():
+            async with asyncio.TaskGroup() as tasks:
+                job = tasks.create_task(work)
+                watch = tasks.create_task(self._signals.next())
+                await asyncio.wait((job, watch), return_when=asyncio.FIRST_COMPLETED)
+                if watch.done():
+                    job.cancel()
+                else:
+                    watch.cancel()
+        if watch.done() and not watch.cancelled():
+            return Interrupted(signal=watch.result())
+        return job.result()
 
 
 def _wanted_end(signal: str) -> Ended:
     return Ended(
         outcome=Outcome.TERMINATE, signal_text=signal, advance=Advance.SAME, explanation=""
     )
+
+
+def _no_link() -> Ended:
+    """An attempt that had no socket to begin with."""
+    return Ended(
+        outcome=Outcome.RESTART,
+        signal_text="network-unreachable",
+        advance=Advance.NEXT_ADDRESS,
+        explanation="",
+    )
+
+
+def _set_once(future: "asyncio.Future[None]") -> None:
+    if not future.done():
+        future.set_result(None)
 
 
 def _shuffled(profiles: Sequence[ConnectionProfile]) -> Sequence[ConnectionProfile]:

@@ -1,11 +1,10 @@
 """The user name and password of this process: kept, forgotten and asked for again."""
 
-import signal
-
 from ginnel.core.actions import Credentials
 from ginnel.core.errors import ConfigError
 from ginnel.options.model import LoginOptions
 from ginnel.shell.prompt import login_credentials
+from ginnel.shell.signals import stoppable
 
 
 class Login:
@@ -27,21 +26,16 @@ class Login:
         if self._options.auth_nocache:
             self.forget()
 
-    def ready(self) -> bool:
-        """Makes sure there are credentials if they are needed; False when the user pressed Ctrl-C.
+    def ask(self) -> None:
+        """Makes sure there are credentials if they are needed; ``problem`` says why there are none.
 
-        Asks at the terminal, so it is called between two attempts only.
+        Asks at the terminal and lets everything else wait meanwhile, as OpenVPN does. Raises
+        Stopped when SIGINT or SIGTERM comes instead of an answer.
         """
         if self.current is not None or not self._options.auth_user_pass:
-            return True
-        # The loop's own handler would keep Ctrl-C from ending the question.
-        previous = signal.signal(signal.SIGINT, signal.default_int_handler)
+            return
         try:
-            self.current = login_credentials(self._options)
+            with stoppable():
+                self.current = login_credentials(self._options)
         except ConfigError as error:
             self.problem = error.message
-        except KeyboardInterrupt:
-            return False
-        finally:
-            signal.signal(signal.SIGINT, previous)
-        return True

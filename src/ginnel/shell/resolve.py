@@ -29,7 +29,8 @@ async def resolve_profile(
 ) -> tuple[Endpoint, ...]:
     """Returns the addresses of the profile's remote, in the resolver's order.
 
-    ``patience`` is in seconds (``inf`` never gives up); ``on_failure`` is told each failed try.
+    ``patience`` is in seconds (``inf`` never gives up); ``on_failure`` is told the cause of each
+    failed try.
     Raises LinkError when patience ran out.
     """
     loop = asyncio.get_running_loop()
@@ -37,11 +38,9 @@ async def resolve_profile(
     while True:
         try:
             return await _lookup(profile)
-        except socket.gaierror as error:
+        except OSError as error:
             cause = error.strerror or "unknown resolver error"
-            on_failure(
-                f"RESOLVE: Cannot resolve host address: {profile.host}:{profile.port} ({cause})"
-            )
+            on_failure(cause)
             if loop.time() + RETRY_INTERVAL > give_up_at:
                 raise LinkError(f"{profile.host}:{profile.port}", cause) from error
         await asyncio.sleep(RETRY_INTERVAL)
@@ -63,7 +62,7 @@ async def _getaddrinfo(
     answer: asyncio.Future[tuple[Endpoint, ...]] = loop.create_future()
 
     def settle(found: tuple[Endpoint, ...], error: OSError | None) -> None:
-        if answer.cancelled():
+        if answer.done():  # cancelled: nobody waits any more
             return
         if error is not None:
             answer.set_exception(error)

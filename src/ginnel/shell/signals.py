@@ -1,21 +1,56 @@
 """The process's signals as values: what arrived, and how OpenVPN ranks them.
 
 Nothing happens inside a handler: the lifecycle asks for the next signal where it can act on it.
+Only blocking work, such as a question at the terminal, is cut short by an exception: ``stoppable``.
 """
 
 import asyncio
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import NoReturn
 
 _RANK = {"SIGTERM": 0, "SIGINT": 0, "SIGHUP": 1, "SIGUSR1": 2}
 """TERM and INT go before HUP, HUP before USR1 (protocol-facts 25)."""
+
+STOPPING = frozenset({"SIGTERM", "SIGINT"})
+"""Signals that end the program."""
+
+
+class Stopped(BaseException):
+    """A signal ended blocking work. Not an error, so no handler of errors sees it."""
+
+    def __init__(self, signal_name: str) -> None:
+        super().__init__(signal_name)
+        self.signal = signal_name
+
+
+@contextmanager
+def stoppable() -> Iterator[None]:
+    """Within the block SIGINT and SIGTERM raise ``Stopped`` at once; for work without a loop."""
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    previous = [signal.signal(number, _stop) for number in numbers]
+    try:
+        yield
+    finally:
+        for number, handler in zip(numbers, previous, strict=True):
+            signal.signal(number, handler)
+
+
+def _stop(number: int, _frame: FrameType | None) -> NoReturn:
+    raise Stopped(signal.Signals(number).name)
 
 
 class Signals:
     """Collects TERM, INT, HUP and USR1; USR2 is answered at once with ``on_status``."""
 
-    def __init__(self, on_status: Callable[[], None]) -> None:
-        self._on_status = on_status
+    def __init__(self) -> None:
+        self.on_status: Callable[[], None] = _nothing
+        """Called for USR2."""
+        self.on_insist: Callable[[], None] = _nothing
+        """Called at once for each TERM or INT after the first: what hangs is not waited for."""
+        self._stops = 0
         self._pending: list[str] = []
         self._arrived = asyncio.Event()
         self._installed: list[int] = []
@@ -25,9 +60,9 @@ class Signals:
         loop = asyncio.get_running_loop()
         for name in _RANK:
             number = getattr(signal, name)
-            loop.add_signal_handler(number, self.throw, name)
+            loop.add_signal_handler(number, self._arrive, name)
             self._installed.append(number)
-        loop.add_signal_handler(signal.SIGUSR2, self._on_status)
+        loop.add_signal_handler(signal.SIGUSR2, self._tell_status)
         self._installed.append(signal.SIGUSR2)
 
     def remove(self) -> None:
@@ -37,8 +72,20 @@ class Signals:
             loop.remove_signal_handler(number)
         self._installed.clear()
 
+    @property
+    def pending(self) -> str | None:
+        """The highest-ranking signal that waits, if any."""
+        return min(self._pending, key=_RANK.__getitem__, default=None)
+
+    def _arrive(self, name: str) -> None:
+        self.throw(name)
+        if name in STOPPING:
+            self._stops += 1
+            if self._stops > 1:
+                self.on_insist()
+
     def throw(self, name: str) -> None:
-        """Records a signal; a repeated one counts once."""
+        """Records a signal, or puts one back that nobody obeyed; a repeated one counts once."""
         if name not in self._pending:
             self._pending.append(name)
         self._arrived.set()
@@ -51,3 +98,10 @@ class Signals:
         if not self._pending:
             self._arrived.clear()
         return name
+
+    def _tell_status(self) -> None:
+        self.on_status()
+
+
+def _nothing() -> None:
+    """Nobody listens yet."""

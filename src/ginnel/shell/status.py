@@ -16,6 +16,7 @@ class Status:
         self._file = StatusFile(path) if path is not None else None
         self._log = log
         self._past = LinkStatistics()
+        self._refused = False
         self.connection: Callable[[], LinkStatistics] = LinkStatistics
         """Tells the counters of the present connection alone."""
 
@@ -37,13 +38,18 @@ class Status:
         )
 
     def write(self) -> None:
-        """Rewrites the status file; a full disk is a warning, not the end of the tunnel."""
+        """Rewrites the status file; a full disk is a warning, once, not the end of the tunnel."""
         if self._file is None:
             return
         try:
             self._file.write(render_client_status(self.total(), _now_text()))
         except OSError as error:
-            self._log(shell_lines.warning(f"the status file cannot be written: {error.strerror}"))
+            if not self._refused:
+                self._refused = True
+                text = f"the status file cannot be written: {error.strerror}"
+                self._log(shell_lines.warning(text))
+        else:
+            self._refused = False
 
     def log(self) -> None:
         """Shows the counters in the log (SIGUSR2)."""

@@ -14,7 +14,8 @@ from ipaddress import IPv4Network, IPv6Network
 from ginnel.compat import shell_lines
 from ginnel.compat.log_lines import LogLine
 from ginnel.core.actions import Failed, TunnelConfig
-from ginnel.core.errors import DataPlaneError, HostError
+from ginnel.core.errors import GinnelError, HostError
+from ginnel.core.notices import Ended
 from ginnel.core.types import Transport
 from ginnel.dataplane.api import DataPlane, Keepalive, Link, PeerConfig, TunDevice
 from ginnel.dataplane.choose import open_data_plane
@@ -25,8 +26,8 @@ from ginnel.host.plan import HostPlan, plan_tunnel
 from ginnel.host.steps import AddAddress, AddRoute, RemoveRoute, SetLink, describe
 from ginnel.host.tun import DeviceRequest
 from ginnel.options.model import DeviceType
-from ginnel.shell.hooks import ClientHooks, ScriptFailed
-from ginnel.shell.udp import set_buffers
+from ginnel.shell.hooks import ClientHooks
+from ginnel.shell.udp import report_errors, set_buffers
 
 EVERYTHING = (IPv4Network("0.0.0.0/0"), IPv6Network("::/0"))
 """A client has one peer: all that enters the device is for it."""
@@ -67,32 +68,45 @@ class Tunnel:
 
     # --- up ------------------------------------------------------------------------------------
 
-    async def open(self, config: TunnelConfig, link: socket.socket) -> DataPlane | Failed:
-        """Opens device and data plane and configures the interface; routes come with the start."""
+    async def open(
+        self, config: TunnelConfig, link: socket.socket, over: asyncio.Future[Ended]
+    ) -> DataPlane | Failed:
+        """Opens device and data plane and configures the interface; routes come with the start.
+
+        ``over`` is done when the connection has ended meanwhile, for example during ``up``.
+        """
         try:
             device = await self._device(config)
+            if over.done():
+                return Failed(reason="the connection ended meanwhile")
             self._data_plane = self._open_data_plane(device, config, link)
-        except (HostError, DataPlaneError, ScriptFailed) as error:
+        except GinnelError as error:
             return Failed(reason=str(error))
         return self._data_plane
 
-    async def finish_start(self) -> None:
-        """Adds the routes, runs ``route-up`` and reports that the start is complete."""
+    async def finish_start(self, over: asyncio.Future[Ended]) -> None:
+        """Adds the routes, runs ``route-up`` and reports that the start is complete.
+
+        Stops at the next step when the connection is over.
+        """
         established = self._established
         with_errors = False
         if established is not None:
             delay = established.config.options.routes.route_delay
             if delay and not self._reused:
-                await asyncio.sleep(delay)
-            report = await self._host.apply(self._pending)
-            self._log_results(self._pending, report.results)
+                await asyncio.wait((over,), timeout=delay)
+            if over.done():
+                return
+            pending, self._pending = self._pending, ()
+            report = await self._host.apply(pending)
+            self._log_results(pending, report.results)
             with_errors = bool(report.failed)
-            self._pending = ()
-            if not self._reused:
+            if not self._reused and not over.done():
                 await self._scripts.route_up(
                     established.config, established.plan, established.device
                 )
-        self._on_started(with_errors)
+        if not over.done():
+            self._on_started(with_errors)
 
     async def _device(self, config: TunnelConfig) -> TunDevice | None:
         if config.options.tun.dev_type is DeviceType.NULL:
@@ -151,9 +165,24 @@ class Tunnel:
                 verb=3,
             )
         )
-        set_buffers(link, config.options.link)
-        data_plane.attach(Link(fd=link.fileno(), transport=Transport.UDP))
+        try:
+            self._connect_peer(data_plane, config, link)
+        except GinnelError:
+            data_plane.close()
+            raise
+        return data_plane
+
+    def _connect_peer(
+        self, data_plane: DataPlane, config: TunnelConfig, link: socket.socket
+    ) -> None:
+        """Hands the link over, and tells about the one peer of a client."""
         options = config.options
+        try:
+            set_buffers(link, options.link)
+            report_errors(link, wanted=False)
+        except OSError as refused:
+            raise HostError("link socket", refused.errno or 0, str(refused)) from refused
+        data_plane.attach(Link(fd=link.fileno(), transport=Transport.UDP))
         data_plane.new_peer(
             PeerConfig(
                 peer_id=config.peer_id,
@@ -179,7 +208,6 @@ class Tunnel:
                 inactive_bytes=timers.inactive_bytes,
             ),
         )
-        return data_plane
 
     # --- down ----------------------------------------------------------------------------------
 
@@ -207,24 +235,35 @@ class Tunnel:
             )
 
     async def take_down(self, signal_text: str) -> None:
-        """Takes routes, addresses and device away again, with the scripts around them."""
+        """Takes routes, addresses and device away again, with the scripts around them.
+
+        A refusal of the host does not keep the rest from being taken down; it is raised at the end
+        as HostError.
+        """
         self.detach()
         established, self._established = self._established, None
         if established is None:
             return
         self._pending = ()
+        refusal: HostError | None = None
         config, plan, device = established.config, established.plan, established.device
         await self._scripts.route_pre_down(config, plan, device, signal_text=signal_text)
-        undone = await self._host.undo_routes()
-        self._log_undone(plan, undone.results)
+        try:
+            self._log_undone(plan, (await self._host.undo_routes()).results)
+        except HostError as error:
+            refusal = error
         if config.options.scripts.down_pre:
             await self._scripts.down(config, plan, device, signal_text=signal_text, restart=False)
         self._log(shell_lines.tun_closing())
         os.close(device.fd)
-        closed = await self._host.close_tun(device.name)
-        self._log_undone(plan, closed.results)
+        try:
+            self._log_undone(plan, (await self._host.close_tun(device.name)).results)
+        except HostError as error:
+            refusal = error
         if not config.options.scripts.down_pre:
             await self._scripts.down(config, plan, device, signal_text=signal_text, restart=False)
+        if refusal is not None:
+            raise refusal
 
     # --- log -----------------------------------------------------------------------------------
 

@@ -1,6 +1,7 @@
 """Opens and configures the UDP socket of a link. It sends and receives nothing itself."""
 
 import socket
+from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import ip_address
 
@@ -17,7 +18,15 @@ DEFAULT_SEND_BUFFER = 1 << 20
 DEFAULT_RECEIVE_BUFFER = 1 << 21
 """Bytes; the kernel doubles them for its own bookkeeping."""
 
+_IP_RECVERR = 11
+_IPV6_RECVERR = 25
+_ERROR_BYTES = 512
+_ERRORS_AT_ONCE = 256
 _MTU_DISCOVER = {"no": 0, "maybe": 1, "yes": 2}
+
+
+class LinkUnavailable(LinkError):
+    """This host cannot speak the remote's address family: another address may do."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,11 +44,16 @@ class UdpLink:
 def open_udp(profile: ConnectionProfile, link: LinkOptions, remote: Endpoint) -> UdpLink:
     """Opens the socket for one attempt.
 
-    Raises LinkError when an address cannot be bound or an option is refused by the system.
+    Raises LinkUnavailable, or LinkError when an address cannot be bound or an option is refused.
     """
     family = socket.AF_INET if remote.address.version == 4 else socket.AF_INET6
-    sock = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK)
     try:
+        sock = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK)
+    except OSError as error:
+        cause = f"this host has no IPv{remote.address.version} ({error.strerror})"
+        raise LinkUnavailable(str(remote), cause) from error
+    try:
+        report_errors(sock, wanted=True)
         before = _buffers(sock)
         _configure(sock, family, profile, link)
         after = _buffers(sock)
@@ -53,6 +67,24 @@ def open_udp(profile: ConnectionProfile, link: LinkOptions, remote: Endpoint) ->
         receive_buffer=(before[0], after[0]),
         send_buffer=(before[1], after[1]),
     )
+
+
+def report_errors(sock: socket.socket, *, wanted: bool) -> None:
+    """Has the kernel report ICMP errors, which an unconnected socket is not told otherwise.
+
+    Whoever reads the socket meanwhile must call ``drain_errors``; a data plane does not.
+    """
+    if sock.family == socket.AF_INET:
+        sock.setsockopt(socket.IPPROTO_IP, _IP_RECVERR, int(wanted))
+    else:
+        sock.setsockopt(socket.IPPROTO_IPV6, _IPV6_RECVERR, int(wanted))
+
+
+def drain_errors(sock: socket.socket) -> None:
+    """Empties the queue of reported errors: while one waits, the socket counts as readable."""
+    with suppress(OSError):
+        for _ in range(_ERRORS_AT_ONCE):
+            sock.recvmsg(_ERROR_BYTES, _ERROR_BYTES, socket.MSG_ERRQUEUE | socket.MSG_DONTWAIT)
 
 
 def endpoint_of(address: tuple[object, ...]) -> Endpoint:
@@ -131,7 +163,7 @@ def _bind(
     host = profile.local or unspecified
     found = socket.getaddrinfo(host, _port_number(profile.lport), family, socket.SOCK_DGRAM)
     sock.bind(found[0][4])
-    return endpoint_of(sock.getsockname())
+    return endpoint_of(found[0][4])
 
 
 def _port_number(port: str | None) -> int:

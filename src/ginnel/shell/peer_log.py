@@ -1,0 +1,47 @@
+"""Keeps a peer from filling the disk: lines about what it said are limited in number over time.
+
+Responsible for counting only. A normal start, renegotiations and all failures stay far below the
+limit; what is left out is counted and said.
+"""
+
+from collections.abc import Callable, Iterable
+
+from ginnel.compat.log_lines import LogLine, Severity
+from ginnel.core.types import Instant
+
+BURST = 400
+"""Lines that may come at once: a push with many refused options is about a hundred."""
+
+RATE = 5.0
+"""Lines a second that may follow."""
+
+
+class PeerLog:
+    """A token bucket in front of the log."""
+
+    def __init__(self, log: Callable[[LogLine], None], clock: Callable[[], Instant]) -> None:
+        self._log = log
+        self._clock = clock
+        self._tokens = float(BURST)
+        self._filled_at = clock()
+        self._left_out = 0
+
+    def log_all(self, lines: Iterable[LogLine]) -> None:
+        """Writes the lines, or counts those for which there is no room now."""
+        now = self._clock()
+        self._tokens = min(float(BURST), self._tokens + (now - self._filled_at) * RATE)
+        self._filled_at = now
+        for line in lines:
+            if self._tokens < 1.0:
+                self._left_out += 1
+                continue
+            self._tokens -= 1.0
+            self.tell_left_out()
+            self._log(line)
+
+    def tell_left_out(self) -> None:
+        """Says how many lines were left out since the last time, if any were."""
+        if self._left_out:
+            text = f"WARNING: {self._left_out} line(s) left out: the server causes too many"
+            self._log(LogLine(text=text, verb=0, severity=Severity.WARNING))
+            self._left_out = 0
