@@ -251,7 +251,7 @@ def test_hard_reset_without_a_wrapping_proves_nothing() -> None:
 
 @pytest.mark.parametrize("by_server", [False, True])
 def test_the_key_opens_before_the_server_can_use_it(by_server: bool) -> None:
-    """A server without reneg-sec seals with the new key as soon as it has our key method message."""
+    """A server without reneg-sec seals with the new key once it has our key method message."""
     pair = pair_with(reneg_sec=0 if by_server else 100, faults=Faults(delay=0.2))
     pair.connect()
     if by_server:

@@ -67,7 +67,7 @@ class KeyRing:
             self._primary_expires = Instant(expires_at)
 
     def listen(self, key: DataKey) -> None:
-        """Accepts packets under a key whose negotiation goes on: ``promote`` or a later one ends it.
+        """Accepts packets under a key whose negotiation goes on; ``promote`` ends that.
 
         For a key that follows another, with an id of its own.
         """
