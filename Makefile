@@ -2,78 +2,101 @@
 # `make test` are all there is to type.
 
 PYTHON ?= python3
+CARGO ?= cargo
+# 1 makes a missing Rust toolchain an error instead of a one-line notice; CI sets it.
+REQUIRE_ENGINE ?= 0
+# 1 measures for seconds instead of minutes: to see that the benchmarks run, not for figures.
+SHORT ?= 0
+
 VENV := .venv
 BIN := $(VENV)/bin
-STAMP := .make
-CARGO ?= cargo
-# Set to 1 (CI does) to make a missing Rust toolchain an error instead of a one-line notice.
-REQUIRE_ENGINE ?= 0
+# Marks of what was done live in the environment they speak about, so that they go with it.
+STAMP := $(VENV)/stamps
+PIP_INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check
+export VENV STAMP CARGO PYTHON REQUIRE_ENGINE
 
-RUST_SOURCES := Cargo.toml Cargo.lock $(shell find crates -name '*.rs' -o -name 'Cargo.toml' -o -name '*.pyi' -o -name 'pyproject.toml')
+# Folders as well: a file that goes away changes only its folder.
+RUST_SOURCES := Cargo.toml Cargo.lock $(shell find crates -type d -o -name '*.rs' \
+    -o -name Cargo.toml -o -name pyproject.toml -o -name '*.pyi')
 
-.PHONY: setup demo check test lab bench docs pins clean format
+.PHONY: setup lab demo check test bench docs format pins hooks dist clean
 
 setup: $(STAMP)/python $(STAMP)/engine
 
 $(STAMP)/venv:
+	@tools/make_venv.sh
 	@mkdir -p $(STAMP)
-	@tools/apt_install.sh $(PYTHON)-venv:venv-module
-	$(PYTHON) -m venv $(VENV)
 	@touch $@
 
-$(STAMP)/requirements: $(STAMP)/venv requirements/dev.txt
-	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+$(STAMP)/requirements: requirements/dev.txt $(STAMP)/venv
+	@echo "ginnel: installing the pinned requirements into $(VENV)"
+	@$(PIP_INSTALL) --require-hashes -r requirements/dev.txt
 	@touch $@
 
-$(STAMP)/python: $(STAMP)/requirements pyproject.toml
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+$(STAMP)/python: pyproject.toml src/ginnel/__init__.py $(STAMP)/requirements
+	@$(PIP_INSTALL) --no-deps --no-build-isolation -e .
 	@touch $@
 
-# The compiled engine is a distribution of its own; without a toolchain or its crates the program
-# runs on the Python engine, and this says so in one line.
+# The compiled engine is a distribution of its own. Where it cannot be built, the script says so,
+# leaves no mark, and the program runs on the Python engine.
 $(STAMP)/engine: $(STAMP)/python $(RUST_SOURCES)
-	@VENV=$(VENV) CARGO=$(CARGO) REQUIRE_ENGINE=$(REQUIRE_ENGINE) tools/build_engine.sh
-	@touch $@
+	@tools/build_engine.sh
 
-# Root, system packages and a kernel with TUN and namespaces: what the lab, demo and tests run on.
+# Root, system packages and a kernel with TUN and namespaces: what demo, tests and bench run on.
 lab: setup
 	@tools/apt_install.sh openvpn:openvpn iproute2:ip nftables:nft tcpdump:tcpdump iperf3:iperf3 \
 	    iputils-ping:ping procps:ps ethtool:ethtool util-linux:unshare
 	@tools/check_lab.sh
 
 demo: lab
-	$(BIN)/python -m tools.demo
+	@$(BIN)/python -m tools.demo
 
 check: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python tools/check_tree.py
-	$(BIN)/python tools/make_option_docs.py --check
-	@VENV=$(VENV) CARGO=$(CARGO) REQUIRE_ENGINE=$(REQUIRE_ENGINE) tools/check_rust.sh
+	$(BIN)/python -m tools.check_tree
+	$(BIN)/python -m tools.make_option_docs --check
+	tools/check_rust.sh
 
 test: lab
-	@VENV=$(VENV) CARGO=$(CARGO) REQUIRE_ENGINE=$(REQUIRE_ENGINE) tools/run_tests.sh
+	tools/run_tests.sh
 
+ifeq ($(SHORT),1)
+bench: BENCH := --rounds 1 --seconds 1 --results $(or $(TMPDIR),/tmp)
+endif
 bench: lab
-	$(BIN)/python -m bench.engines
-	$(BIN)/python -m bench.client
+	$(BIN)/python -m bench.engines $(BENCH)
+	$(BIN)/python -m bench.client $(BENCH)
 
 docs: setup
-	$(BIN)/python tools/make_option_docs.py
+	$(BIN)/python -m tools.make_option_docs
 
 format: setup
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
-	@if command -v $(CARGO) >/dev/null; then $(CARGO) fmt --all; fi
+	@if $(CARGO) fmt --version >/dev/null 2>&1; then $(CARGO) fmt --all; fi
 
 # Renews the pinned requirements; the only target that resolves versions anew.
-pins: $(STAMP)/venv
-	$(BIN)/pip install --quiet pip-tools
-	$(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe --no-emit-index-url \
-	    --no-emit-find-links --no-emit-options --strip-extras --no-header --upgrade \
-	    -o requirements/dev.txt requirements/dev.in
+pins: setup
+	$(PYTHON) -m venv build/pins
+	build/pins/bin/pip install --quiet --disable-pip-version-check pip-tools
+	for name in dev hooks; do \
+	    build/pins/bin/pip-compile --quiet --generate-hashes --allow-unsafe --no-emit-index-url \
+	        --no-emit-find-links --no-emit-options --strip-extras --no-header --upgrade \
+	        -o requirements/$$name.txt requirements/$$name.in || exit 1; \
+	done
+
+# Checks every commit with the few fast tools of .pre-commit-config.yaml; not part of setup, since it
+# changes the clone's Git configuration.
+hooks: setup
+	$(PIP_INSTALL) --require-hashes -r requirements/hooks.txt
+	$(BIN)/pre-commit install
+
+# Wheels and source archives of both distributions, in dist/.
+dist: setup
+	tools/build_dist.sh
 
 clean:
-	rm -rf $(VENV) $(STAMP) target build dist src/*.egg-info
+	rm -rf $(VENV) target build dist src/*.egg-info

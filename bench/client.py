@@ -11,9 +11,10 @@ import shlex
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 from bench.measure import Direction, Ends, Sample, start_sink, transfer
-from bench.report import Expectation, ratio, save, select, show
+from bench.report import RESULTS, Expectation, ratio, save, select, show
 from tests.interop.lab.openvpn import OPENVPN, TUNNEL_SERVER, ServerSetup
 from tests.interop.lab.topology import TWO, Lab
 
@@ -95,6 +96,7 @@ def main() -> int:
     parser.add_argument(
         "--require", action="store_true", help="fail when an expectation is not met"
     )
+    parser.add_argument("--results", type=Path, default=RESULTS, help="folder of the result")
     given = parser.parse_args()
     with Lab(TWO) as lab:
         samples = run(lab, given.name, shlex.split(given.client), given)
@@ -106,7 +108,7 @@ def main() -> int:
         "cipher": given.cipher,
         "client": given.client,
     }
-    print("\nresult:", save("client", settings, found, samples))
+    print("\nresult:", save("client", settings, found, samples, given.results))
     return 1 if given.require and not all(it.met for it in found) else 0
 
 

@@ -9,9 +9,10 @@ import argparse
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 
 from bench.measure import Direction, Ends, Sample, start_sink, transfer
-from bench.report import Expectation, ratio, save, select, show
+from bench.report import RESULTS, Expectation, ratio, save, select, show
 from ginnel.dataplane.choose import find_problem
 from tests.interop.lab.openvpn import OPENVPN, TUNNEL_SERVER, ServerSetup
 from tests.interop.lab.process import Process
@@ -127,6 +128,7 @@ def main() -> int:
     parser.add_argument(
         "--require", action="store_true", help="fail when an expectation is not met"
     )
+    parser.add_argument("--results", type=Path, default=RESULTS, help="folder of the result")
     given = parser.parse_args()
     problem = find_problem()
     engine = given.engine or ("python" if problem else "rust")
@@ -142,7 +144,7 @@ def main() -> int:
         "cipher": given.cipher,
         "engine": engine,
     }
-    print("\nresult:", save("engines", settings, found, samples))
+    print("\nresult:", save("engines", settings, found, samples, given.results))
     return 1 if given.require and not all(it.met for it in found) else 0
 
 

@@ -103,8 +103,9 @@ def save(
     settings: dict[str, str | int],
     expectations: Sequence[Expectation],
     samples: Sequence[Sample],
+    folder: Path,
 ) -> Path:
-    """Writes the result to a dated file and returns its path."""
+    """Writes the result to a dated file in the folder and returns its path."""
     now = datetime.datetime.now(datetime.UTC)
     document = {
         "name": name,
@@ -135,8 +136,8 @@ def save(
             for it in samples
         ],
     }
-    RESULTS.mkdir(exist_ok=True)
-    path = RESULTS / f"{now:%Y-%m-%dT%H%M}-{name}.json"
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{now:%Y-%m-%dT%H%M}-{name}.json"
     path.write_text(json.dumps(document, indent=1) + "\n")
     return path
 

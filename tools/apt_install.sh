@@ -1,25 +1,38 @@
 #!/bin/sh
-# Installs the Debian packages whose commands are missing, saying so. Words: PACKAGE:COMMAND.
-# The command `venv-module` stands for a Python that can make virtual environments.
+# Installs the Debian packages whose commands are missing, saying so. Words: PACKAGE:COMMAND; a
+# package without a command of its own has a `-` there and is installed in any case.
+# Exit status 1, with one line that names the packages, when that cannot be done.
 set -eu
 
-missing=""
-for word in "$@"; do
-    package=${word%%:*}
-    command=${word##*:}
-    if [ "$command" = venv-module ]; then
-        "${package%-venv}" -c 'import ensurepip, venv' 2>/dev/null || missing="$missing $package"
-    elif ! command -v "$command" >/dev/null 2>&1; then
-        missing="$missing $package"
-    fi
-done
+missing_packages() {
+    for word in "$@"; do
+        [ "${word##*:}" != "$ignored" ] || continue
+        command -v "${word##*:}" >/dev/null 2>&1 || printf ' %s' "${word%%:*}"
+    done
+}
+
+ignored=
+missing=$(missing_packages "$@")
 [ -n "$missing" ] || exit 0
 
-if [ "$(id -u)" != 0 ]; then
-    echo "ginnel: these system packages are missing and need root to install:$missing" >&2
+fail() {
+    echo "ginnel: $1:$missing" >&2
     exit 1
-fi
+}
+command -v apt-get >/dev/null 2>&1 || fail "install these packages, there is no apt-get here"
+[ "$(id -u)" = 0 ] || fail "run this as root, or install these system packages"
+
 echo "ginnel: installing system packages with apt:$missing"
-apt-get update -qq
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+export DEBIAN_FRONTEND=noninteractive
 # shellcheck disable=SC2086 -- one word a package
-DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >/dev/null
+if ! { apt-get update -qq &&
+    apt-get install -y -qq --no-install-recommends -o DPkg::Lock::Timeout=300 $missing; } \
+    >"$log" 2>&1; then
+    cat "$log" >&2
+    fail "apt could not install"
+fi
+ignored=-
+missing=$(missing_packages "$@")
+[ -z "$missing" ] || fail "installed, but their commands are not on PATH"

@@ -1,10 +1,26 @@
 #!/bin/sh
-# rustfmt and clippy over the workspace; without a toolchain it says so.
+# Format, lints and the stub of the Rust workspace; without a toolchain it says so.
 set -eu
-if ! command -v "$CARGO" >/dev/null 2>&1; then
-    [ "${REQUIRE_ENGINE:-0}" = 1 ] && { echo "ginnel: no Rust toolchain to check with" >&2; exit 1; }
-    echo "ginnel: no Rust toolchain, the Rust sources were not checked"
+
+problem=$(tools/rust_problem.sh)
+if [ -n "$problem" ]; then
+    echo "ginnel: $problem: the Rust sources were not checked"
+    [ "$REQUIRE_ENGINE" != 1 ] || exit 1
     exit 0
 fi
+for tool in fmt clippy; do
+    if "$CARGO" "$tool" --version >/dev/null 2>&1; then
+        continue
+    fi
+    echo "ginnel: cargo $tool is not installed: the Rust sources were not checked"
+    [ "$REQUIRE_ENGINE" != 1 ] || exit 1
+    exit 0
+done
 "$CARGO" fmt --all --check
 "$CARGO" clippy --locked --quiet --workspace --all-targets -- -D warnings
+if [ -f "$STAMP/engine" ]; then
+    "$VENV/bin/python" -m mypy.stubtest ginnel_engine
+fi
+if "$CARGO" deny --version >/dev/null 2>&1; then
+    "$CARGO" deny --locked --offline check bans licenses sources
+fi
