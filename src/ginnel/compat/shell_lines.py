@@ -277,6 +277,14 @@ def route_failed(destination: str, reason: str, *, added: bool) -> LogLine:
     )
 
 
+def route_exists(destination: str) -> LogLine:
+    """A route that was there before us: it stays when we leave."""
+    return LogLine(
+        text=f"NOTE: Linux route add command failed because route exists: {printable(destination)}",
+        verb=0,
+    )
+
+
 def route_gateway(address: str, netmask: str, device: str, hardware: str | None = None) -> LogLine:
     """``ROUTE_GATEWAY 192.0.2.1/255.255.255.0 IFACE=eth0 HWADDR=…``."""
     tail = f" HWADDR={hardware}" if hardware else ""

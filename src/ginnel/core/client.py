@@ -92,9 +92,6 @@ EXIT_INTERVAL = 1.0
 PULL_PING_RESTART = 120
 """Seconds of silence a pulling UDP client allows until options arrive (protocol-facts 24)."""
 
-ENETUNREACH = 101
-"""Linux's number; the core does not import the operating system."""
-
 OCC_MAGIC = bytes.fromhex("287f346bd4ef7a812d56b8d3afc5459c")
 OCC_REQUEST = 0
 OCC_REPLY = 1
@@ -654,11 +651,11 @@ class ClientMachine:
         if self._link.transport is Transport.TCP:
             self._finish(end.restart("connection-reset", f"connection lost (errno {errno})"))
             return
-        # On UDP most of these are hints (ICMP) that anybody can fake: say it once, let silence
-        # decide. That no route leads to the remote is our own kernel's word.
+        # On UDP these may be hints (ICMP) that anybody can fake: say it once, let silence decide.
+        # Before the server was heard, a remote that cannot be sent to is left for the next one.
         self.drops["link-error"] += 1
         sentence = end.explain_link_error(self._link.remote, errno)
-        if errno == ENETUNREACH and not self._heard:
+        if errno in end.UNREACHABLE and not self._heard:
             self._finish(end.restart("network-unreachable", sentence))
         elif self.drops["link-error"] == 1:
             self._outbox.warn(sentence)

@@ -209,10 +209,14 @@ def explain_silence(
     return f"no usable answer from {remote} within {seconds} seconds: {'; or '.join(causes)}"
 
 
+UNREACHABLE = frozenset({errno.ENETUNREACH, errno.EADDRNOTAVAIL})
+"""Errors by which this machine's own kernel says that it cannot send to the remote at all."""
+
 _LINK_ERRORS = {
     errno.ECONNREFUSED: "Connection refused: nothing listens on the server's port",
     errno.EHOSTUNREACH: "No route to host: the server's network does not know it",
     errno.ENETUNREACH: "Network is unreachable: this machine has no route to the server",
+    errno.EADDRNOTAVAIL: "Cannot assign requested address: this machine has none to send from",
     errno.EMSGSIZE: "Message too long: a link on the way has a smaller MTU",
     errno.EACCES: "Permission denied: a firewall of this machine drops the packets",
     errno.EPERM: "Operation not permitted: a firewall of this machine drops the packets",

@@ -136,6 +136,7 @@ def _refusal(step: str, refused: OSError) -> HostError:
     detail = os.strerror(refused.errno or 0)
     hint = {
         1: "; root or CAP_NET_ADMIN is needed",
+        13: "; root or CAP_NET_ADMIN is needed",
         2: f"; is the tun driver there? ({Path(TUN_NODE)})",
         16: "; another program has it open",
     }.get(refused.errno or 0, "")

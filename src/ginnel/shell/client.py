@@ -199,7 +199,8 @@ class _Client:
         for journal in report.journals:
             if journal.main_pid == os.getpid():
                 undone = sum(r.outcome is Outcome.REVERTED for r in journal.results)
-                self._log.log(shell_lines.note(f"undid {undone} change(s) to the host"))
+                if undone:
+                    self._log.log(shell_lines.note(f"undid {undone} change(s) to the host"))
         if not report.complete:
             self._log.log(shell_lines.not_restored("some changes could not be undone"))
 

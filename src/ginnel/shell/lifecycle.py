@@ -165,7 +165,7 @@ class Lifecycle:
         finally:
             loop.remove_reader(descriptor)
             os.close(descriptor)
-        raise HostError("privileged helper", 0, "it ended unexpectedly")
+        raise HostError("privileged helper", 0, "it ended unexpectedly, so this program ends too")
 
     async def _loop(self) -> Finished:
         turn = await self._turn()
@@ -362,6 +362,8 @@ class Lifecycle:
 
     async def _report_recovered(self) -> None:
         for earlier in await self._kit.host.recovered():
+            if earlier.complete and not earlier.undone:
+                continue
             rest = "" if earlier.complete else "; some could not be undone, see 'ginnel restore'"
             self._log.log(
                 shell_lines.note(

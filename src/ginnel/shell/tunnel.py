@@ -269,12 +269,13 @@ class Tunnel:
 
     def _log_results(self, wanted: Sequence[Change], results: Sequence[ChangeResult]) -> None:
         for change, result in zip(wanted, results, strict=False):
+            about_route = isinstance(change.step, AddRoute | RemoveRoute)
             if result.outcome is Outcome.FAILED:
-                self._log(
-                    shell_lines.route_failed(
-                        result.what, result.detail, added=isinstance(change, Do)
-                    )
-                )
+                if about_route:  # anything else ends the start, which says why
+                    added = isinstance(change, Do)
+                    self._log(shell_lines.route_failed(result.what, result.detail, added=added))
+            elif result.outcome is Outcome.PRESENT and about_route:
+                self._log(shell_lines.route_exists(result.what))
             else:
                 for line in _change_lines(change):
                     self._log(line)
