@@ -11,6 +11,7 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from ginnel.compat import shell_lines
@@ -156,14 +157,14 @@ class _Client:
                 options=options,
                 host=self._host,
                 log=self._log,
-                tls=secrets.tls,
+                tls=secrets.tls.channel,
                 login=secrets.login,
                 rights=self._rights,
                 runner=self._runner,
                 status=status,
                 signals=signals,
                 capabilities=_probe(engine),
-                engine=engine,
+                open_plane=partial(open_data_plane, engine=engine),
             )
         )
 

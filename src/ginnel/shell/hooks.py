@@ -7,10 +7,11 @@ keeps what scripts are to know about the present connection and decides what a f
 import asyncio
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Protocol
 
 from ginnel.compat import shell_lines
 from ginnel.compat.log_lines import LogLine
@@ -41,7 +42,6 @@ from ginnel.host.scripts import (
     SCRIPT_SECURITY_USER,
     ScriptFailure,
     ScriptResult,
-    ScriptRunner,
     export_certificate,
 )
 from ginnel.options.errors import GinnelError
@@ -52,6 +52,19 @@ from ginnel.shell.tasks import plain_errors
 
 STOPPED = 143
 """Status of a script that a repeated signal of the user ended: 128 + SIGTERM."""
+
+
+class Runner(Protocol):
+    """What runs a command: ``host.scripts.ScriptRunner``."""
+
+    async def run(
+        self,
+        command: Sequence[str],
+        arguments: Sequence[str],
+        environment: Mapping[str, str],
+        *,
+        script_security: int,
+    ) -> ScriptResult: ...
 
 
 class ScriptFailed(GinnelError):
@@ -66,7 +79,7 @@ class ClientHooks:
         options: ClientOptions,
         log: Callable[[LogLine], None],
         login: Login,
-        runner: ScriptRunner,
+        runner: Runner,
         *,
         log_redirected: bool,
     ) -> None:

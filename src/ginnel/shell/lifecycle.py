@@ -11,9 +11,9 @@ ended is kept and obeyed next.
 import asyncio
 import os
 import random
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from ginnel.compat import log_lines, shell_lines
 from ginnel.compat.shell_lines import SignalSource
@@ -23,14 +23,13 @@ from ginnel.core.errors import GinnelError, HostError, LinkError
 from ginnel.core.negotiate import DataCapabilities
 from ginnel.core.notices import Advance, Ended, Notice, Outcome, PeerConnected
 from ginnel.core.remotes import GiveUp, Pause, RemoteCursor
-from ginnel.core.tls_context import TlsContext
+from ginnel.core.tls import TlsChannel
 from ginnel.core.types import Endpoint
-from ginnel.host.client import HostClient
-from ginnel.host.scripts import ScriptRunner
+from ginnel.host.client import Recovered
 from ginnel.options.model import ClientOptions, ConnectionProfile
 from ginnel.shell.clock import monotonic_now, unix_now
 from ginnel.shell.drive import Drive
-from ginnel.shell.hooks import ClientHooks
+from ginnel.shell.hooks import ClientHooks, Runner
 from ginnel.shell.logging_setup import LogOutput
 from ginnel.shell.login import Login
 from ginnel.shell.peer_log import PeerLog
@@ -39,7 +38,7 @@ from ginnel.shell.rights import Rights
 from ginnel.shell.signals import STOPPING, Signals, Stopped
 from ginnel.shell.status import Status
 from ginnel.shell.tasks import plain_errors
-from ginnel.shell.tunnel import Tunnel
+from ginnel.shell.tunnel import OpenPlane, Tunnel, TunnelHost
 from ginnel.shell.udp import LinkUnavailable, UdpLink, open_udp
 
 T = TypeVar("T")
@@ -75,21 +74,30 @@ class Turn:
     status: int = 0
 
 
+class ClientHost(TunnelHost, Protocol):
+    """The privileged helper as the lifecycle sees it: ``host.client.HostClient``."""
+
+    @property
+    def helper_pid(self) -> int: ...
+    async def recovered(self) -> tuple[Recovered, ...]: ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Equipment:
     """What ``shell.client`` prepared before the loop began."""
 
     options: ClientOptions
-    host: HostClient
+    host: ClientHost
     log: LogOutput
-    tls: TlsContext
+    tls: Callable[[], TlsChannel]
+    """Makes the channel of one negotiation."""
     login: Login
     rights: Rights
-    runner: ScriptRunner
+    runner: Runner
     status: Status
     signals: Signals
     capabilities: DataCapabilities
-    engine: str | None
+    open_plane: OpenPlane
 
 
 class Lifecycle:
@@ -114,7 +122,7 @@ class Lifecycle:
             scripts=self._hooks,
             log=equipment.log.log,
             on_started=self._started,
-            engine=equipment.engine,
+            open_plane=equipment.open_plane,
         )
         self._cursor = RemoteCursor(equipment.options, shuffle=_shuffled)
         self._common_name = ""
@@ -255,7 +263,7 @@ class Lifecycle:
             options=self._options,
             profile=profile,
             remote=remote,
-            tls=self._kit.tls.channel,
+            tls=self._kit.tls,
             entropy=os.urandom,
             unix_time=unix_now(),
             capabilities=self._kit.capabilities,

@@ -10,27 +10,62 @@ import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from ipaddress import IPv4Network, IPv6Network
+from typing import Protocol
 
 from ginnel.compat import shell_lines
 from ginnel.compat.log_lines import LogLine
 from ginnel.core.actions import Failed, TunnelConfig
 from ginnel.core.errors import GinnelError, HostError
 from ginnel.core.notices import Ended
-from ginnel.core.types import Transport
+from ginnel.core.types import Endpoint, Transport
 from ginnel.dataplane.api import DataPlane, Keepalive, Link, PeerConfig, TunDevice
-from ginnel.dataplane.choose import open_data_plane
-from ginnel.host.client import ApplyReport, HostClient
+from ginnel.host.client import ApplyReport, UndoReport
 from ginnel.host.diff import Change, Do, Revert, changes, diff
 from ginnel.host.executor import ChangeResult, Outcome
-from ginnel.host.plan import HostPlan, plan_tunnel
+from ginnel.host.plan import Device, HostPlan, plan_tunnel
 from ginnel.host.steps import AddAddress, AddRoute, RemoveRoute, SetLink, describe
 from ginnel.host.tun import DeviceRequest
+from ginnel.host.underlay import UnderlaySnapshot
 from ginnel.options.model import DeviceType
-from ginnel.shell.hooks import ClientHooks
 from ginnel.shell.udp import report_errors, set_buffers
+
+OpenPlane = Callable[[TunDevice | None], tuple[DataPlane, tuple[str, ...]]]
+"""Opens a data plane on a device and says why it is this one."""
 
 EVERYTHING = (IPv4Network("0.0.0.0/0"), IPv6Network("::/0"))
 """A client has one peer: all that enters the device is for it."""
+
+
+class TunnelHost(Protocol):
+    """What changes the host: ``host.client.HostClient``."""
+
+    async def open_tun(self, request: DeviceRequest) -> TunDevice: ...
+    def device(self, name: str) -> Device: ...
+    async def underlay(self, server: Endpoint | None) -> UnderlaySnapshot: ...
+    async def apply(self, changes: Sequence[Change]) -> ApplyReport: ...
+    async def undo_routes(self) -> UndoReport: ...
+    async def close_tun(self, name: str) -> UndoReport: ...
+
+
+class TunnelScripts(Protocol):
+    """What runs at the tunnel's moments: ``shell.hooks.ClientHooks``."""
+
+    async def up(
+        self, config: TunnelConfig, plan: HostPlan, device: TunDevice, *, restart: bool
+    ) -> None: ...
+    async def route_up(self, config: TunnelConfig, plan: HostPlan, device: TunDevice) -> None: ...
+    async def route_pre_down(
+        self, config: TunnelConfig, plan: HostPlan, device: TunDevice, *, signal_text: str
+    ) -> None: ...
+    async def down(
+        self,
+        config: TunnelConfig,
+        plan: HostPlan,
+        device: TunDevice,
+        *,
+        signal_text: str,
+        restart: bool,
+    ) -> None: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,18 +83,18 @@ class Tunnel:
     def __init__(
         self,
         *,
-        host: HostClient,
-        scripts: ClientHooks,
+        host: TunnelHost,
+        scripts: TunnelScripts,
         log: Callable[[LogLine], None],
         on_started: Callable[[bool], None],
-        engine: str | None,
+        open_plane: OpenPlane,
     ) -> None:
         """``on_started`` is told at the end of a start, with True when something went wrong."""
         self._host = host
         self._scripts = scripts
         self._log = log
         self._on_started = on_started
-        self._engine = engine
+        self._open_plane = open_plane
         self._established: Established | None = None
         self._data_plane: DataPlane | None = None
         self._pending: tuple[Change, ...] = ()
@@ -156,7 +191,7 @@ class Tunnel:
     def _open_data_plane(
         self, device: TunDevice | None, config: TunnelConfig, link: socket.socket
     ) -> DataPlane:
-        data_plane, reasons = open_data_plane(device, engine=self._engine)
+        data_plane, reasons = self._open_plane(device)
         offloads = ", ".join(sorted(data_plane.capabilities.offloads)) or "none"
         why = "; ".join(reasons)
         self._log(
