@@ -1,0 +1,124 @@
+"""What commands and notices of the management interface share: histories, query, output, wishes.
+
+State only; ``executor`` carries out commands on it, ``session`` feeds it with what happens.
+"""
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from ginnel.compat.log_lines import LogLine
+from ginnel.core.types import Instant
+from ginnel.management.commands import BodyKind, HistoryKind
+from ginnel.management.intents import Intent
+from ginnel.management.outbox import Outbox
+from ginnel.management.queries import Query
+from ginnel.management.state import Histories
+from ginnel.options.model import AuthRetry
+from ginnel.options.values import Secret
+
+INTERFACE_VERSION = 5
+"""What OpenVPN 2.6 announces; the wording of every reply follows it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemoteEntry:
+    """One remote as ``remote-entry-get`` shows it."""
+
+    host: str
+    port: str
+    protocol: str
+    enabled: bool = True
+
+
+class Daemon(Protocol):
+    """What the interface asks the program while it answers a command. Must not block."""
+
+    def pid(self) -> int:
+        """Returns the number of the process."""
+        ...
+
+    def title(self) -> str:
+        """Returns the first line of ``--version``."""
+        ...
+
+    def status_lines(self) -> Sequence[str]:
+        """Returns the lines of the status file, END included."""
+        ...
+
+    def link_bytes(self) -> tuple[int, int]:
+        """Returns bytes read from and written to the link since the start."""
+        ...
+
+    def verb(self) -> int:
+        """Returns the level of the log."""
+        ...
+
+    def mute(self) -> int:
+        """Returns how many lines of a kind are logged in a row; 0 for all."""
+        ...
+
+    def auth_retry(self) -> AuthRetry:
+        """Returns what follows a refused login."""
+        ...
+
+    def remotes(self) -> Sequence[RemoteEntry]:
+        """Returns the remotes in the order of the configuration."""
+        ...
+
+    def takes_challenge_response(self) -> bool:
+        """Says whether there is a session that can carry CR_RESPONSE to the server."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Idle:
+    """No client."""
+
+
+@dataclass(slots=True)
+class AwaitPassword:
+    """A client that has not yet shown that it knows the password."""
+
+    tries: int = 0
+
+
+@dataclass(slots=True, kw_only=True)
+class Serving:
+    """An admitted client and what it asked for."""
+
+    next_report: Instant
+    version: int = 1
+    real_time: set[HistoryKind] = field(default_factory=set)
+    interval: int = 0
+    username: str | None = None
+    """Half of an answer to a query for both."""
+    password: Secret | None = None
+    body: BodyKind | None = None
+    body_lines: list[str] = field(default_factory=list)
+    body_size: int = 0
+
+
+@dataclass(slots=True, kw_only=True)
+class Board:
+    """The shared state. One for the life of the process; ``client`` and ``outbox`` change."""
+
+    daemon: Daemon
+    log: Callable[[LogLine], None]
+    histories: Histories
+    hold: bool
+    client: Idle | AwaitPassword | Serving = Idle()
+    outbox: Outbox = field(default_factory=Outbox)
+    intents: deque[Intent] = field(default_factory=deque)
+    query: Query | None = None
+    env_filter: int = 0
+    started: bool = False
+    """True once the first attempt began; some commands exist only from then on."""
+    finished: bool = False
+    """True when the client's connection is to be closed once the output is sent."""
+
+    def say(self, *lines: str) -> None:
+        """Adds lines of a reply."""
+        for line in lines:
+            self.outbox.reply(line)
