@@ -94,10 +94,10 @@ impl KeepaliveClock {
         self.sent_at = now_ms;
     }
 
-    /// An authenticated packet came.
-    pub fn received(&mut self, now_ms: u64) {
+    /// An authenticated packet came; true when that ends a silence, so that a deadline is new.
+    pub fn received(&mut self, now_ms: u64) -> bool {
         self.received_at = now_ms;
-        self.silent = false;
+        std::mem::take(&mut self.silent)
     }
 
     /// User data crossed the tun side.

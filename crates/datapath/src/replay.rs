@@ -11,7 +11,7 @@ pub const MAX_WINDOW: usize = 65_536;
 /// Remembers which packet-ids below the highest were seen.
 ///
 /// With size `n` an id is accepted once while it is less than `n` below the highest; with size 0
-/// only the id right after the last one is. Id 0 is never accepted. Every 5 s the window is swept:
+/// only the id right after the last one is, once there was one. Id 0 is never accepted. Every 5 s the window is swept:
 /// the newest seen id older than the backtrack time closes itself and everything below it.
 #[derive(Debug)]
 pub struct ReplayWindow {
@@ -52,7 +52,7 @@ impl ReplayWindow {
         let fresh = if id == 0 || id <= self.floor {
             false
         } else if self.size == 0 {
-            id == self.highest + 1
+            self.highest == 0 || id == self.highest + 1
         } else if id > self.highest {
             true
         } else {
@@ -94,7 +94,7 @@ impl ReplayWindow {
         if self.backtrack_ms == 0 {
             return;
         }
-        let stale = |at: &u64| *at != 0 && at + self.backtrack_ms < now_ms + 1;
+        let stale = |at: &u64| *at != 0 && at.saturating_add(self.backtrack_ms) < now_ms + 1;
         if let Some(back) = self.seen.iter().position(stale) {
             self.floor = self.floor.max(self.highest - back as u64);
         }

@@ -5,6 +5,7 @@
 use ginnel_datapath::cipher::{AeadKey, Cipher};
 use ginnel_datapath::epoch::{FUTURE_EPOCHS, LAST_EPOCH, RENEGOTIATE_EPOCH};
 use ginnel_datapath::key::{Direction, Key, KeySpec, Limits, OpenError, SealError};
+use ginnel_datapath::replay::ReplayWindow;
 use ginnel_datapath::wire::{self, DataFormat, Kind};
 use zeroize::Zeroizing;
 
@@ -232,4 +233,23 @@ fn classic_packets_do_not_open_under_an_epoch_key() {
     let (mut classic, _) = pair(DataFormat::V1);
     let packet = seal(&mut classic, &[0; 100]).unwrap();
     assert_eq!(open(&mut other, &packet), Err(OpenError::Malformed));
+}
+
+#[test]
+fn without_a_window_the_first_id_may_be_any_and_the_rest_follow_one_by_one() {
+    // The packets before it may have been lost; from then on nothing may be.
+    let mut window = ReplayWindow::new(0, 15);
+    assert!(window.check(0, 0).is_err());
+    assert!(window.check(9, 0).is_ok());
+    window.mark(9, 0);
+    for (id, accepted) in [(9, false), (8, false), (11, false), (10, true)] {
+        assert_eq!(window.check(id, 0).is_ok(), accepted, "{id}");
+    }
+}
+
+#[test]
+fn a_backtrack_time_without_end_never_closes_the_window() {
+    let mut window = ReplayWindow::new(64, u64::MAX);
+    window.mark(3, 7);
+    assert!(window.check(2, u64::MAX / 2).is_ok());
 }

@@ -63,6 +63,9 @@ struct Step {
     accept: bool,
 }
 
+/// Our own packets of each format, and packets recorded from a real `OpenVPN`.
+const PACKETS: [&str; 4] = ["v1.json", "v2.json", "epoch.json", "openvpn.json"];
+
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/vectors/data")
 }
@@ -119,7 +122,7 @@ fn open(case: &PacketCase, packet: &mut [u8]) -> Result<Vec<u8>, OpenError> {
 
 #[test]
 fn packets_of_every_format_open() {
-    for name in ["v1.json", "v2.json", "epoch.json"] {
+    for name in PACKETS {
         for case in read::<PacketCase>(name) {
             let mut packet = unhex(&case.packet);
             // A first packet may be at most 16 epochs ahead; vectors beyond are of the sender only.
@@ -133,7 +136,7 @@ fn packets_of_every_format_open() {
 
 #[test]
 fn packets_of_every_format_are_sealed_the_same() {
-    for name in ["v1.json", "v2.json", "epoch.json"] {
+    for name in PACKETS {
         for case in read::<PacketCase>(name) {
             let format = format_of(&case.format);
             let plaintext = unhex(&case.plaintext);

@@ -19,6 +19,9 @@ use crate::outbound::report_worn;
 use crate::outbox::{Note, NoteKind, Outbox};
 use crate::peers::{Peers, is_same};
 
+/// A control packet holds at most 2048 bytes of TLS, a wrapped client key of 1024, and headers.
+const MAX_CONTROL_LEN: usize = 4096;
+
 /// What the way in needs of the state.
 pub(crate) struct Inbound<'a> {
     pub(crate) peers: &'a mut Peers,
@@ -28,6 +31,8 @@ pub(crate) struct Inbound<'a> {
     pub(crate) bucket: &'a mut Bucket,
     pub(crate) unassigned: &'a mut Stats,
     pub(crate) now: u64,
+    /// A peer that had been reported silent was heard.
+    pub(crate) broke_silence: bool,
 }
 
 /// The device as the coalescer sees it; None discards.
@@ -70,10 +75,15 @@ impl Inbound<'_> {
             None => self.unassigned.drop(Drop::Malformed, 1),
             Some(Kind::Data(header)) => self.data(storage, range, header, from),
             Some(Kind::Control { hard_reset }) => {
-                if hard_reset && !self.bucket.take(self.now) {
+                if range.len() > MAX_CONTROL_LEN {
+                    self.unassigned.drop(Drop::Malformed, 1);
+                } else if hard_reset && !self.bucket.take(self.now) {
                     self.unassigned.drop(Drop::Flood, 1);
-                } else if !self.outbox.push_control(&storage[range], from) {
-                    self.unassigned.drop(Drop::ControlFull, 1);
+                } else {
+                    let is_peer = from.is_none_or(|from| !self.peers.is_free(from));
+                    if !self.outbox.push_control(&storage[range], from, is_peer) {
+                        self.unassigned.drop(Drop::ControlFull, 1);
+                    }
                 }
             }
         }
@@ -119,7 +129,7 @@ impl Inbound<'_> {
                 return;
             }
         };
-        peer.clock.received(self.now);
+        self.broke_silence |= peer.clock.received(self.now);
         peer.stats.link_read_packets += 1;
         peer.stats.link_read_bytes += length;
         report_worn(peer, self.outbox);
@@ -163,8 +173,7 @@ impl Inbound<'_> {
             return;
         }
         if payload.starts_with(&OCC_MAGIC) {
-            let note = Note::new(NoteKind::Occ, peer_id);
-            self.outbox.push_note(Note { payload: payload.to_vec(), ..note });
+            self.outbox.push_occ(peer_id, payload);
             return;
         }
         if inner::destination(payload).is_none() {

@@ -9,6 +9,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use ginnel_netio::event::EventFd;
 
 const MAX_CONTROL: usize = 256;
+/// Past this many only a peer's address adds to them, so that strangers cannot shut it out.
+const MAX_CONTROL_OF_STRANGERS: usize = MAX_CONTROL / 2;
 const MAX_NOTES: usize = 256;
 /// OCC messages, which a peer can send at will, leave room for everything else.
 const MAX_OCC_NOTES: usize = 64;
@@ -89,9 +91,15 @@ impl Outbox {
     }
 
     /// Queues a control packet; false when too many wait.
-    pub(crate) fn push_control(&self, payload: &[u8], source: Option<SocketAddr>) -> bool {
+    pub(crate) fn push_control(
+        &self,
+        payload: &[u8],
+        source: Option<SocketAddr>,
+        is_peer: bool,
+    ) -> bool {
         let mut queues = self.lock();
-        if queues.control.len() >= MAX_CONTROL {
+        let limit = if is_peer { MAX_CONTROL } else { MAX_CONTROL_OF_STRANGERS };
+        if queues.control.len() >= limit {
             return false;
         }
         let was_empty = queues.is_empty();
@@ -105,23 +113,32 @@ impl Outbox {
     /// Queues a report. One that says nothing new beside a waiting one is left out.
     pub(crate) fn push_note(&self, note: Note) {
         let mut queues = self.lock();
-        let is_occ = note.kind == NoteKind::Occ;
-        if is_occ {
-            if queues.occ >= MAX_OCC_NOTES || note.payload.len() > MAX_OCC_LEN {
-                return;
-            }
-        } else if note.kind == NoteKind::Floated {
+        if note.kind == NoteKind::Floated {
             // Only the last address matters.
             let same = |old: &Note| old.kind == note.kind && old.peer_id == note.peer_id;
             queues.notes.retain(|old| !same(old));
         } else if queues.notes.contains(&note) {
             return;
         }
+        self.keep_note(queues, note);
+    }
+
+    /// Queues an OCC message; one too many or too long costs nothing.
+    pub(crate) fn push_occ(&self, peer_id: u32, payload: &[u8]) {
+        let mut queues = self.lock();
+        if queues.occ >= MAX_OCC_NOTES || payload.len() > MAX_OCC_LEN {
+            return;
+        }
+        queues.occ += 1;
+        let note = Note { payload: payload.to_vec(), ..Note::new(NoteKind::Occ, peer_id) };
+        self.keep_note(queues, note);
+    }
+
+    fn keep_note(&self, mut queues: MutexGuard<'_, Queues>, note: Note) {
         if queues.notes.len() >= MAX_NOTES {
             return;
         }
         let was_empty = queues.is_empty();
-        queues.occ += usize::from(is_occ);
         queues.notes.push_back(note);
         if was_empty {
             self.event.signal();

@@ -106,6 +106,9 @@ impl State {
         }
         let link = Link::open(fd, transport, unread, self.mtu)?;
         self.detach();
+        if let Link::Udp(link) = &link {
+            link.udp.resume();
+        }
         self.link_interest = Interest::READ;
         self.link_token += 1;
         self.epoll.add(link.as_fd(), self.link_token, self.link_interest)?;
@@ -268,11 +271,16 @@ impl State {
             bucket: &mut self.bucket,
             unassigned: &mut self.unassigned,
             now: self.now,
+            broke_silence: false,
         };
         let result = match &mut link {
             Link::Udp(udp) => read_datagrams(udp, &mut inbound),
             Link::Tcp(tcp) => read_records(tcp, &mut inbound),
         };
+        if inbound.broke_silence {
+            // Its limit counts again: let the timers find the next deadline.
+            self.next_timer = self.now;
+        }
         let tun_lost = inbound.tun.lost;
         self.link = Some(link);
         if let Some(number) = tun_lost {

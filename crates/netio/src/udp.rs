@@ -100,6 +100,14 @@ impl Udp {
         self.has_gro
     }
 
+    /// Asks for receive joining again: an earlier value on the same socket ended with its drop.
+    pub fn resume(&self) {
+        if self.has_gro {
+            // Without it packets come one by one, which is only slower.
+            let _ = socket::set_option(self.fd.as_fd(), libc::SOL_UDP, libc::UDP_GRO, 1);
+        }
+    }
+
     /// Sends one packet at once.
     pub fn send(&self, packet: &[u8], to: SocketAddr) -> io::Result<()> {
         // SAFETY: all zeros is a valid sockaddr_storage; the kernel reads `packet` and the address
@@ -441,7 +449,12 @@ impl Receiver {
             return None;
         }
         let from = socket::decode(&self.addresses[index], message.msg_hdr.msg_namelen)?;
-        let segment = take_segment(&message.msg_hdr).unwrap_or(length).max(1);
+        let segment = match take_segment(&message.msg_hdr) {
+            Some(segment) => segment,
+            // Its segment length may be among what was cut off.
+            None if message.msg_hdr.msg_flags & libc::MSG_CTRUNC != 0 => return None,
+            None => length.max(1),
+        };
         let start = index * self.stride;
         Some(Received { range: start..start + length, segment, from })
     }

@@ -3,9 +3,10 @@
 #![allow(missing_docs, clippy::unwrap_used)]
 
 use std::net::{SocketAddr, UdpSocket};
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsFd, AsRawFd};
 use std::time::{Duration, Instant};
 
+use ginnel_netio::socket::set_option;
 use ginnel_netio::udp::{Group, Outcome, Receiver, Udp};
 
 fn socket(address: &str) -> (UdpSocket, SocketAddr) {
@@ -156,4 +157,23 @@ fn a_message_longer_than_its_buffer_is_counted_not_believed() {
         packets.extend(messages.iter().map(|message| storage[message.range.clone()].to_vec()));
     }
     assert_eq!((malformed, packets), (1, vec![vec![2; 100]]));
+}
+
+#[test]
+fn a_joined_message_whose_segment_length_was_cut_off_is_not_taken_for_one_packet() {
+    let (near, _) = socket("127.0.0.1:0");
+    let (far, to) = socket("127.0.0.1:0");
+    let mut sender = Udp::open(near.as_raw_fd()).unwrap();
+    let udp = Udp::open(far.as_raw_fd()).unwrap();
+    let mut receiver = Receiver::new(true, 2048);
+    // The time stamp comes first and leaves the segment length no room.
+    set_option(far.as_fd(), libc::SOL_SOCKET, libc::SO_TIMESTAMPNS, 1).unwrap();
+    let bytes = pattern(3000);
+    sender.send_groups(&bytes, &[group(0, 3000, 1000, to)], |_, _| ());
+    let end = Instant::now() + Duration::from_secs(10);
+    while receiver.receive(&udp).is_err() {
+        assert!(Instant::now() < end, "nothing came");
+        std::thread::yield_now();
+    }
+    assert_eq!((receiver.malformed(), receiver.messages().0.len()), (1, 0));
 }
