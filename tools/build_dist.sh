@@ -14,7 +14,8 @@ if [ -n "$problem" ]; then
     echo "ginnel: $problem: dist/ holds no compiled engine"
     [ "$REQUIRE_ENGINE" != 1 ] || exit 1
 else
-    "$VENV/bin/maturin" build --quiet --release --locked --sdist --out dist \
-        -m crates/pymodule/Cargo.toml
+    # One after the other: a wheel that is built from the source archive loses the type stub.
+    "$VENV/bin/maturin" build --quiet --release --locked --out dist -m crates/pymodule/Cargo.toml
+    "$VENV/bin/maturin" sdist --out dist -m crates/pymodule/Cargo.toml
 fi
 ls -1 dist
