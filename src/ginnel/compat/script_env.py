@@ -306,27 +306,35 @@ def _foreign_options(dns: DnsOptions) -> Iterator[tuple[str, ...]]:
 
 
 def certificate_variables(chain: Sequence[CertificateInfo]) -> Iterator[tuple[str, str]]:
-    """``tls_*`` and ``X509_*`` of each certificate, and the ``common_name`` of the last one."""
-    if not chain:
-        return
-    from cryptography import x509
+    """``tls_*`` and ``X509_*`` of each certificate, and the ``common_name`` of the last one.
 
+    A certificate that OpenSSL takes and a stricter parser refuses is told without its fields.
+    """
     for info in chain:
-        certificate = x509.load_der_x509_certificate(info.der)
         depth = info.depth
-        serial = certificate.serial_number
-        digits = f"{serial:x}"
-        octets = bytes.fromhex(digits.rjust(len(digits) + len(digits) % 2, "0"))
         yield f"tls_id_{depth}", info.subject
         yield f"tls_digest_{depth}", sha1(info.der, usedforsecurity=False).digest().hex(":")
         yield f"tls_digest_sha256_{depth}", sha256(info.der).digest().hex(":")
+        try:
+            serial, fields = _parsed_fields(info.der)
+        except ValueError:
+            continue
+        digits = f"{abs(serial):x}"
+        octets = bytes.fromhex(digits.rjust(len(digits) + len(digits) % 2, "0"))
         yield f"tls_serial_{depth}", str(serial)
         yield f"tls_serial_hex_{depth}", octets.hex(":")
-        fields = dict(_subject_fields(certificate.subject))
         for name, value in fields.items():
             yield f"X509_{depth}_{name}", value
         if depth == 0 and "CN" in fields:
             yield "common_name", _last_common_name(fields)
+
+
+def _parsed_fields(der: bytes) -> tuple[int, dict[str, str]]:
+    """Serial number and subject. Raises ValueError when it cannot be parsed."""
+    from cryptography import x509
+
+    certificate = x509.load_der_x509_certificate(der)
+    return certificate.serial_number, dict(_subject_fields(certificate.subject))
 
 
 def _subject_fields(subject: "x509.Name") -> Iterator[tuple[str, str]]:

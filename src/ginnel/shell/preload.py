@@ -15,6 +15,7 @@ MODULES = (
     "encodings.ascii",
     "encodings.idna",
     "encodings.latin_1",
+    "encodings.punycode",
     "encodings.utf_8",
     "getpass",
     "linecache",

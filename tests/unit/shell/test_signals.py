@@ -1,0 +1,79 @@
+"""Signals as values: rank, put-backs, insisting, and the end of blocking work."""
+
+import asyncio
+import os
+import signal
+import threading
+
+import pytest
+
+from ginnel.shell.signals import Signals, Stopped, stoppable
+from tests.unit.shell.loops import run, until
+
+
+def test_the_highest_ranking_signal_comes_first_and_repeats_count_once() -> None:
+    async def work() -> list[str]:
+        signals = Signals()
+        for name in ("SIGUSR1", "SIGHUP", "SIGUSR1", "SIGTERM"):
+            signals.throw(name)
+        taken = [signals.pending or "none"]
+        taken += [await signals.next() for _ in range(3)]
+        return [*taken, signals.pending or "none"]
+
+    assert run(work()) == ["SIGTERM", "SIGTERM", "SIGHUP", "SIGUSR1", "none"]
+
+
+def test_a_cancelled_wait_loses_no_signal() -> None:
+    async def work() -> str:
+        signals = Signals()
+        async with asyncio.TaskGroup() as tasks:
+            waiting = tasks.create_task(signals.next())
+            await asyncio.sleep(0)
+            signals.throw("SIGTERM")
+            waiting.cancel()
+        return await signals.next()
+
+    assert run(work()) == "SIGTERM"
+
+
+def test_real_signals_arrive_and_a_second_one_insists() -> None:
+    async def work() -> list[str]:
+        seen: list[str] = []
+        signals = Signals()
+        signals.on_status = lambda: seen.append("status")
+        signals.on_insist = lambda: seen.append("insist")
+        signals.install()
+        try:
+            os.kill(os.getpid(), signal.SIGUSR2)
+            await until(lambda: "status" in seen, "the status")
+            os.kill(os.getpid(), signal.SIGHUP)
+            seen.append(await signals.next())
+            os.kill(os.getpid(), signal.SIGTERM)
+            seen.append(await signals.next())
+            os.kill(os.getpid(), signal.SIGINT)
+            seen.append(await signals.next())
+        finally:
+            signals.remove()
+        return seen
+
+    before = signal.getsignal(signal.SIGUSR1)
+    assert run(work()) == ["status", "SIGHUP", "SIGTERM", "insist", "SIGINT"]
+    assert signal.getsignal(signal.SIGUSR1) is before
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_blocking_work_is_cut_short(number: signal.Signals) -> None:
+    before = signal.getsignal(number)
+    reading, writing = os.pipe()
+    shot = threading.Timer(0.2, os.kill, (os.getpid(), number))
+    shot.start()
+    try:
+        with pytest.raises(Stopped) as stopped, stoppable():
+            os.read(reading, 1)
+        assert stopped.value.signal == number.name
+        assert not isinstance(stopped.value, Exception), "handlers of errors must not see it"
+    finally:
+        shot.join()
+        os.close(reading)
+        os.close(writing)
+    assert signal.getsignal(number) is before
