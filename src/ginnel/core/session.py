@@ -157,18 +157,18 @@ class ClientSession:
             self._previous = None
 
     def receive(self, packet: bytes, now: Instant) -> Received:
-        """Takes a control packet. Raises Malformed, with nothing changed but the replay window."""
+        """Takes a control packet. Raises Malformed, with nothing changed but the replay window.
+
+        Only packets that name this session move its replay window: under a key that many clients
+        share, a later packet of another one's session would else shut out the server's own.
+        """
         clear = decode_header(packet)
-        header, raw = self._wrapping_of(clear.key_id).open(packet)
-        body = decode_body(header.opcode, raw)
-        if body.peer_session_id is not None and body.peer_session_id != self._own_id:
-            raise Malformed("session-id")
         if self._peer_id is None:
-            self._meet(header, body)
-        elif header.session_id != self._peer_id:
-            if header.opcode is Opcode.CONTROL_HARD_RESET_SERVER_V2 and body.message_id == 0:
-                return PeerRestarted()
-            raise Malformed("other-session")
+            self._meet(packet, clear)
+        elif clear.session_id != self._peer_id:
+            return self._judge_stranger(packet, clear)
+        header, raw = self._wrapping_of(clear.key_id).open(packet)
+        body = self._body(header, raw)
         key = self._key_session(header, body)
         if key is None:
             key = self._succeed(header.key_id, now)
@@ -206,15 +206,43 @@ class ClientSession:
             return self._dynamic
         return self._wrapping
 
-    def _meet(self, header: ControlHeader, body: ControlBody) -> None:
-        """Learns the peer's session id from its hard reset."""
-        if header.opcode is not Opcode.CONTROL_HARD_RESET_SERVER_V2 or header.key_id != FIRST_KEY:
+    def _body(self, header: ControlHeader, raw: bytes) -> ControlBody:
+        body = decode_body(header.opcode, raw)
+        if body.peer_session_id is not None and body.peer_session_id != self._own_id:
+            raise Malformed("session-id")
+        return body
+
+    def _meet(self, packet: bytes, clear: ControlHeader) -> None:
+        """Learns the peer's session id from its hard reset, or from an answer to ours.
+
+        Servers before 2.6 may acknowledge in a packet of its own when an earlier one was lost, and
+        repeat their reset without the acknowledgement.
+        """
+        is_reset = clear.opcode is Opcode.CONTROL_HARD_RESET_SERVER_V2
+        if clear.key_id != FIRST_KEY or not (is_reset or clear.opcode is Opcode.ACK_V1):
             raise Malformed("no-session")
-        if body.message_id != 0 or (self._rules.need_answer and not body.acks):
+        header, raw = self._wrapping.peek(packet)
+        body = self._body(header, raw)
+        need_answer = self._rules.need_answer or not is_reset
+        if body.message_id not in (0, None) or (need_answer and not body.acks):
             raise Malformed("unsolicited-reset")
         if body.payload and _wants_wrapped_key(body.payload):
             self._current.resend_wrapped_key()
         self._peer_id = header.session_id
+
+    def _judge_stranger(self, packet: bytes, clear: ControlHeader) -> PeerRestarted:
+        """Looks at a packet of another session: only a hard reset of it means something.
+
+        One that acknowledges is an answer to a copy of our own first packet: a server without
+        state sends one for each copy, and anybody can send copies.
+        """
+        if clear.opcode is not Opcode.CONTROL_HARD_RESET_SERVER_V2 or clear.key_id != FIRST_KEY:
+            raise Malformed("other-session")
+        header, raw = self._wrapping.peek(packet)
+        body = self._body(header, raw)
+        if body.acks or body.message_id != 0:
+            raise Malformed("other-session")
+        return PeerRestarted()
 
     def _key_session(self, header: ControlHeader, body: ControlBody) -> KeySession | None:
         """Finds the negotiation; None when the packet is the peer's start of a new one."""

@@ -57,3 +57,17 @@ def test_a_window_of_zero_takes_only_the_next_number() -> None:
     assert window.accept(101, 1)
     assert window.accept(101, 2)
     assert not window.accept(101, 2)
+
+
+def test_asking_does_not_mark() -> None:
+    for size in (0, 64):
+        window = ReplayWindow(size)
+        assert window.accept(5, 1)
+        for _ in range(2):
+            assert window.is_new(5, 2)
+            assert window.is_new(6, 1)
+        assert not window.is_new(5, 1)
+        assert not window.is_new(4, 9)
+        assert not window.is_new(6, 0)
+        assert window.accept(5, 2)
+        assert not window.is_new(5, 2)

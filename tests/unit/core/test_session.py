@@ -6,6 +6,7 @@ from itertools import count
 import pytest
 
 from ginnel.core.errors import LocalMisuse, Malformed
+from ginnel.core.key_session import AwaitReset, Handshaking
 from ginnel.core.session import (
     ClientSession,
     PeerRestarted,
@@ -145,13 +146,85 @@ def test_malformed_early_negotiation_is_refused() -> None:
 def test_another_session_is_told_apart() -> None:
     session = met()
     other = SessionId(b"another!")
-    again = packet(
-        Opcode.CONTROL_HARD_RESET_SERVER_V2, ControlBody((0,), OWN, 0, b""), sender=other
-    )
+    again = packet(Opcode.CONTROL_HARD_RESET_SERVER_V2, ControlBody((), None, 0, b""), sender=other)
     assert session.receive(again, NOW) == PeerRestarted()
     control = packet(Opcode.CONTROL_V1, ControlBody((), None, 1, b"x"), sender=other)
     assert reason(session, control) == "other-session"
     assert session.peer_id == PEER
+
+
+def test_second_answer_to_our_first_packet_is_no_restart() -> None:
+    session = met()
+    other = SessionId(b"slot two")
+    answer = packet(
+        Opcode.CONTROL_HARD_RESET_SERVER_V2, ControlBody((0,), OWN, 0, b""), sender=other
+    )
+    assert reason(session, answer) == "other-session"
+
+
+def test_lone_acknowledgement_introduces_the_server_whose_reset_was_lost() -> None:
+    session = plain_session()
+    session.outgoing(NOW)
+    bare = packet(Opcode.CONTROL_HARD_RESET_SERVER_V2, ControlBody((), None, 0, b""))
+    assert reason(session, bare) == "unsolicited-reset"
+    session.receive(packet(Opcode.ACK_V1, ControlBody((0,), OWN)), NOW)
+    assert session.peer_id == PEER
+    assert isinstance(session.current.state, AwaitReset)
+    session.receive(bare, NOW)
+    assert isinstance(session.current.state, Handshaking)
+
+
+def test_acknowledgement_of_nothing_introduces_nobody() -> None:
+    assert reason(plain_session(), packet(Opcode.ACK_V1, ControlBody())) == "unsolicited-reset"
+
+
+def crypt_pair() -> tuple[ClientSession, Wrapping]:
+    """A tls-crypt session, and what its server seals with."""
+    wrapping = wrapping_for(TlsCrypt(key=STATIC_KEY), Side.CLIENT, UNIX_TIME)
+    server = wrapping_for(TlsCrypt(key=STATIC_KEY), Side.SERVER, UNIX_TIME)
+    return (
+        ClientSession(session_id=OWN, wrapping=wrapping, tls=tls_factory(), rules=RULES, now=NOW),
+        server,
+    )
+
+
+@pytest.mark.parametrize("met_before", [False, True])
+@pytest.mark.parametrize("opcode", [Opcode.CONTROL_HARD_RESET_SERVER_V2, Opcode.CONTROL_V1])
+def test_later_packets_of_other_clients_sessions_shut_nobody_out(
+    met_before: bool, opcode: Opcode
+) -> None:
+    session, server = crypt_pair()
+    answer = ControlBody((0,), OWN, 0, b"")
+    if met_before:
+        session.receive(packet(Opcode.CONTROL_HARD_RESET_SERVER_V2, answer, wrapping=server), NOW)
+    hour_later = wrapping_for(TlsCrypt(key=STATIC_KEY), Side.SERVER, UNIX_TIME + 3600)
+    foreign = packet(
+        opcode,
+        ControlBody((0,), SessionId(b"not ours"), 0, b""),
+        sender=SessionId(b"stranger"),
+        wrapping=hour_later,
+    )
+    with pytest.raises(Malformed):
+        session.receive(foreign, NOW)
+    if met_before:
+        own = packet(Opcode.CONTROL_V1, ControlBody((), None, 1, b""), wrapping=server)
+    else:
+        own = packet(Opcode.CONTROL_HARD_RESET_SERVER_V2, answer, wrapping=server)
+    assert session.receive(own, NOW) == Progress(session.current)
+
+
+def test_stale_reset_of_another_session_is_a_replay() -> None:
+    session, server = crypt_pair()
+    body = ControlBody((0,), OWN, 0, b"")
+    session.receive(packet(Opcode.CONTROL_HARD_RESET_SERVER_V2, body, wrapping=server), NOW)
+    earlier = wrapping_for(TlsCrypt(key=STATIC_KEY), Side.SERVER, UNIX_TIME - 1)
+    old = packet(
+        Opcode.CONTROL_HARD_RESET_SERVER_V2,
+        ControlBody((), None, 0, b""),
+        sender=SessionId(b"long ago"),
+        wrapping=earlier,
+    )
+    assert reason(session, old) == "replay"
 
 
 def soft_reset(key_id: int, message_id: int = 0) -> bytes:

@@ -21,6 +21,9 @@ class Wrapping(Protocol):
     ``seal`` takes the clear header and the body of ``wire.encode_body``; ``open`` undoes it and
     raises ``Malformed`` with one of the reasons ``short``, ``opcode``, ``session-id``, ``hmac``,
     ``replay`` or ``wkc``. After an error the wrapping is as it was before.
+
+    ``peek`` opens without marking the packet as seen: for one that may belong to another session
+    under the same key, whose replay ids must not move this session's window.
     """
 
     @property
@@ -40,6 +43,8 @@ class Wrapping(Protocol):
     def seal(self, header: ControlHeader, body: bytes) -> bytes: ...
 
     def open(self, packet: bytes) -> tuple[ControlHeader, bytes]: ...
+
+    def peek(self, packet: bytes) -> tuple[ControlHeader, bytes]: ...
 
 
 class ReplayIds:
@@ -68,8 +73,12 @@ class ReplayIds:
         self._number += 1
         return (self._number << 32 | self._time).to_bytes(8, "big")
 
-    def check(self, replay_id: bytes) -> None:
-        """Marks a received replay id of an authentic packet, or raises ``Malformed("replay")``."""
+    def check(self, replay_id: bytes, *, mark: bool = True) -> None:
+        """Looks up a received replay id of an authentic packet, and marks it as seen if wanted.
+
+        Raises ``Malformed("replay")``.
+        """
         value = int.from_bytes(replay_id, "big")
-        if not self._window.accept(value & 0xFFFFFFFF, value >> 32):
+        look = self._window.accept if mark else self._window.is_new
+        if not look(value & 0xFFFFFFFF, value >> 32):
             raise Malformed("replay")

@@ -63,6 +63,12 @@ class AuthControl:
         return clear + tag + replay_id + body
 
     def open(self, packet: bytes) -> tuple[ControlHeader, bytes]:
+        return self._open(packet, mark=True)
+
+    def peek(self, packet: bytes) -> tuple[ControlHeader, bytes]:
+        return self._open(packet, mark=False)
+
+    def _open(self, packet: bytes, *, mark: bool) -> tuple[ControlHeader, bytes]:
         header = decode_header(packet)
         if len(packet) < self._body_at:
             raise Malformed("short")
@@ -73,5 +79,5 @@ class AuthControl:
         )
         if not hmac.compare_digest(tag, packet[HEADER_LENGTH : self._tag_end]):
             raise Malformed("hmac")
-        self._replay.check(replay_id)
+        self._replay.check(replay_id, mark=mark)
         return header, body

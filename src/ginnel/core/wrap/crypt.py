@@ -89,6 +89,12 @@ class CryptControl:
         return clear + tag + ciphertext
 
     def open(self, packet: bytes) -> tuple[ControlHeader, bytes]:
+        return self._open(packet, mark=True)
+
+    def peek(self, packet: bytes) -> tuple[ControlHeader, bytes]:
+        return self._open(packet, mark=False)
+
+    def _open(self, packet: bytes, *, mark: bool) -> tuple[ControlHeader, bytes]:
         header = decode_header(packet)
         # One byte of body is the least that decodes: the count of acknowledgements.
         if len(packet) <= _BODY_AT:
@@ -96,7 +102,7 @@ class CryptControl:
         body = self._receive.open(packet[:_TAG_AT], packet[_TAG_AT:_BODY_AT], packet[_BODY_AT:])
         if body is None:
             raise Malformed("hmac")
-        self._replay.check(packet[HEADER_LENGTH:_TAG_AT])
+        self._replay.check(packet[HEADER_LENGTH:_TAG_AT], mark=mark)
         return header, body
 
 

@@ -80,9 +80,15 @@ class CryptV2Control:
         return packet + self._wrapped if self.trailer(header.opcode) else packet
 
     def open(self, packet: bytes) -> tuple[ControlHeader, bytes]:
+        return self._crypt.open(self._without_wrapped_key(packet))
+
+    def peek(self, packet: bytes) -> tuple[ControlHeader, bytes]:
+        return self._crypt.peek(self._without_wrapped_key(packet))
+
+    def _without_wrapped_key(self, packet: bytes) -> bytes:
         if self._side is Side.SERVER and packet and packet[0] >> 3 in _WKC_OPCODES:
-            packet, _ = split_wrapped_key(packet)
-        return self._crypt.open(packet)
+            return split_wrapped_key(packet)[0]
+        return packet
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

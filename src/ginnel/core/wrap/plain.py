@@ -29,3 +29,6 @@ class PlainControl:
 
     def open(self, packet: bytes) -> tuple[ControlHeader, bytes]:
         return decode_header(packet), packet[HEADER_LENGTH:]
+
+    def peek(self, packet: bytes) -> tuple[ControlHeader, bytes]:
+        return self.open(packet)
