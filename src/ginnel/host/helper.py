@@ -4,6 +4,12 @@ It is forked before any byte of the network is parsed, keeps CAP_NET_ADMIN and n
 carries out typed requests only: addresses and settings on devices it opened itself, routes, and the
 default route's replacement. When its socket closes, because the main process ended in whatever way,
 it takes back everything that is left and ends. ``client`` is its caller.
+
+What a main process that was taken over can do with it, as a configuration could: open any TUN
+device that nobody uses, add unicast routes to the main table (through any gateway: bypass routes
+and ``net_gateway`` are such), and take default routes away for as long as it lives. It cannot
+change an address, a setting or a route that was there before, nor open or write any other file, and
+whatever it did ends with it.
 """
 
 import os

@@ -7,10 +7,12 @@ that does not depend on process numbers, which are reused and differ between pid
 what a dead owner left is ``recover``'s.
 """
 
+import errno
 import fcntl
 import os
 import stat
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
@@ -31,6 +33,9 @@ DEFAULT_RUNTIME_DIR = Path("/run/ginnel")
 SUFFIX = ".journal"
 _VERSION = 1
 _SIZE_LIMIT = 1 << 24
+_LIVE_LIMIT = 1 << 22
+"""Bytes of entries that are not settled; recovery can read what is kept in any case."""
+_COMPACT_SIZE = 1 << 20
 
 
 class EntryState(Enum):
@@ -75,46 +80,68 @@ def _ignore(_writes: int) -> None:
 class Journal:
     """A journal being written. The file is made with the first entry and removed by ``finish``.
 
-    ``observer`` is called after every line that reached the disk, with their number so far.
+    A tunnel may live for months and change its routes at every reconnection, so the file is written
+    anew without the settled entries when those outgrow the others. ``observer`` is called after
+    every line that reached the disk, with their number so far.
     """
 
     directory: Path
     owner: Owner
     observer: Callable[[int], None] = _ignore
     _fd: int | None = None
-    _path: Path | None = None
     _writes: int = 0
-    _next: int = field(default=1)
+    _next: int = 1
+    _size: int = 0
+    _compact_at: int = _COMPACT_SIZE
+    _torn: bool = False
+    """The last line may be cut off, by a full disk: the next begins on a new one."""
+    _live: dict[int, bytes] = field(default_factory=dict)
+    """Lines of the entries that may still have to be undone."""
+    _live_size: int = 0
 
     def intend(self, change: Undo) -> int:
         """Records how a change is undone, before it is made; returns the entry's number."""
         number = self._next
-        self._write({"n": number, "undo": undo_record(change)}, sync=True)
+        line = render_record({"n": number, "undo": undo_record(change)})
+        if self._live_size + len(line) > _LIVE_LIMIT:
+            raise HostError("journal", errno.EFBIG, "more changes at once than can be recorded")
+        self._write(line, sync=True)
+        self._live[number] = line
+        self._live_size += len(line)
         self._next += 1
         return number
 
     def settle(self, number: int, state: EntryState) -> None:
         """Records what became of an entry."""
-        self._write({"n": number, "state": state.value}, sync=False)
+        if state in (EntryState.FAILED, EntryState.UNDONE):
+            self._live_size -= len(self._live.pop(number, b""))
+        self._write(render_record({"n": number, "state": state.value}), sync=False)
+        if self._size > self._compact_at:
+            self._compact()
 
     def finish(self) -> None:
         """Removes the file: nothing is left to undo. A later entry begins a new one."""
-        if self._fd is not None and self._path is not None:
+        if self._fd is not None:
             self._path.unlink(missing_ok=True)
-            os.close(self._fd)
-            self._fd, self._path = None, None
+        self.abandon()
 
     def abandon(self) -> None:
         """Closes the file and leaves it for recovery."""
         if self._fd is not None:
             os.close(self._fd)
-            self._fd, self._path = None, None
+            self._fd = None
+        self._live.clear()
+        self._live_size = 0
 
-    def _write(self, record: dict[str, object], *, sync: bool) -> None:
+    @property
+    def _path(self) -> Path:
+        return self.directory / f"{self.owner.helper_pid}-{self.owner.helper_start}{SUFFIX}"
+
+    def _write(self, line: bytes, *, sync: bool) -> None:
         try:
             if self._fd is None:
-                self._create()
-            self._append(render_record(record), sync=sync)
+                self._replace()
+            self._append(line, sync=sync)
         except OSError as refused:
             raise HostError("journal", refused.errno or 0, str(refused)) from refused
         self._writes += 1
@@ -122,38 +149,83 @@ class Journal:
 
     def _append(self, line: bytes, *, sync: bool) -> None:
         assert self._fd is not None
-        rest = memoryview(line + b"\n")
-        while rest:
-            rest = rest[os.write(self._fd, rest) :]
+        whole = (b"\n" if self._torn else b"") + line + b"\n"
+        self._torn = True
+        _write_all(self._fd, whole)
+        self._torn = False
+        self._size += len(whole)
         if sync:
             os.fsync(self._fd)
 
-    def _create(self) -> None:
-        """Makes the file under another name first, so that nobody sees it unlocked."""
+    def _compact(self) -> None:
+        """Writes the file anew. What prevents that costs nothing: the old one is still whole."""
+        with suppress(OSError):
+            self._replace()
+        self._compact_at = self._size + _COMPACT_SIZE
+
+    def _replace(self) -> None:
+        """Puts a file with the live entries in place of what there is.
+
+        Under another name first, so that nobody sees it unlocked or half.
+        """
         ensure_directory(self.directory)
-        name = f"{self.owner.helper_pid}-{self.owner.helper_start}{SUFFIX}"
-        draft = self.directory / f".{name}"
+        draft = self.directory / f".{self._path.name}"
         draft.unlink(missing_ok=True)
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_APPEND
-        self._fd = os.open(draft, flags, 0o600)
-        fcntl.flock(self._fd, fcntl.LOCK_EX)
-        self._append(render_record(_header(self.owner)), sync=True)
-        self._path = self.directory / name
-        draft.rename(self._path)
-        directory = os.open(self.directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        content = b"".join(
+            line + b"\n" for line in (render_record(_header(self.owner)), *self._live.values())
+        )
+        fd = os.open(draft, flags, 0o600)
         try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
+            fcntl.flock(fd, fcntl.LOCK_EX)
+            _write_all(fd, content)
+            os.fsync(fd)
+            draft.rename(self._path)
+        except OSError:
+            os.close(fd)
+            draft.unlink(missing_ok=True)
+            raise
+        if self._fd is not None:
+            os.close(self._fd)
+        self._fd, self._size, self._torn = fd, len(content), False
+        _sync_directory(self.directory)
+
+
+def _write_all(fd: int, content: bytes) -> None:
+    rest = memoryview(content)
+    while rest:
+        rest = rest[os.write(fd, rest) :]
+
+
+def _sync_directory(directory: Path) -> None:
+    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
 
 
 def ensure_directory(directory: Path) -> None:
     """Makes the runtime directory (0700) or checks that nobody else may write in it."""
     directory.mkdir(mode=0o700, exist_ok=True)
+    check_directory(directory)
+
+
+def check_directory(directory: Path) -> None:
+    """Raises ``PermissionError`` for what is no directory that only we may write in."""
     status = directory.lstat()
-    trusted = stat.S_ISDIR(status.st_mode) and status.st_uid == os.geteuid()
-    if not trusted or status.st_mode & 0o022:
+    if not stat.S_ISDIR(status.st_mode) or not _is_ours_alone(status):
         raise PermissionError(1, f"{directory} is not a directory that only its owner may write")
+
+
+def is_trusted_file(fd: int) -> bool:
+    """True for a regular file that only we may write: what is in it will be undone as root."""
+    status = os.fstat(fd)
+    return stat.S_ISREG(status.st_mode) and _is_ours_alone(status)
+
+
+def _is_ours_alone(status: os.stat_result) -> bool:
+    return status.st_uid == os.geteuid() and not status.st_mode & 0o022
 
 
 def read_journal(fd: int) -> JournalContent:

@@ -12,6 +12,8 @@ from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from ginnel.core.types import IPAddress, IPNetwork
 
 Record = Mapping[str, object]
+_UNUSABLE = re.compile(r"[\x00\ud800-\udfff]")
+"""A zero byte ends a name early, and half a surrogate pair has no bytes."""
 _DEVICE_NAME = re.compile(r"[^\s/\x00-\x1f\x7f]{1,15}")
 
 
@@ -41,9 +43,9 @@ def render_record(record: Record) -> bytes:
 
 
 def text_field(record: Record, name: str, limit: int = 4096) -> str:
-    """A string of at most ``limit`` characters."""
+    """A string of at most ``limit`` characters that every system call can take."""
     value = record.get(name)
-    if not isinstance(value, str) or len(value) > limit:
+    if not isinstance(value, str) or len(value) > limit or _UNUSABLE.search(value):
         raise BadRecord(name)
     return value
 

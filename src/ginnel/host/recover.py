@@ -20,6 +20,8 @@ from ginnel.host.journal import (
     EntryState,
     JournalContent,
     Owner,
+    check_directory,
+    is_trusted_file,
     process_start,
     read_boot_id,
     read_journal,
@@ -80,6 +82,7 @@ def restore(
     """
     try:
         paths = sorted(path for path in runtime_dir.iterdir() if path.suffix == SUFFIX)
+        check_directory(runtime_dir)
     except FileNotFoundError:
         return RestoreReport()
     except OSError as refused:
@@ -103,6 +106,8 @@ def _restore_one(path: Path, deadline: float) -> JournalReport | None:
     except OSError as refused:
         raise HostError("restore", refused.errno or 0, str(refused)) from refused
     try:
+        if not is_trusted_file(fd):
+            return JournalReport(path=path, disposition=Disposition.UNREADABLE)
         if not _take_lock(fd, deadline):
             return JournalReport(path=path, disposition=Disposition.IN_USE)
         if os.fstat(fd).st_nlink == 0:  # its owner finished while we waited
@@ -195,6 +200,6 @@ def _note_undone(fd: int, number: int) -> None:
     """Keeps a later recovery from undoing it again: by then it could be someone else's."""
     record = render_record({"n": number, "state": EntryState.UNDONE.value})
     try:
-        os.write(fd, record + b"\n")
+        os.write(fd, b"\n" + record + b"\n")  # the last line may be torn
     except OSError:
         return  # a full disk: undo is idempotent, the journal goes once all is undone

@@ -27,6 +27,7 @@ _IFF_TAP = 0x0002
 _IFF_NO_PI = 0x1000
 _IFF_VNET_HDR = 0x4000
 _VNET_HEADER_BYTES = 10
+_NAME_BYTES = 15
 _REQUEST = Struct("=16sH22x")
 _NUMBER = Struct("=i")
 
@@ -103,7 +104,7 @@ def is_unnamed(request: DeviceRequest) -> bool:
 def _wanted_name(request: DeviceRequest) -> str:
     if is_unnamed(request):
         return f"{request.name}%d"
-    if not is_device_name(request.name):
+    if not is_device_name(request.name) or len(request.name.encode()) > _NAME_BYTES:
         raise HostError("open device", 22, f"{request.name!r} cannot be a device name")
     return request.name
 
@@ -119,17 +120,25 @@ def _kind_flag(kind: DeviceType) -> int:
 
 
 def _open_node(node: str) -> int:
-    """Opens the node only if it is the tun driver's: the one who asks may have been taken over."""
+    """Opens the node only if it is the tun driver's: the one who asks may have been taken over.
+
+    Looks before it opens, because opening alone does things to some devices (a watchdog starts to
+    count), and opens what it looked at, because the name may mean something else by then.
+    """
     try:
-        fd = os.open(node, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+        place = os.open(node, os.O_PATH | os.O_CLOEXEC)
     except OSError as refused:
         raise _refusal(f"open {node}", refused) from refused
-    status = os.fstat(fd)
-    number = (os.major(status.st_rdev), os.minor(status.st_rdev))
-    if not stat.S_ISCHR(status.st_mode) or number != _TUN_MAJOR_MINOR:
-        os.close(fd)
-        raise HostError(f"open {node}", 22, "it is not the tun driver's device node")
-    return fd
+    try:
+        status = os.fstat(place)
+        number = (os.major(status.st_rdev), os.minor(status.st_rdev))
+        if not stat.S_ISCHR(status.st_mode) or number != _TUN_MAJOR_MINOR:
+            raise HostError(f"open {node}", 22, "it is not the tun driver's device node")
+        return os.open(f"/proc/self/fd/{place}", os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as refused:
+        raise _refusal(f"open {node}", refused) from refused
+    finally:
+        os.close(place)
 
 
 def _refusal(step: str, refused: OSError) -> HostError:

@@ -12,6 +12,7 @@ from ginnel.host.helper import Helper
 from ginnel.host.netlink import Netlink
 
 Reply = dict[str, object]
+_PLAIN = {"vnet_header": False}
 
 
 class Wire:
@@ -71,6 +72,12 @@ def test_hello_comes_first_and_once(wire: Wire) -> None:
         {"op": "hello", "pid": "1"},
         {"op": "open-tun", "device": None},
         {"op": "open-tun", "device": {"name": "../x", "kind": "tun", "node": "/dev/null"}},
+        {"op": "open-tun", "device": {"name": "tun7", "kind": "tun", "node": "/dev/\0", **_PLAIN}},
+        {
+            "op": "open-tun",
+            "device": {"name": "tun7", "kind": "tun", "node": "/dev/\ud800", **_PLAIN},
+        },
+        {"op": "open-tun", "device": {"name": "\ud800", "kind": "tun", "node": "/dev/x", **_PLAIN}},
         {"op": "apply", "changes": 7},
         {"op": "apply", "changes": [{}] * 129},
         {"op": "apply", "changes": [{"do": {"kind": "add-route"}}]},

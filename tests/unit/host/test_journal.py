@@ -1,5 +1,6 @@
 """The journal file: written before, readable after, trusted only when it may be."""
 
+import errno
 import fcntl
 import os
 from ipaddress import IPv4Address, IPv4Network
@@ -125,6 +126,87 @@ def test_file_without_a_header_of_ours_is_refused(tmp_path: Path, header: bytes)
     path.write_bytes(header + b"\n")
     with path.open("rb") as file, pytest.raises(BadRecord):
         read_journal(file.fileno())
+
+
+class FullDisk:
+    """Takes ``room`` bytes through ``os.write``, then says ENOSPC, until it has room again."""
+
+    def __init__(self, room: int) -> None:
+        self.room = room
+        self._write = os.write
+
+    def write(self, fd: int, data: bytes | memoryview) -> int:
+        if not self.room:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        taken = self._write(fd, bytes(data)[: self.room])
+        self.room -= taken
+        return taken
+
+
+def test_line_that_a_full_disk_cut_off_does_not_spoil_the_next(
+    journal: Journal, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal.intend(DEVICE)
+    disk = FullDisk(20)
+    monkeypatch.setattr(os, "write", disk.write)
+    with pytest.raises(HostError, match="No space left"):
+        journal.intend(ROUTE)
+    disk.room = 1 << 20
+    journal.intend(ROUTE)
+    assert [change for change, _state in entries(path)] == [DEVICE, ROUTE]
+
+
+@pytest.mark.parametrize("room", [0, 20])
+def test_file_that_could_not_be_begun_is_begun_again(
+    journal: Journal, path: Path, monkeypatch: pytest.MonkeyPatch, room: int
+) -> None:
+    disk = FullDisk(room)
+    monkeypatch.setattr(os, "write", disk.write)
+    with pytest.raises(HostError, match="No space left"):
+        journal.intend(DEVICE)
+    assert list(path.parent.iterdir()) == []
+    disk.room = 1 << 20
+    journal.intend(ROUTE)
+    assert [change for change, _state in entries(path)] == [ROUTE]
+
+
+def test_file_stays_small_however_long_the_tunnel_lives(
+    journal: Journal, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "fsync", lambda _fd: None)
+    first = journal.intend(DEVICE)
+    journal.settle(first, EntryState.DONE)
+    largest = 0
+    for _ in range(12_000):
+        journal.settle(journal.intend(ROUTE), EntryState.UNDONE)
+        largest = max(largest, path.stat().st_size)
+    assert largest < 1_200_000
+    last = journal.intend(ROUTE)
+    assert [change for change, _state in entries(path)][-1] == ROUTE
+    with path.open("rb") as file:
+        content = read_journal(file.fileno())
+        alive = (EntryState.INTENDED, EntryState.DONE)
+        numbers = [n for n, (_change, state) in content.entries.items() if state in alive]
+        assert (content.owner, content.damaged, numbers) == (OWNER, 0, [first, last])
+        with pytest.raises(BlockingIOError):
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    assert [entry.name for entry in path.parent.iterdir()] == [path.name]
+    journal.finish()
+    assert list(path.parent.iterdir()) == []
+
+
+def test_more_changes_than_recovery_could_read_are_refused(
+    journal: Journal, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "fsync", lambda _fd: None)
+
+    def endless() -> None:
+        for _ in range(100_000):
+            journal.intend(ROUTE)
+
+    with pytest.raises(HostError, match="more changes"):
+        endless()
+    assert len(entries(path)) > 10_000
 
 
 def test_directory_that_others_may_write_is_refused(tmp_path: Path) -> None:

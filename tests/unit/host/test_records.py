@@ -40,6 +40,8 @@ def test_fields_read_back() -> None:
     [
         (records.text_field, 7),
         (records.text_field, "x" * 5000),
+        (records.text_field, "zero\0byte"),
+        (records.text_field, "half a pair \ud800"),
         (records.number_field, "7"),
         (records.number_field, True),
         (records.number_field, -1),

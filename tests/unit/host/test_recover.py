@@ -113,3 +113,36 @@ def test_other_files_and_drafts_are_not_journals(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("x")
     (tmp_path / ".5-6.journal").write_text("half")
     assert restore(tmp_path).journals == ()
+
+
+def test_directory_that_others_may_write_is_not_believed(tmp_path: Path) -> None:
+    path = leave(tmp_path / "run")
+    (tmp_path / "run").chmod(0o777)
+    with pytest.raises(HostError, match="only its owner may write"):
+        restore(tmp_path / "run")
+    assert path.exists()
+
+
+def test_journal_that_others_may_write_is_not_believed(tmp_path: Path) -> None:
+    path = leave(tmp_path / "run")
+    path.chmod(0o666)
+    (entry,) = restore(tmp_path / "run").journals
+    assert entry.disposition is Disposition.UNREADABLE
+    assert entry.results == ()
+
+
+def test_what_was_undone_is_noted_even_after_a_torn_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = leave(tmp_path / "run")
+    path.write_bytes(path.read_bytes() + b'{"n":3,"undo":{"ki')
+
+    def refuse(_self: object, _version: int) -> list[object]:
+        raise HostError("listing", 1, "not now")
+
+    with monkeypatch.context() as broken:
+        broken.setattr("ginnel.host.netlink.Netlink.routes", refuse)
+        (entry,) = restore(tmp_path / "run").journals
+    assert entry.disposition is Disposition.INCOMPLETE
+    (entry,) = restore(tmp_path / "run").journals
+    assert [result.what.split()[0] for result in entry.results] == ["route"]

@@ -1,5 +1,7 @@
 """Device requests that cannot be are refused before anything is opened."""
 
+import os
+import select
 from pathlib import Path
 
 import pytest
@@ -15,7 +17,7 @@ def test_bare_words_leave_the_number_to_the_kernel() -> None:
     assert not is_unnamed(DeviceRequest(name="tun0"))
 
 
-@pytest.mark.parametrize("name", ["", "a/b", "sixteen-letters-", ".."])
+@pytest.mark.parametrize("name", ["", "a/b", "sixteen-letters-", "..", "\u00e9" * 8])
 def test_impossible_names_are_refused(name: str) -> None:
     with pytest.raises(HostError, match="cannot be a device name"):
         open_device(DeviceRequest(name=name))
@@ -27,6 +29,21 @@ def test_only_the_tun_driver_is_opened(tmp_path: Path) -> None:
     for node in (str(plain), "/dev/null", "/dev/zero"):
         with pytest.raises(HostError, match="not the tun driver's device node"):
             open_device(DeviceRequest(node=node))
+
+
+def test_what_is_not_the_tun_driver_does_not_notice(tmp_path: Path) -> None:
+    # Opening alone does things to some devices: it starts a watchdog and rewinds a tape.
+    node = tmp_path / "node"
+    os.mkfifo(node)
+    reader = os.open(node, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        with pytest.raises(HostError, match="not the tun driver's device node"):
+            open_device(DeviceRequest(node=str(node)))
+        poll = select.poll()
+        poll.register(reader, 0)
+        assert poll.poll(0) == [], "somebody had it open for writing"
+    finally:
+        os.close(reader)
 
 
 def test_missing_node_is_named(tmp_path: Path) -> None:
