@@ -4,6 +4,7 @@ Sizes, docstrings, unfinished marks, a unit test beside each module, one version
 decision record for each dependency. Run as ``python -m tools.check_tree``.
 """
 
+import ast
 import re
 import subprocess
 import sys
@@ -59,6 +60,21 @@ def unfinished() -> list[str]:
     ]
 
 
+def has_behaviour(path: Path) -> bool:
+    """Tells whether a module does anything: values, tables and protocols have nothing to test."""
+    functions = (
+        node
+        for node in ast.walk(ast.parse((ROOT / path).read_text()))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    )
+    # A docstring and the dots of a protocol are both lone constants.
+    return any(
+        not (isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant))
+        for function in functions
+        for statement in function.body
+    )
+
+
 def without_twin() -> list[str]:
     """Names each module without its file in ``tests/unit``, and each exception that is none."""
     exceptions = {}
@@ -69,7 +85,7 @@ def without_twin() -> list[str]:
     modules = {
         path.relative_to("src/ginnel")
         for path in tracked("src/ginnel/*.py")
-        if not path.name.startswith("__")
+        if not path.name.startswith("__") and has_behaviour(path)
     }
     missing = {
         str(module)
