@@ -20,6 +20,7 @@ MAX_WORD_BYTES = 256
 ALL = -1
 """Stands for ``all`` where a number of history lines is asked for."""
 
+_SECRET_COMMANDS = frozenset({"password", "cr-response", "needstr"})
 _ORIGIN = Origin("TCP", 0)  # the place that OpenVPN names in complaints about a command's words
 
 
@@ -295,7 +296,7 @@ def parse_command(line: str) -> Command | None:
     for word in words:
         encoded = word.encode("utf-8", "surrogateescape")
         if len(encoded) > MAX_WORD_BYTES:
-            start = encoded[:MAX_WORD_BYTES].decode("utf-8", "surrogateescape")
+            start = encoded[: MAX_WORD_BYTES - 1].decode("utf-8", "surrogateescape")
             return Refused(
                 replies=(
                     f"ERROR: Options error: Parameter at {_ORIGIN} is too long "
@@ -313,12 +314,17 @@ def parse_command(line: str) -> Command | None:
 
 
 def shown_in_log(line: str) -> str | None:
-    """Renders a line for the log: passwords blanked; None for the few that are not logged."""
+    """Renders a line for the log; None for the command that is not logged.
+
+    Hidden are values that may be secret, and lines that begin with no command: they may be the rest
+    of an overlong password line, or a misspelt one.
+    """
     name = line.lstrip().partition(" ")[0].strip("\"'")
     if name == "load-stats":
         return None
-    hidden = {"password", "cr-response", "needstr"}
-    return f"{name} [...]" if name in hidden else line
+    if name in _SECRET_COMMANDS:
+        return f"{name} [...]"
+    return line if name in _GRAMMAR or not name else "[...]"
 
 
 def leading_number(text: str) -> int:

@@ -99,6 +99,7 @@ class ManagementSession:
         self._lines.clear()
         self._board.outbox = Outbox()
         self._board.finished = False
+        self._board.env_filter = 0
         if self._password is None:
             self._admit()
         else:

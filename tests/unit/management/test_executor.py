@@ -111,7 +111,10 @@ def test_the_recordings_cover_every_command() -> None:
     from ginnel.management.commands import _GRAMMAR
 
     said = {
-        step["say"].split(" ")[0] for each in load() for step in each["steps"] if step["say"].strip()
+        step["say"].split(" ")[0]
+        for each in load()
+        for step in each["steps"]
+        if step["say"].strip()
     }
     # help differs in words; both pkcs11 commands end openvpn 2.6.14; the others only leave.
     unrecorded = {"help", "pkcs11-id-count", "pkcs11-id-get", "exit", "quit"}

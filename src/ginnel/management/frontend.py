@@ -1,0 +1,420 @@
+"""What the program sees of the management interface: questions with answers, and what to tell.
+
+Translates notices of a core machine and events of the shell into states and lines, and what a
+client wants into calls. Not responsible for the line protocol (``session``) or sockets
+(``server``). The shell knows this class only as its own ``Frontend`` protocol.
+"""
+
+import asyncio
+import os
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol, assert_never
+
+from ginnel.compat.log_lines import LogLine
+from ginnel.compat.status_file import LinkStatistics, statistics_lines
+from ginnel.compat.versions import title
+from ginnel.core.notices import (
+    ControlMessage,
+    Ended,
+    ManagementState,
+    Notice,
+    OptionsImported,
+    PeerConnected,
+    StateEntered,
+)
+from ginnel.core.types import Endpoint, Instant
+from ginnel.management.board import RemoteEntry
+from ginnel.management.intents import (
+    Answered,
+    AuthRetrySet,
+    ChallengeAnswered,
+    ClientLeft,
+    Intent,
+    MuteSet,
+    PasswordsForgotten,
+    SignalThrown,
+    VerbSet,
+)
+from ginnel.management.queries import (
+    AcceptRemote,
+    HoldQuery,
+    LoginAnswer,
+    LoginQuery,
+    ModifyRemote,
+    PasswordQuery,
+    Query,
+    RemoteQuery,
+    ReplyToQuery,
+    SkipRemote,
+    StaticChallenge,
+)
+from ginnel.management.server import ManagementServer
+from ginnel.management.session import ManagementSession
+from ginnel.management.settings import ManagementSettings
+from ginnel.management.state import StateRecord
+from ginnel.options.model import (
+    AddressFamily,
+    AuthRetry,
+    ClientOptions,
+    ConnectionProfile,
+    LinkProtocol,
+)
+from ginnel.options.values import Secret
+
+EXIT_TEXT = "management-exit"
+DISCONNECT_TEXT = "management-disconnect"
+NO_STATISTICS = LinkStatistics()
+
+
+class Interrupted(Exception):
+    """A client threw a signal while the program waited for its answer, before any lifecycle."""
+
+    def __init__(self, signal: str, text: str) -> None:
+        super().__init__(signal)
+        self.signal = signal
+        self.text = text
+
+
+class Log(Protocol):
+    """The program's log: ``shell.logging_setup.LogOutput``."""
+
+    verb: int
+
+    def log(self, line: LogLine) -> None:
+        """Writes a line, and shows it to its taps if it was written."""
+        ...
+
+    def set_verb(self, verb: int) -> None: ...
+    def set_mute(self, mute: int) -> None: ...
+
+
+class ManagementFrontend:
+    """One interface for the life of the process, over reloads and restarts."""
+
+    def __init__(
+        self,
+        settings: ManagementSettings,
+        *,
+        log: Log,
+        clock: Callable[[], Instant],
+        wall_clock: Callable[[], int],
+        local_time: Callable[[], str],
+    ) -> None:
+        self.settings = settings
+        self._log = log
+        self._wall_clock = wall_clock
+        self._local_time = local_time
+        self._session = ManagementSession(
+            daemon=self,
+            log=log.log,
+            password=settings.password,
+            hold=settings.hold,
+            log_cache=settings.log_cache,
+        )
+        self._server = ManagementServer(
+            session=self._session,
+            settings=settings,
+            log=log.log,
+            on_intent=self._carry_out,
+            clock=clock,
+        )
+        self._answer: asyncio.Future[ReplyToQuery] | None = None
+        self._statistics: Callable[[], LinkStatistics] = lambda: NO_STATISTICS
+        self._remotes: tuple[RemoteEntry, ...] = ()
+        self._mute = 0
+        self._auth_retry = AuthRetry.NONE
+        self._on_signal: Callable[[str, str], None] | None = None
+        self._on_forget: Callable[[], None] = lambda: None
+        self._challenge_sender: Callable[[Secret], bool] | None = None
+        self._link_local: Endpoint | None = None
+        self._link_remote: Endpoint | None = None
+        self._imported: ClientOptions | None = None
+        self._echoed = 0
+
+    # --- life ----------------------------------------------------------------------------------
+
+    def open(self) -> bool:
+        """Listens, or connects with ``management-client``; False when that did not succeed.
+
+        Raises ConfigError when there is nothing to listen on.
+        """
+        return self._server.open()
+
+    def attach(self) -> None:
+        """Serves in the running loop."""
+        self._server.attach()
+
+    def detach(self) -> None:
+        """The loop ends; clients stay connected."""
+        self._server.detach()
+
+    def close(self) -> None:
+        """Ends the interface and removes its socket."""
+        self._server.close()
+
+    def configure(self, options: ClientOptions) -> None:
+        """Takes what commands show from the options: at the start and after a reload."""
+        self._mute = options.process.mute
+        self._auth_retry = options.login.auth_retry
+        self._remotes = tuple(_entry(profile) for profile in options.profiles)
+        for text in options.echo:
+            self._session.echo(text, self._wall_clock())
+        self._echoed = len(options.echo)
+
+    def drive(
+        self,
+        *,
+        on_signal: Callable[[str, str], None],
+        on_forget: Callable[[], None],
+        statistics: Callable[[], LinkStatistics],
+    ) -> None:
+        """A lifecycle begins: it gets signals (name, and text when they are not a client's)."""
+        self._on_signal = on_signal
+        self._on_forget = on_forget
+        self._statistics = statistics
+        self._session.begin()
+
+    def undrive(self) -> None:
+        """The lifecycle is over."""
+        self._on_signal = None
+        self._challenge_sender = None
+
+    def session_opened(self, send_challenge_response: Callable[[Secret], bool] | None) -> None:
+        """Tells how CR_RESPONSE is sent now; None when it cannot be."""
+        self._challenge_sender = send_challenge_response
+
+    # --- questions -----------------------------------------------------------------------------
+
+    @property
+    def holds(self) -> bool:
+        """True while the next start has to wait for ``hold release``."""
+        return self._session.hold
+
+    async def hold(self, wait: int = 0) -> None:
+        """Waits for ``hold release``, if the hold flag is set. ``wait`` is the restart pause."""
+        if self._session.hold:
+            await self._ask(HoldQuery(wait=wait))
+
+    async def login(
+        self, type_name: str, challenge: StaticChallenge | None = None
+    ) -> tuple[str, Secret]:
+        """Asks for user name and password."""
+        answer = await self._ask(LoginQuery(type_name=type_name, challenge=challenge))
+        assert isinstance(answer, LoginAnswer), "the session gives the answer that fits"
+        return answer.username, answer.password
+
+    async def passphrase(self, type_name: str) -> Secret:
+        """Asks for a password alone, such as that of ``Private Key``."""
+        answer = await self._ask(PasswordQuery(type_name=type_name))
+        assert isinstance(answer, LoginAnswer), "the session gives the answer that fits"
+        return answer.password
+
+    async def remote(self, profile: ConnectionProfile) -> tuple[str, str] | None:
+        """Asks whether to use a remote. Returns host and port to use, None to go to the next."""
+        entry = _entry(profile)
+        answer = await self._ask(
+            RemoteQuery(host=entry.host, port=entry.port, protocol=entry.protocol)
+        )
+        match answer:
+            case SkipRemote():
+                return None
+            case ModifyRemote(host=host, port=port):
+                return host, port
+            case AcceptRemote():
+                return entry.host, entry.port
+            case _:
+                raise AssertionError("the session gives the answer that fits")
+
+    async def _ask(self, query: Query) -> ReplyToQuery:
+        loop = asyncio.get_running_loop()
+        self._answer = loop.create_future()
+        self._session.ask(query)
+        self._server.pump()
+        try:
+            return await self._answer
+        finally:
+            self._answer = None
+            self._session.withdraw()
+
+    # --- what happened -------------------------------------------------------------------------
+
+    def log_line(self, line: LogLine) -> None:
+        """Takes a line that the log wrote."""
+        self._session.log_line(line, self._wall_clock())
+        self._server.pump()
+
+    def state(self, name: str, detail: str = "") -> None:
+        """A state of the process: CONNECTING, RESOLVE, RECONNECTING, EXITING."""
+        self._enter(StateRecord(when=self._wall_clock(), name=name, detail=detail))
+
+    def link_opened(self, remote: Endpoint, local: Endpoint | None) -> None:
+        """A new attempt; ``local`` is None when the socket is not bound."""
+        self._link_remote = remote
+        self._link_local = local
+        self._imported = None
+
+    def notice(self, notice: Notice) -> None:
+        """Shows what a core machine says."""
+        match notice:
+            case StateEntered(state=state):
+                self._machine_state(state)
+            case PeerConnected(remote=remote):
+                self._link_remote = remote
+            case OptionsImported(options=options):
+                self._imported = options
+                for text in options.echo[self._echoed :]:
+                    self._session.echo(text, self._wall_clock())
+            case ControlMessage(keyword="INFO" | "INFO_PRE", text=text):
+                self._session.info_message(text)
+            case ControlMessage(keyword="EXIT"):
+                self._session.notification("info", "remote-exit", "EXIT")
+            case ControlMessage(keyword="RESTART", text=text):
+                self._session.notification("info", "server-pushed-connection-reset", text)
+            case ControlMessage(keyword="HALT", text=text):
+                self._session.notification("info", "server-pushed-halt", text)
+            case Ended(auth_failed=str() as reason):
+                self._session.verification_failed("Auth", reason)
+            case _:
+                return
+        self._server.pump()
+
+    def started(self, *, with_errors: bool) -> None:
+        """The tunnel is up, routes and scripts are done."""
+        self._enter(self._connected("ERROR" if with_errors else "SUCCESS"))
+
+    def verification_failed(self, type_name: str) -> None:
+        """A passphrase was wrong."""
+        self._session.verification_failed(type_name)
+        self._server.pump()
+
+    def up_down(self, *, up: bool, environment: Mapping[str, str]) -> None:
+        """The tunnel came up or goes down; shown only with ``management-up-down``."""
+        if self.settings.up_down:
+            self._session.up_down(up=up, environment=environment)
+            self._server.pump()
+
+    def fatal(self, text: str) -> None:
+        """The program ends with an error."""
+        self._session.fatal(text)
+        self._server.pump()
+
+    def _enter(self, record: StateRecord) -> None:
+        self._session.state_entered(record)
+        self._server.pump()
+
+    def _machine_state(self, state: ManagementState) -> None:
+        if state is ManagementState.CONNECTED:
+            return  # said by ``started``, once routes and scripts are done
+        tun = None if self._imported is None else self._imported.tun
+        if state is not ManagementState.ASSIGN_IP or tun is None:
+            self.state(state.value)
+            return
+        self._enter(
+            StateRecord(
+                when=self._wall_clock(),
+                name=state.value,
+                tun_ip4="" if tun.ifconfig is None else str(tun.ifconfig[0]),
+                tun_ip6="" if tun.ifconfig_ipv6 is None else str(tun.ifconfig_ipv6.ip),
+            )
+        )
+
+    def _connected(self, detail: str) -> StateRecord:
+        tun = None if self._imported is None else self._imported.tun
+        remote, local = self._link_remote, self._link_local
+        return StateRecord(
+            when=self._wall_clock(),
+            name="CONNECTED",
+            detail=detail,
+            tun_ip4="" if tun is None or tun.ifconfig is None else str(tun.ifconfig[0]),
+            tun_ip6="" if tun is None or tun.ifconfig_ipv6 is None else str(tun.ifconfig_ipv6.ip),
+            remote_ip="" if remote is None else str(remote.address),
+            remote_port="" if remote is None else str(remote.port),
+            local_ip="" if local is None else str(local.address),
+            local_port="" if local is None else str(local.port),
+        )
+
+    # --- what a client wants -------------------------------------------------------------------
+
+    def _carry_out(self, intent: Intent) -> None:
+        match intent:
+            case Answered(answer=answer):
+                if self._answer is not None and not self._answer.done():
+                    self._answer.set_result(answer)
+            case SignalThrown(signal=signal):
+                self._throw(signal.value, "")
+            case VerbSet(level=level):
+                self._log.set_verb(level)
+            case MuteSet(level=level):
+                self._mute = level
+                self._log.set_mute(level)
+            case AuthRetrySet(mode=mode):
+                self._auth_retry = mode
+            case PasswordsForgotten():
+                self._on_forget()
+            case ChallengeAnswered(response=response):
+                if self._challenge_sender is not None:
+                    self._challenge_sender(response)
+            case ClientLeft():
+                self._client_left()
+            case _:
+                assert_never(intent)
+
+    def _client_left(self) -> None:
+        if self.settings.forget_disconnect:
+            self._on_forget()
+        if self.settings.connects:
+            self._throw("SIGTERM", EXIT_TEXT)
+        elif self.settings.signal:
+            self._throw("SIGUSR1", DISCONNECT_TEXT)
+
+    def _throw(self, name: str, text: str) -> None:
+        if self._on_signal is not None:
+            self._on_signal(name, text)
+        elif self._answer is not None and not self._answer.done():
+            self._answer.set_exception(Interrupted(name, text))
+
+    # --- facts for commands --------------------------------------------------------------------
+
+    def pid(self) -> int:
+        return os.getpid()
+
+    def title(self) -> str:
+        return title()
+
+    def status_lines(self) -> Sequence[str]:
+        return statistics_lines(self._statistics(), self._local_time())
+
+    def link_bytes(self) -> tuple[int, int]:
+        counted = self._statistics()
+        return counted.link_read, counted.link_write
+
+    def verb(self) -> int:
+        return self._log.verb
+
+    def mute(self) -> int:
+        return self._mute
+
+    def auth_retry(self) -> AuthRetry:
+        """How a refused login is answered now: a client may have changed it."""
+        return self._auth_retry
+
+    def remotes(self) -> Sequence[RemoteEntry]:
+        return self._remotes
+
+    def takes_challenge_response(self) -> bool:
+        return self._challenge_sender is not None
+
+
+_PROTOCOLS = {
+    LinkProtocol.UDP: "udp",
+    LinkProtocol.TCP_CLIENT: "tcp{}-client",
+    LinkProtocol.TCP_SERVER: "tcp{}-server",
+}
+
+
+def _entry(profile: ConnectionProfile) -> RemoteEntry:
+    """A remote with OpenVPN's short name of its protocol, such as ``udp4``."""
+    family = "" if profile.family is AddressFamily.ANY else profile.family.value
+    name = _PROTOCOLS[profile.protocol]
+    protocol = name.format(family) if "{}" in name else f"{name}{family}"
+    return RemoteEntry(host=profile.host, port=profile.port, protocol=protocol)

@@ -1,0 +1,58 @@
+"""The queue towards a client: order, partial sends and the three bounds."""
+
+from ginnel.management.outbox import CLOSE_BYTES, DROP_BYTES, PAUSE_BYTES, Outbox
+
+
+def drained(outbox: Outbox, step: int) -> bytes:
+    heard = b""
+    while piece := outbox.peek(step):
+        heard += piece
+        outbox.sent(len(piece))
+    return heard
+
+
+def test_any_step_gives_the_same_bytes() -> None:
+    for step in (1, 3, 7, 1000):
+        outbox = Outbox()
+        outbox.raw(b"ENTER PASSWORD:")
+        outbox.reply("SUCCESS: x")
+        outbox.inform(">LOG:y")
+        outbox.notify(">STATE:z")
+        assert drained(outbox, step) == b"ENTER PASSWORD:SUCCESS: x\r\n>LOG:y\r\n>STATE:z\r\n"
+        assert len(outbox) == 0
+
+
+def test_a_partial_send_leaves_the_rest() -> None:
+    outbox = Outbox()
+    outbox.reply("abcdef")
+    outbox.sent(2)
+    assert outbox.peek(100) == b"cdef\r\n"
+
+
+def test_commands_wait_while_much_is_unread() -> None:
+    outbox = Outbox()
+    outbox.reply("x" * PAUSE_BYTES)
+    assert outbox.paused
+    outbox.sent(100)
+    assert not outbox.paused
+
+
+def test_lines_that_only_inform_go_first() -> None:
+    outbox = Outbox()
+    outbox.reply("x" * DROP_BYTES)
+    before = len(outbox)
+    outbox.inform(">LOG:lost")
+    assert len(outbox) == before
+    assert outbox.dropped == 1
+    outbox.notify(">STATE:kept")
+    assert len(outbox) > before
+    assert not outbox.overflowed
+
+
+def test_a_client_that_never_reads_overflows_within_bounds() -> None:
+    outbox = Outbox()
+    line = ">UPDOWN:ENV," + "x" * 1000
+    for _ in range(5000):
+        outbox.notify(line)
+    assert outbox.overflowed
+    assert len(outbox) <= CLOSE_BYTES + len(line) + 2
