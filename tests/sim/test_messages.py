@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from ginnel.core.actions import SendInner
-from ginnel.core.client import OCC_EXIT, OCC_MAGIC, OCC_REPLY, OCC_REQUEST
+from ginnel.core.client_occ import OCC_MAGIC, exit_payload
 from ginnel.core.events import (
     DataPlaneEvent,
     DecryptFailed,
@@ -253,7 +253,7 @@ def test_cipher_that_is_not_allowed_ends_the_attempt() -> None:
         (TunLost(errno=19), "tun-stop", Outcome.RESTART),
         (DecryptFailed(), "decryption-error", Outcome.RESTART),
         (
-            OccReceived(payload=OCC_MAGIC + bytes((OCC_EXIT,))),
+            OccReceived(payload=exit_payload()),
             "remote-exit",
             Outcome.RESTART,
         ),
@@ -302,10 +302,10 @@ def test_a_refusal_is_shown_as_it_was_sent() -> None:
 def test_occ_request_is_answered_inside_the_tunnel() -> None:
     pair = SimPair()
     pair.connect()
-    pair.report(OccReceived(payload=OCC_MAGIC + bytes((OCC_REQUEST,))))
+    pair.report(OccReceived(payload=OCC_MAGIC + b"\x00"))
     sent = [action.payload for action in pair.actions if isinstance(action, SendInner)]
     assert len(sent) == 1
-    assert sent[0].startswith(OCC_MAGIC + bytes((OCC_REPLY,)) + b"V4,dev-type tun,")
+    assert sent[0].startswith(OCC_MAGIC + b"\x01V4,dev-type tun,")
     pair.report(OccReceived(payload=OCC_MAGIC))
     pair.report(OccReceived(payload=b""))
     pair.report(OccReceived(payload=OCC_MAGIC + b"\xff"))
@@ -369,7 +369,7 @@ def test_leaving_without_cc_exit_sends_occ_exit_each_second() -> None:
     pair.close()
     pair.until(lambda: pair.ended is not None, within=3.0)
     sent = [action.payload for action in pair.actions if isinstance(action, SendInner)]
-    assert sent == [OCC_MAGIC + bytes((OCC_EXIT,))] * 2
+    assert sent == [exit_payload()] * 2
     assert pair.now - began == pytest.approx(2.0, abs=0.1)
 
 

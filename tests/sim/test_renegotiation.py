@@ -4,7 +4,7 @@ import pytest
 
 from ginnel.core.data_key import KeySlot
 from ginnel.core.events import KeyExhausted
-from ginnel.core.notices import Ended, KeyRenegotiating, Outcome, PeerConnected, Warned
+from ginnel.core.notices import KeyRenegotiating, Outcome, PeerConnected, Warned
 from ginnel.core.types import KeyId
 from ginnel.core.wire import Opcode
 from ginnel.options.model import TlsCrypt
@@ -188,13 +188,55 @@ def test_new_sessions_key_serves_before_the_push_is_repeated() -> None:
     assert agreed(pair)
 
 
-def test_new_session_that_fails_too_ends_the_connection() -> None:
-    pair = pair_with(reneg_sec=100)
+def test_new_sessions_are_tried_while_the_key_lives() -> None:
+    pair = pair_with(reneg_sec=100, tran_window=600)
     pair.connect()
     pair.up.cut = True
-    pair.until(lambda: pair.ended is not None, within=225.0)
-    assert isinstance(pair.ended, Ended)
-    assert pair.ended.outcome is Outcome.RESTART
+    pair.advance(380.0)  # three more sessions that got nowhere
+    assert pair.ended is None
+    assert agreed(pair)
+    pair.up.cut = False
+    pair.advance(100.0)
+    assert KeySlot.SECONDARY not in pair.keys.slots  # the new session's key took over
+    pair.advance(400.0)
+    assert pair.ended is None
+    assert agreed(pair)
+    assert len(pair.told(PeerConnected)) == 1
+
+
+def test_sessions_that_fail_at_once_are_tried_at_most_once_in_hand_window() -> None:
+    pair = pair_with(reneg_sec=100, tran_window=600)
+    pair.connect()
+    pair.server.script.garble_key_method = True
+    pair.advance(500.0)
+    resets = packets_of(pair.up, [Opcode.CONTROL_HARD_RESET_CLIENT_V2])
+    assert 6 <= len({packet[1:9] for packet in resets}) <= 8
+    assert pair.ended is None
+    pair.server.script.garble_key_method = False
+    pair.advance(60.0)
+    assert agreed(pair)
+
+
+def test_closing_works_between_two_sessions() -> None:
+    pair = pair_with(reneg_sec=100, tran_window=600)
+    pair.connect()
+    pair.server.script.garble_key_method = True
+    pair.advance(130.0)  # the renegotiation failed at 100, the new session right after
+    assert len(pair.told(KeyRenegotiating)) == 1
+    for packet in pair.down.sent[-3:]:
+        pair.inject(packet)
+    pair.report(KeyExhausted(key_id=KeyId(0)))
+    pair.close()
+    assert pair.ended is not None
+    assert pair.ended.outcome is Outcome.TERMINATE
+
+
+def test_single_session_gives_no_second_chance() -> None:
+    pair = pair_with(reneg_sec=100, single_session=True)
+    pair.connect()
+    pair.up.cut = True
+    pair.until(lambda: pair.ended is not None, within=165.0)
+    assert pair.ended is not None
     assert pair.ended.signal_text == "tls-error"
 
 
@@ -226,6 +268,7 @@ def test_expired_key_without_successor_ends_the_connection() -> None:
 def test_hard_reset_from_a_server_that_proves_the_key_starts_over() -> None:
     pair = pair_with(reneg_sec=0)
     pair.connect()
+    pair.advance(60.0)
     pair.server.script = ServerScript()
     first = pair.server.data_keys[pair.server_key_id]
     pair.server.restart()
@@ -237,10 +280,24 @@ def test_hard_reset_from_a_server_that_proves_the_key_starts_over() -> None:
     assert pair.server.data_keys[pair.server_key_id] != first
 
 
+def test_forged_hard_resets_cost_one_handshake_a_minute_and_no_tunnel() -> None:
+    """Whoever has the shared tls-crypt key can send them, whoever recorded one as well."""
+    pair = pair_with(reneg_sec=0)
+    pair.connect()
+    for _ in range(600):
+        pair.inject(pair.server_hard_reset())
+        pair.advance(0.5)
+        assert pair.ended is None
+        assert agreed(pair)
+    resets = packets_of(pair.up, [Opcode.CONTROL_HARD_RESET_CLIENT_V2])
+    assert 5 <= len({packet[1:9] for packet in resets}) <= 6
+
+
 def test_hard_reset_without_a_wrapping_proves_nothing() -> None:
     connection = profile()
     pair = SimPair(connection=connection)
     pair.connect()
+    pair.advance(61.0)
     forged = bytes((Opcode.CONTROL_HARD_RESET_SERVER_V2 << 3,)) + b"attacker" + bytes(5)
     pair.inject(forged)
     pair.advance(5.0)

@@ -34,6 +34,7 @@ from ginnel.core.client_exchange import (
     peer_variables,
 )
 from ginnel.core.client_link import ClientLink
+from ginnel.core.client_occ import OccOperation, exit_payload, read_occ, reply_payload
 from ginnel.core.client_outbox import Outbox
 from ginnel.core.client_push import PushImport
 from ginnel.core.client_state import (
@@ -45,15 +46,14 @@ from ginnel.core.client_state import (
     Leaving,
     Negotiating,
     Opening,
-    OpenTunnelState,
     Over,
     Running,
     State,
 )
 from ginnel.core.client_talk import ClientTalk, failure_of
+from ginnel.core.client_tunnel import ClientTunnel
 from ginnel.core.errors import LocalMisuse, Malformed, PeerIncompatible
 from ginnel.core.key_method import KeyMethodMessage
-from ginnel.core.key_ring import KeyRing
 from ginnel.core.key_session import Broken, Established
 from ginnel.core.negotiate import Agreement, DataCapabilities, agree_as_peers
 from ginnel.core.notices import (
@@ -73,7 +73,6 @@ from ginnel.core.options_string import (
     client_terms,
     compare,
     expected_from_peer,
-    options_string,
     parse_options_string,
     peer_cipher,
 )
@@ -91,11 +90,6 @@ EXIT_INTERVAL = 1.0
 
 PULL_PING_RESTART = 120
 """Seconds of silence a pulling UDP client allows until options arrive (protocol-facts 24)."""
-
-OCC_MAGIC = bytes.fromhex("287f346bd4ef7a812d56b8d3afc5459c")
-OCC_REQUEST = 0
-OCC_REPLY = 1
-OCC_EXIT = 6
 
 
 class ClientMachine:
@@ -138,9 +132,10 @@ class ClientMachine:
         self._push = PushImport(options, capabilities, self._outbox)
         self._timers: Timers[Deadline] = Timers()
         self._state: State = Idle()
-        self._tunnel: OpenTunnelState | None = None
+        self._tunnel: ClientTunnel | None = None
         self._peer_cipher: str | None = None
         self._started = Instant(0.0)
+        self._began = Instant(0.0)
         self._heard = False
 
     @property
@@ -172,7 +167,7 @@ class ClientMachine:
             if isinstance(received, SoftResetByPeer):
                 self._link.adopt_soft_reset()
                 if self._tunnel is not None:
-                    self._tunnel.peer_interval = now - self._tunnel.key_since
+                    self._tunnel.note_peer_reset(now)
                 self._renegotiation_began("the server asked for it", now)
             self._progress(now)
         self._flush(now)
@@ -183,11 +178,9 @@ class ClientMachine:
             if not isinstance(self._state, Over):
                 self._handle_deadline(name, now)
         tunnel = self._tunnel
-        if tunnel is not None and not isinstance(self._state, Over):
-            if not tunnel.ring.handle_timeout(now):
-                self._finish(end.tls_error(self._options, "the last data key expired"))
-            else:
-                self._outbox.drain_ring(tunnel.ring)
+        over = isinstance(self._state, Over)
+        if tunnel is not None and not over and not tunnel.handle_timeout(now):
+            self._finish(end.tls_error(self._options, "the last data key expired"))
         self._flush(now)
 
     def complete(self, action_id: ActionId, result: ActionResult, now: Instant) -> None:
@@ -207,8 +200,7 @@ class ClientMachine:
         tunnel = self._tunnel
         if tunnel is None or isinstance(self._state, Over):
             return
-        tunnel.bytes_now, tunnel.packets_now = total_bytes, total_packets
-        reason = tunnel.is_used_up(self._options.tls)
+        reason = tunnel.count_traffic(total_bytes, total_packets)
         if reason is not None:
             self._renegotiate(reason, now)
             self._flush(now)
@@ -255,13 +247,16 @@ class ClientMachine:
         """When to call ``handle_timeout``; None when there is nothing to wait for."""
         times = [self._link.next_timeout(), self._timers.next()]
         if self._tunnel is not None and not isinstance(self._state, Over):
-            times.append(self._tunnel.ring.next_timeout())
+            times.append(self._tunnel.next_timeout())
         return min((time for time in times if time is not None), default=None)
 
     # --- sessions ------------------------------------------------------------------------------
 
     def _begin(self, now: Instant) -> None:
         """Starts a session: the first, or another one while an old key still serves."""
+        self._began = now
+        self._timers.cancel(Deadline.PUSH_REQUEST)
+        self._timers.cancel(Deadline.PUSH_GIVE_UP)
         self._link.begin(now, self._unix_time + int(now - self._started))
         self._push = PushImport(self._options, self._capabilities, self._outbox)
         self._state = Negotiating()
@@ -292,9 +287,13 @@ class ClientMachine:
             self._timers.arm(Deadline.SILENCE, now + limit)
 
     def _handle_peer_restart(self, now: Instant) -> None:
-        """The server lost our session. Believed only when it proved knowledge of a key."""
+        """The server lost our session. Believed only when it proved knowledge of a key.
+
+        And at most once in hand-window: all clients of a server may share that key.
+        """
         running = isinstance(self._state, Running)
-        if not running or not self._link.session.is_wrapped:
+        recent = now < self._began + self._options.tls.hand_window
+        if not running or recent or not self._link.session.is_wrapped:
             self.drops["other-session"] += 1
         elif self._options.tls.single_session:
             self.drops["single-session"] += 1
@@ -307,10 +306,18 @@ class ClientMachine:
         tunnel = self._tunnel
         if tunnel is None:
             raise LocalMisuse("there is no tunnel to keep")
-        tunnel.ring.expire_primary(now, now + self._options.tls.tran_window)
-        self._outbox.drain_ring(tunnel.ring)
+        tunnel.expire_key(now)
         self._timers.cancel(Deadline.RENEGOTIATE)
-        self._begin(now)
+        soonest = self._began + self._options.tls.hand_window
+        if soonest <= now:
+            self._begin(now)
+            return
+        # What failed at once will most likely fail at once again.
+        self._link.close()
+        self._state = Negotiating()
+        for name in (Deadline.HANDSHAKE, Deadline.PUSH_REQUEST, Deadline.PUSH_GIVE_UP):
+            self._timers.cancel(name)
+        self._timers.arm(Deadline.BEGIN, soonest)
 
     # --- one negotiation -----------------------------------------------------------------------
 
@@ -325,8 +332,7 @@ class ClientMachine:
         self._timers.cancel(Deadline.RENEGOTIATE)
         self._timers.arm(Deadline.HANDSHAKE, now + tls.hand_window)
         if self._tunnel is not None:
-            self._tunnel.ring.expire_primary(now, now + tls.tran_window)
-            self._outbox.drain_ring(self._tunnel.ring)
+            self._tunnel.expire_key(now)
         key_id = self._link.current.key.key_id
         self._outbox.tell(KeyRenegotiating(key_id=key_id, reason=reason))
 
@@ -336,26 +342,17 @@ class ClientMachine:
         for verdict in current.key.tls.take_verdicts():
             self._outbox.tell(verdict)
         if isinstance(current.key.state, Established) and isinstance(current.phase, AwaitTls):
-            self._listen_ahead(current)
+            if self._tunnel is not None:
+                self._tunnel.listen_ahead(current)
             self._finish_if(self._talk.tls_established(current, now))
         for negotiation in self._link.negotiations:
-            if not isinstance(self._state, Over):
+            # What is read may end the connection, or the session that it was read in.
+            if not isinstance(self._state, Over) and self._link.is_newest(current):
                 self._read(negotiation, now)
         broken = current.key.state
-        if isinstance(broken, Broken) and not isinstance(self._state, Over):
+        over = isinstance(self._state, Over) or not self._link.is_newest(current)
+        if isinstance(broken, Broken) and not over:
             self._negotiation_failed(broken.failure, now)
-
-    def _listen_ahead(self, negotiation: Negotiation) -> None:
-        """Installs a following key before our key method message lets the server use it.
-
-        A server without a renegotiation interval moves to the new key with its very answer, and
-        data packets must not overtake the key. The legacy derivation needs that answer itself.
-        """
-        tunnel = self._tunnel
-        if tunnel is None or negotiation.key.key_id == 0 or not tunnel.agreement.tls_ekm:
-            return
-        tunnel.ring.listen(negotiation.export_key(tunnel.agreement))
-        self._outbox.drain_ring(tunnel.ring)
 
     def _read(self, negotiation: Negotiation, now: Instant) -> None:
         """Reads the records of a negotiation; early ones wait in the key session."""
@@ -412,20 +409,15 @@ class ClientMachine:
             if mismatch.serious:
                 self._outbox.warn(f"WARNING: {mismatch}")
 
-    def _settle(self, negotiation: Negotiation, tunnel: OpenTunnelState, now: Instant) -> None:
+    def _settle(self, negotiation: Negotiation, tunnel: ClientTunnel, now: Instant) -> None:
         """Derives the data key of a negotiation and hands it to the key ring."""
         session, tls = self._link.session, self._options.tls
         if negotiation.key.key_id == 0 and tunnel.agreement.dyn_tls_crypt:
             session.use_dynamic_crypt(self._unix_time + int(now - self._started))
-        switch_at = negotiation.key.started + tunnel.switch_delay(tls)
-        key = negotiation.derive(session.pair(), tunnel.agreement)
+        action_id = tunnel.settle(negotiation, session.pair(), now)
         session.mark_active()
-        if not tunnel.ring.promote(key.key_id, switch_at):
-            action_id = tunnel.ring.install(key, switch_at)
-            if isinstance(self._state, Opening):
-                self._state = InstallingFirst(action_id)
-        self._outbox.drain_ring(tunnel.ring)
-        tunnel.count_key(now)
+        if isinstance(self._state, Opening) and action_id is not None:
+            self._state = InstallingFirst(action_id)
         if tls.reneg_sec and not isinstance(self._state, Leaving):
             self._timers.arm(Deadline.RENEGOTIATE, now + tls.reneg_sec)
 
@@ -438,14 +430,15 @@ class ClientMachine:
         self._give_up_negotiation(explanation, now)
 
     def _give_up_negotiation(self, explanation: str, now: Instant) -> None:
-        """A failed renegotiation starts over while the old key serves; a first one ends it all.
+        """A failed negotiation starts over while a key still serves; without one it ends it all.
 
         TLS error policy of protocol-facts 5: on TCP the first failure ends the connection.
         """
         self._link.flush(now)  # the alert for the peer
         keeps = (
-            isinstance(self._state, Running)
-            and self._link.current.key.key_id != 0
+            self._tunnel is not None
+            and self._tunnel.is_usable
+            and isinstance(self._state, Running | Negotiating | AwaitPush)
             and not self._options.tls.single_session
             and self._link.transport is Transport.UDP
         )
@@ -562,11 +555,12 @@ class ClientMachine:
         self._state = Opening(action_id, config, agreement)
 
     def _tunnel_opened(self, opening: Opening, now: Instant) -> None:
-        self._tunnel = OpenTunnelState(
+        self._tunnel = ClientTunnel(
             config=opening.config,
             agreement=opening.agreement,
-            ring=KeyRing(opening.config.peer_id, self._outbox.next_action_id),
-            key_since=now,
+            tls=self._options.tls,
+            outbox=self._outbox,
+            now=now,
         )
         self._timers.cancel(Deadline.SILENCE)  # the data plane watches from here on
         self._outbox.enter(ManagementState.ADD_ROUTES)
@@ -625,7 +619,7 @@ class ClientMachine:
             case events.Inactive():
                 self._finish(end.terminate("inactive", "too little traffic (inactive)"))
             case events.KeyExhausted(key_id=key_id):
-                if self._tunnel is not None and self._tunnel.ring.primary == key_id:
+                if self._tunnel is not None and self._tunnel.seals_with(key_id):
                     self._renegotiate("the key's usage limit is near", now)
             case events.OccReceived(payload=payload):
                 self._handle_occ(payload)
@@ -661,17 +655,14 @@ class ClientMachine:
             self._outbox.warn(sentence)
 
     def _handle_occ(self, payload: bytes) -> None:
-        operation = payload[len(OCC_MAGIC) : len(OCC_MAGIC) + 1]
-        if not payload.startswith(OCC_MAGIC) or not operation:
-            self.drops["occ"] += 1
-        elif operation[0] == OCC_EXIT:
-            self._outbox.message("EXIT", "")
-            self._finish(end.peer_left())
-        elif operation[0] == OCC_REQUEST:
-            text = options_string(client_terms(self._options, self._profile))
-            self._send_inner(bytes((OCC_REPLY,)) + text.encode() + b"\0")
-        else:
-            self.drops["occ"] += 1
+        match read_occ(payload):
+            case OccOperation.EXIT:
+                self._outbox.message("EXIT", "")
+                self._finish(end.peer_left())
+            case OccOperation.REQUEST:
+                self._send_inner(reply_payload(self._options, self._profile))
+            case _:
+                self.drops["occ"] += 1
 
     def _handle_deadline(self, name: Deadline, now: Instant) -> None:
         match name:
@@ -680,6 +671,8 @@ class ClientMachine:
                 self._finish(end.restart("server_poll", sentence))
             case Deadline.SILENCE:
                 self._finish(self._silent())
+            case Deadline.BEGIN:
+                self._begin(now)
             case Deadline.HANDSHAKE:
                 self._handshake_timed_out(now)
             case Deadline.PUSH_REQUEST:
@@ -729,15 +722,14 @@ class ClientMachine:
         if state.occ_left == 0:
             self._finish(end.terminate("exit-with-notification", ""))
             return
-        self._send_inner(bytes((OCC_EXIT,)))
+        self._send_inner(exit_payload())
         self._state = Leaving(occ_left=state.occ_left - 1, said_on=None)
         self._timers.arm(Deadline.LEAVE, now + EXIT_INTERVAL)
 
-    def _send_inner(self, message: bytes) -> None:
+    def _send_inner(self, payload: bytes) -> None:
         if self._tunnel is None:
             return
         peer_id = self._tunnel.config.peer_id
-        payload = OCC_MAGIC + message
         self._outbox.ask(lambda new_id: SendInner(id=new_id, peer_id=peer_id, payload=payload))
 
     def _finish(self, ended: Ended) -> None:

@@ -65,6 +65,10 @@ class ClientLink:
             raise LocalMisuse("no negotiation")
         return self._negotiations[-1]
 
+    def is_newest(self, negotiation: Negotiation) -> bool:
+        """Whether this is the newest negotiation of the session in use."""
+        return bool(self._negotiations) and self._negotiations[-1] is negotiation
+
     @property
     def negotiations(self) -> tuple[Negotiation, ...]:
         """The negotiation before the newest, if it still answers, and the newest."""

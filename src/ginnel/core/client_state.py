@@ -1,14 +1,12 @@
-"""The states and deadlines of a client machine, and what it keeps while a tunnel is up."""
+"""The states and deadlines of a client machine: values only, ``client`` moves between them."""
 
 from dataclasses import dataclass
 from enum import Enum
 
 from ginnel.core.actions import TunnelConfig
-from ginnel.core.key_ring import KeyRing
 from ginnel.core.key_session import KeySession
 from ginnel.core.negotiate import Agreement
-from ginnel.core.types import ActionId, Instant
-from ginnel.options.model import TlsOptions
+from ginnel.core.types import ActionId
 
 
 class Deadline(Enum):
@@ -18,6 +16,8 @@ class Deadline(Enum):
     """Not one good packet came."""
     SILENCE = "ping-restart"
     """Nothing came for long, before the data plane watches."""
+    BEGIN = "begin anew"
+    """The next session may begin, after one that failed at once."""
     HANDSHAKE = "hand-window"
     """The newest negotiation must have its keys."""
     PUSH_REQUEST = "push request"
@@ -96,55 +96,3 @@ State = (
     | Leaving
     | Over
 )
-
-
-@dataclass(slots=True, kw_only=True)
-class OpenTunnelState:
-    """What lasts as long as the tunnel, over sessions that fail and begin anew."""
-
-    config: TunnelConfig
-    agreement: Agreement
-    ring: KeyRing
-    key_since: Instant
-    """When the newest key was agreed on."""
-    peer_interval: float | None = None
-    """Seconds between that and a soft reset of the server: how often it renegotiates."""
-    bytes_now: int = 0
-    packets_now: int = 0
-    bytes_at_key: int = 0
-    packets_at_key: int = 0
-
-    def fits(self, config: TunnelConfig, agreement: Agreement) -> bool:
-        """Whether a session that replaced a failed one agreed on the very same terms."""
-        return (
-            config.pulled_digest == self.config.pulled_digest
-            and config.send_peer_id == self.config.send_peer_id
-            and agreement == self.agreement
-        )
-
-    def switch_delay(self, tls: TlsOptions) -> float:
-        """Seconds from the start of a negotiation until sending moves to its key.
-
-        As protocol-facts 11: half the renegotiation interval, at most hand-window. The server's
-        interval is not told, so the observed one counts as well: a server drops the key before the
-        last as soon as it begins anew, and what we send with that key until then would be lost.
-        """
-        limits = [float(tls.hand_window)]
-        if tls.reneg_sec:
-            limits.append(tls.reneg_sec / 2)
-        if self.peer_interval is not None:
-            limits.append(self.peer_interval / 2)
-        return min(limits)
-
-    def count_key(self, now: Instant) -> None:
-        """A new key was agreed on: its share of the traffic starts at zero."""
-        self.key_since = now
-        self.bytes_at_key, self.packets_at_key = self.bytes_now, self.packets_now
-
-    def is_used_up(self, tls: TlsOptions) -> str | None:
-        """Why reneg-bytes or reneg-pkts ask for a new key; None when they do not."""
-        used_bytes = self.bytes_now - self.bytes_at_key
-        used_packets = self.packets_now - self.packets_at_key
-        if 0 < tls.reneg_bytes <= used_bytes or 0 < tls.reneg_pkts <= used_packets:
-            return f"bytes={used_bytes} pkts={used_packets}"
-        return None

@@ -1,0 +1,33 @@
+"""OCC messages: which operations are known, and the bytes of ours (protocol-facts 12)."""
+
+import pytest
+
+from ginnel.core.client_occ import OCC_MAGIC, OccOperation, exit_payload, read_occ, reply_payload
+from tests.sim.pair import client_options, profile
+
+
+@pytest.mark.parametrize(
+    ("rest", "operation"),
+    [
+        (b"\x00", OccOperation.REQUEST),
+        (b"\x01V4", OccOperation.REPLY),
+        (b"\x06", OccOperation.EXIT),
+        (b"\x04", None),
+        (b"\xff", None),
+        (b"", None),
+    ],
+)
+def test_operations(rest: bytes, operation: OccOperation | None) -> None:
+    assert read_occ(OCC_MAGIC + rest) is operation
+
+
+def test_other_payloads_are_no_occ() -> None:
+    assert read_occ(b"") is None
+    assert read_occ(bytes(16) + b"\x06") is None
+
+
+def test_our_messages() -> None:
+    assert exit_payload().hex() == "287f346bd4ef7a812d56b8d3afc5459c06"
+    reply = reply_payload(client_options(profile()), profile())
+    assert reply.startswith(OCC_MAGIC + b"\x01V4,dev-type tun,")
+    assert reply.endswith(b",tls-client\0")
