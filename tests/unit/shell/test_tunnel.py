@@ -1,0 +1,340 @@
+"""The tunnel on the host: the order of calls, what is logged, and what a failure leaves behind."""
+
+import asyncio
+import os
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+
+import pytest
+
+from ginnel.core.actions import Failed, TunnelConfig
+from ginnel.core.errors import HostError
+from ginnel.core.notices import Advance, Ended, Outcome
+from ginnel.dataplane.api import DataPlane, TunDevice
+from ginnel.options.model import DeviceType, LinkOptions, RouteOptions, ScriptOptions, TunOptions
+from ginnel.shell.tunnel import Tunnel
+from tests.unit.host.plans import DUAL, VPN_GATEWAY, config, route
+from tests.unit.shell.loops import Lines, run
+from tests.unit.shell.stand_ins import FakeHost, FakePlane, FakeScripts, Story
+
+ROUTES = RouteOptions(routes=(route("10.1.0.0/16"),), route_gateway=VPN_GATEWAY)
+PLANE_SET_UP = [
+    *("plane attach", "plane new-peer", "plane add-iroute", "plane add-iroute", "plane set-peer")
+]
+OPENED = ["open-tun", "underlay", "apply", "up", *PLANE_SET_UP]
+NO_SCRIPTS = ScriptOptions()
+END = Ended(outcome=Outcome.TERMINATE, signal_text="x", advance=Advance.SAME, explanation="")
+
+
+@dataclass
+class Rig:
+    story: Story = field(default_factory=Story)
+    log: Lines = field(default_factory=Lines)
+    refuse_plane: str = ""
+    started: list[bool] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.host = FakeHost(self.story)
+        self.scripts = FakeScripts(self.story)
+        self.planes: list[FakePlane] = []
+        self.link = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.tunnel = Tunnel(
+            host=self.host,
+            scripts=self.scripts,
+            log=self.log,
+            on_started=self.started.append,
+            open_plane=self._open_plane,
+        )
+
+    def _open_plane(self, _tun: TunDevice | None) -> tuple[DataPlane, tuple[str, ...]]:
+        self.planes.append(FakePlane(self.story, self.refuse_plane))
+        return self.planes[-1], ("it was asked for",)
+
+    async def open(self, wanted: TunnelConfig, *, over: bool = False) -> DataPlane | Failed:
+        return await self.tunnel.open(wanted, self.link, _future(over=over))
+
+    async def start(self, wanted: TunnelConfig) -> None:
+        assert not isinstance(await self.open(wanted), Failed)
+        await self.tunnel.finish_start(_future())
+
+    def close(self) -> None:
+        self.link.close()
+        for plane in self.planes:
+            plane.close()
+
+
+def _future(*, over: bool = False) -> asyncio.Future[Ended]:
+    future: asyncio.Future[Ended] = asyncio.get_running_loop().create_future()
+    if over:
+        future.set_result(END)
+    return future
+
+
+@pytest.fixture
+def rig() -> Iterator[Rig]:
+    made = Rig()
+    before = set(os.listdir("/proc/self/fd"))  # noqa: PTH208 -- names, of no directory on disk
+    yield made
+    made.close()
+    assert len(os.listdir("/proc/self/fd")) <= len(before), "a descriptor was left open"  # noqa: PTH208
+
+
+def wanted(routes: RouteOptions = ROUTES, scripts: ScriptOptions = NO_SCRIPTS) -> TunnelConfig:
+    made = config(routes, DUAL)
+    options = replace(
+        made.options,
+        scripts=scripts,
+        link=LinkOptions(ping=10, ping_restart=60),
+    )
+    return replace(made, options=options, pulled_digest="one")
+
+
+def test_start_and_end_in_order(rig: Rig) -> None:
+    async def life() -> None:
+        await rig.start(wanted())
+        await rig.tunnel.take_down("sigterm")
+
+    run(life())
+    assert rig.story.told == [
+        *OPENED,
+        *("apply", "route-up"),
+        *("plane close", "route-pre-down", "undo-routes", "close-tun tun0", "down sigterm"),
+    ]
+    assert rig.started == [False]
+    assert rig.planes[0].keepalive.ping_interval == 10
+    assert rig.planes[0].keepalive.ping_timeout == 60
+    assert rig.host.applied == []
+    assert [text for text in rig.log.texts if not text.startswith("Data plane")] == [
+        "TUN/TAP device tun0 opened",
+        "net_iface_mtu_set: mtu 1360 for tun0",
+        "net_iface_up: set tun0 up",
+        "net_addr_v4_add: 10.8.0.4/24 dev tun0",
+        "net_addr_v6_add: fd00:8::4/64 dev tun0",
+        "net_route_v4_add: 10.1.0.0/16 via 10.8.0.1 dev [NULL] table 0 metric -1",
+        "net_route_v4_del: 10.1.0.0/16 via 10.8.0.1 dev [NULL] table 0 metric -1",
+        "Closing TUN/TAP interface",
+        "net_addr_v6_del: fd00:8::4/64 dev tun0",
+        "net_addr_v4_del: 10.8.0.4 dev tun0",
+    ]
+
+
+def test_down_pre_runs_the_script_while_the_device_stands(rig: Rig) -> None:
+    async def life() -> None:
+        await rig.start(wanted(scripts=ScriptOptions(down_pre=True)))
+        await rig.tunnel.take_down("sigterm")
+
+    run(life())
+    assert rig.story.told[-2:] == ["down sigterm", "close-tun tun0"]
+
+
+def test_nothing_to_take_down_is_no_work(rig: Rig) -> None:
+    run(rig.tunnel.take_down("sigterm"))
+    run(rig.tunnel.restart("sigusr1"))
+    assert rig.story.told == []
+
+
+def test_dev_null_touches_nothing(rig: Rig) -> None:
+    made = wanted()
+    tun = TunOptions(dev="null", dev_type=DeviceType.NULL)
+    made = replace(made, options=replace(made.options, tun=tun))
+
+    async def life() -> None:
+        await rig.start(made)
+        await rig.tunnel.take_down("sigterm")
+
+    run(life())
+    assert rig.story.told == [*PLANE_SET_UP, "plane close"]
+    assert rig.started == [False]
+
+
+# --- failures ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("refused", ["open-tun", "underlay", "SetLink", "AddAddress"])
+def test_a_refusal_of_the_host_is_an_answer_and_is_taken_back(rig: Rig, refused: str) -> None:
+    rig.host.refuse.add(refused)
+
+    async def life() -> DataPlane | Failed:
+        answer = await rig.open(wanted())
+        await rig.tunnel.take_down("tun-abort")
+        return answer
+
+    assert isinstance(run(life()), Failed)
+    assert rig.host.applied == []
+    assert rig.planes == []
+    assert ("close-tun tun0" in rig.story.told) is (refused != "open-tun")
+    assert not rig.log.has("route add command failed"), "an address is not a route"
+
+
+def test_a_failing_up_is_an_answer(rig: Rig) -> None:
+    rig.scripts.failing.add("up")
+
+    async def life() -> DataPlane | Failed:
+        answer = await rig.open(wanted())
+        await rig.tunnel.take_down("tun-abort")
+        return answer
+
+    assert run(life()) == Failed(reason="Failed running command (--up)")
+    assert rig.host.applied == []
+
+
+@pytest.mark.parametrize("call", ["attach", "new-peer", "add-iroute", "set-peer"])
+def test_a_data_plane_that_refuses_is_closed(rig: Rig, call: str) -> None:
+    rig.refuse_plane = call
+
+    async def life() -> DataPlane | Failed:
+        answer = await rig.open(wanted())
+        await rig.tunnel.take_down("tun-abort")
+        return answer
+
+    assert isinstance(run(life()), Failed)
+    assert [plane.closed for plane in rig.planes] == [True]
+    assert rig.host.applied == []
+
+
+def test_a_route_that_fails_is_a_warning_and_an_incomplete_start(rig: Rig) -> None:
+    rig.host.refuse.add("AddRoute")
+    run(rig.start(wanted()))
+    assert rig.started == [True]
+    assert rig.log.has(
+        "ERROR: Linux route add command failed: route 10.1.0.0/16 via 10.8.0.1 dev tun0: no"
+    )
+    run(rig.tunnel.take_down(""))
+
+
+def test_a_route_that_was_there_is_said(rig: Rig) -> None:
+    rig.host.present.add("AddRoute")
+    run(rig.start(wanted()))
+    assert rig.started == [False]
+    assert rig.log.has("route exists: route 10.1.0.0/16")
+    assert not rig.log.has("net_route_v4_add")
+    run(rig.tunnel.take_down(""))
+
+
+@pytest.mark.parametrize("refused", ["undo-routes", "close-tun"])
+def test_taking_down_goes_on_after_a_refusal(rig: Rig, refused: str) -> None:
+    async def life() -> None:
+        await rig.start(wanted())
+        rig.host.refuse.add(refused)
+        with pytest.raises(HostError, match="refused"):
+            await rig.tunnel.take_down("sigterm")
+
+    run(life())
+    assert rig.story.told[-4:] == [
+        *("route-pre-down", "undo-routes", "close-tun tun0", "down sigterm")
+    ]
+
+
+# --- ends that come early ----------------------------------------------------------------------
+
+
+def test_a_connection_that_ended_during_up_gets_no_data_plane(rig: Rig) -> None:
+    async def life() -> DataPlane | Failed:
+        answer = await rig.open(wanted(), over=True)
+        await rig.tunnel.take_down("sigterm")
+        return answer
+
+    assert isinstance(run(life()), Failed)
+    assert rig.planes == []
+    assert rig.host.applied == []
+
+
+def test_an_end_cuts_route_delay_short(rig: Rig) -> None:
+    async def life() -> None:
+        await rig.open(wanted(replace(ROUTES, route_delay=3600)))
+        over = _future()
+        async with asyncio.TaskGroup() as tasks:
+            start = tasks.create_task(rig.tunnel.finish_start(over))
+            await asyncio.sleep(0)
+            assert not start.done()
+            over.set_result(END)
+        await rig.tunnel.take_down("sigterm")
+
+    run(life())
+    assert rig.started == []
+    assert "route-up" not in rig.story.told
+
+
+def test_an_end_while_routes_are_added_runs_no_route_up(rig: Rig) -> None:
+    async def life() -> None:
+        await rig.open(wanted())
+        over = _future()
+
+        def end(_name: str) -> None:
+            if not over.done():
+                over.set_result(END)
+
+        rig.host.on_call = end
+        await rig.tunnel.finish_start(over)
+        await rig.tunnel.take_down("sigterm")
+
+    run(life())
+    assert rig.started == []
+    assert "route-up" not in rig.story.told
+    assert rig.host.applied == []
+
+
+# --- restarts ----------------------------------------------------------------------------------
+
+
+def persistent(digest: str = "one", *, up_restart: bool = False) -> TunnelConfig:
+    made = wanted(scripts=ScriptOptions(up_restart=up_restart))
+    tun = replace(made.options.tun, persist_tun=True)
+    return replace(made, options=replace(made.options, tun=tun), pulled_digest=digest)
+
+
+def test_without_persist_tun_a_restart_takes_all_down(rig: Rig) -> None:
+    async def life() -> None:
+        await rig.start(wanted())
+        await rig.tunnel.restart("ping-restart")
+        assert rig.host.applied == []
+        await rig.start(wanted())
+        await rig.tunnel.take_down("")
+
+    run(life())
+    assert rig.story.told.count("open-tun") == 2
+    assert "down ping-restart" in rig.story.told
+
+
+def test_persist_tun_keeps_device_and_routes(rig: Rig) -> None:
+    async def life() -> list[str]:
+        await rig.start(persistent())
+        await rig.tunnel.restart("ping-restart")
+        kept = list(rig.host.applied)
+        await rig.start(persistent())
+        await rig.tunnel.take_down("")
+        return kept
+
+    assert "route 10.1.0.0/16 via 10.8.0.1 dev tun0" in run(life())
+    assert rig.story.told.count("open-tun") == 1
+    assert rig.story.told.count("up") == 1
+    assert rig.story.told.count("route-up") == 1
+    assert rig.log.has("Preserving previous TUN/TAP instance: tun0")
+    assert rig.started == [False, False]
+    assert [plane.closed for plane in rig.planes] == [True, True]
+
+
+def test_up_restart_tells_scripts_of_a_kept_device(rig: Rig) -> None:
+    async def life() -> None:
+        await rig.start(persistent(up_restart=True))
+        await rig.tunnel.restart("ping-restart")
+        await rig.start(persistent(up_restart=True))
+        await rig.tunnel.take_down("")
+
+    run(life())
+    scripts = [what for what in rig.story.told if what.startswith(("up", "down"))]
+    assert scripts == ["up", "down restart ping-restart", "up restart", "down"]
+
+
+def test_other_pushed_options_reopen_the_device(rig: Rig) -> None:
+    async def life() -> None:
+        await rig.start(persistent())
+        await rig.tunnel.restart("ping-restart")
+        await rig.start(persistent("two"))
+        await rig.tunnel.take_down("")
+
+    run(life())
+    assert rig.story.told.count("open-tun") == 2
+    assert rig.log.has("NOTE: Pulled options changed on restart")
+    assert rig.host.applied == []
