@@ -118,6 +118,7 @@ class SimPair:
         server_tls: Callable[[], TlsChannel] | None = None,
         server_wrapping: Callable[[], Wrapping] | None = None,
         credentials: actions.Credentials | None = None,
+        token: actions.Credentials | None = None,
         answer: Callable[[actions.Action], actions.ActionResult | None] | None = None,
     ) -> None:
         chosen = profile() if connection is None else connection
@@ -147,6 +148,7 @@ class SimPair:
             capabilities=CAPABILITIES,
             version="2.6.14",
             credentials=credentials,
+            token=token,
         )
 
     @property

@@ -4,6 +4,7 @@ import pytest
 
 from ginnel.core.actions import (
     AskCredentials,
+    Done,
     Failed,
     InstallKey,
     OpenTunnel,
@@ -323,3 +324,67 @@ def test_a_machine_without_pull_makes_its_key_at_once() -> None:
     assert pair.keys.sending is not None
     # Bits 1, 3, 5, 7 and 9: the server's order of ciphers decides, the exporter gives the key.
     assert pair.keys.sending.cipher.value == "CHACHA20-POLY1305"
+
+
+class MuteTls(FakeTls):
+    """Hears and says nothing."""
+
+    def receive(self, ciphertext: bytes) -> None:
+        assert ciphertext
+
+
+class HalfTls(FakeTls):
+    """Says a few bytes and no more."""
+
+    said = False
+
+    def take(self, limit: int) -> bytes:
+        piece = b"" if self.said else super().take(min(limit, 9))
+        self.said = self.said or bool(piece)
+        return piece
+
+
+class DeafTls(FakeTls):
+    """Finishes the handshake and answers nothing after it."""
+
+    def write(self, plaintext: bytes) -> None:
+        assert plaintext
+
+
+@pytest.mark.parametrize(
+    ("kind", "heard"),
+    [
+        (MuteTls, "said nothing inside TLS"),
+        (HalfTls, "TLS began and did not finish"),
+        (DeafTls, "did not answer the key exchange"),
+    ],
+)
+def test_a_handshake_that_stalls_is_explained_by_what_was_heard(
+    kind: type[FakeTls], heard: str
+) -> None:
+    pair = SimPair(server_tls=lambda: kind(Side.SERVER, 77))
+    pair.start()
+    pair.until(lambda: pair.ended is not None, within=61.0)
+    assert pair.ended is not None
+    assert pair.ended.signal_text == "tls-error"
+    assert heard in pair.ended.explanation
+
+
+def test_a_late_no_to_a_question_of_an_earlier_session_ends_nothing() -> None:
+    connection = profile()
+    options = with_tls(client_options(connection), tls_verify=("/bin/check",), reneg_sec=100)
+    held: list[VerifyCertificates] = []
+
+    def answer(action: object) -> Done | None:
+        if isinstance(action, VerifyCertificates) and pair.is_connected and not held:
+            held.append(action)
+            return None
+        return Done()
+
+    pair = SimPair(connection=connection, options=options, answer=answer)
+    pair.connect()
+    pair.advance(170.0)  # the renegotiation waited for the hook until it was given up
+    assert held != []
+    pair.complete(held[0], Failed(reason="too late"))
+    pair.advance(5.0)
+    assert pair.ended is None

@@ -116,6 +116,65 @@ def test_refusal_of_a_token_is_told_apart() -> None:
     assert pair.ended.outcome is Outcome.RESTART
 
 
+def test_a_token_serves_the_next_connection_until_it_is_refused() -> None:
+    push = "PUSH_REPLY,ifconfig 10.8.0.2 10.8.0.1,peer-id 0,auth-token SESS_ID_AT_xyz"
+    first = SimPair(
+        options=login_options(AuthRetry.NONE),
+        credentials=credentials(),
+        script=ServerScript(push=[push], ekm=False, dynamic_crypt=False),
+    )
+    first.connect()
+    first.server_says("RESTART,[P]")
+    first.until(lambda: first.ended is not None, within=5.0)
+    token = first.client.token
+    assert token == credentials(password=b"SESS_ID_AT_xyz")
+    second = SimPair(
+        options=login_options(AuthRetry.NONE),
+        token=token,
+        script=ServerScript(after_exchange=["AUTH_FAILED,SESSION: expired"], silent_to_push=True),
+    )
+    second.start()
+    second.until(lambda: second.ended is not None, within=5.0)
+    assert second.server.logins == [("user", b"SESS_ID_AT_xyz")]
+    assert second.ended is not None
+    assert second.ended.signal_text == "auth-failure (auth-token)"
+    assert second.client.token is None
+
+
+def test_a_server_that_asks_for_the_password_again_voids_the_token() -> None:
+    pair = SimPair(options=login_options(AuthRetry.NONE), token=credentials())
+    pair.connect()
+    pair.server_says("RESTART")
+    pair.until(lambda: pair.ended is not None, within=5.0)
+    assert pair.client.token is None
+
+
+@pytest.mark.parametrize("text", ["RESTART", "HALT,go", "AUTH_FAILED"])
+def test_peers_without_pull_give_no_orders(text: str) -> None:
+    info = "IV_VER=2.6.14\nIV_CIPHERS=AES-256-GCM\nIV_PROTO=42\n"
+    pair = SimPair(
+        options=replace(client_options(profile()), pull=False),
+        script=ServerScript(peer_info=info, silent_to_push=True, dynamic_crypt=False),
+    )
+    pair.connect()
+    pair.server_says(text)
+    pair.advance(1.0)
+    assert pair.ended is None
+
+
+def test_auth_pending_over_and_over_does_not_wait_for_ever() -> None:
+    pair = SimPair(script=ServerScript(silent_to_push=True))
+    pair.start()
+    for _ in range(200):
+        pair.advance(10.0)
+        if pair.ended is not None:
+            break
+        pair.server_says("AUTH_PENDING,timeout 60")
+    assert pair.ended is not None
+    assert pair.ended.signal_text == "no-push-reply"
+    assert pair.now - 1000.0 == pytest.approx(1800.0, abs=15.0)
+
+
 def test_a_token_keeps_the_user_name_that_auth_nocache_forgets() -> None:
     push = (
         "PUSH_REPLY,ifconfig 10.8.0.2 255.255.255.0,topology subnet,peer-id 0,"

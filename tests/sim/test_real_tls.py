@@ -250,3 +250,25 @@ def test_tls12_cipher_by_its_iana_name() -> None:
     pair.connect()
     ready = [n for n in pair.notices if isinstance(n, ControlChannelReady)]
     assert ready[0].cipher == "ECDHE-ECDSA-AES128-GCM-SHA256"
+
+
+def test_a_server_without_a_certificate_proves_nothing() -> None:
+    """Anonymous suites, where a tls-cipher allows them: TLS itself would be content."""
+
+    def anonymous(options: TlsOptions) -> TlsOptions:
+        return replace(options, tls_cipher="AECDH-AES128-SHA:@SECLEVEL=0", tls_version_max="1.2")
+
+    ours = anonymous(tls_options(CA, CLIENT))
+    theirs = build_tls_context(
+        anonymous(tls_options(CA, SERVER)), side=Side.SERVER, unix_time=UNIX_TIME
+    )
+    pair = SimPair(
+        options=replace(client_options(profile()), tls=ours),
+        client_tls=channels(ours, Side.CLIENT),
+        server_tls=replace(theirs, verify_mode=0).channel,
+    )
+    pair.start()
+    pair.until(lambda: pair.ended is not None, within=61.0)
+    assert pair.ended is not None
+    assert "showed no certificate" in pair.ended.explanation
+    assert not pair.server.logins

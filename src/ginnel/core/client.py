@@ -107,8 +107,12 @@ class ClientMachine:
         capabilities: DataCapabilities,
         version: str,
         credentials: Credentials | None = None,
+        token: Credentials | None = None,
     ) -> None:
-        """``unix_time`` is the wall clock in seconds at ``start``; ``version`` becomes IV_VER."""
+        """``unix_time`` is the wall clock in seconds at ``start``; ``version`` becomes IV_VER.
+
+        ``token`` is what the machine before this one had in ``token``.
+        """
         self._options = options
         self._profile = profile
         self._unix_time = unix_time
@@ -119,6 +123,7 @@ class ClientMachine:
             introduction=introduce(options, profile, capabilities, version),
             entropy=entropy,
             login=credentials,
+            token=token,
             outbox=self._outbox,
         )
         self._link = ClientLink(
@@ -142,6 +147,14 @@ class ClientMachine:
     def drops(self) -> Counter[str]:
         """Packets thrown away, by reason."""
         return self._link.drops
+
+    @property
+    def token(self) -> Credentials | None:
+        """The auth-token that the server pushed, for the next connection; None when it has none.
+
+        It outlives a connection as in OpenVPN, so that a one-time password serves more than once.
+        """
+        return self._talk.token
 
     # --- inputs --------------------------------------------------------------------------------
 
@@ -397,7 +410,7 @@ class ClientMachine:
             self._settle(negotiation, self._tunnel, now)
         else:
             self._outbox.enter(ManagementState.GET_CONFIG)
-        self._state = AwaitPush()
+        self._state = AwaitPush(since=now)
         self._timers.arm(Deadline.PUSH_REQUEST, now + PUSH_REQUEST_DELAY)
         self._timers.arm(Deadline.PUSH_GIVE_UP, now + self._options.tls.hand_window)
 
@@ -454,10 +467,13 @@ class ClientMachine:
         shown = end.shown(message)
         if shown is not None:
             self._outbox.message(*shown)
-        token = self._talk.uses_token
-        if self._finish_if(
-            end.by_message(message, self._options, self._profile, token_in_use=token)
-        ):
+        ended = end.by_message(
+            message, self._options, self._profile, token_in_use=self._talk.token is not None
+        )
+        if ended is not None:
+            if end.voids_token(ended):
+                self._talk.drop_token()
+            self._finish(ended)
             return
         match message:
             case said.PushReply(items=items):
@@ -507,13 +523,14 @@ class ClientMachine:
         self._open_tunnel(self._options, agreement, "", now)
 
     def _extend_push_wait(self, timeout: int | None, now: Instant) -> None:
+        """Waits longer, yet not for ever: the limit counts from the key exchange."""
         if not isinstance(self._state, AwaitPush):
             return
         self._outbox.enter(ManagementState.AUTH_PENDING)
         if timeout is not None:
             tls = self._options.tls
-            longest = max(tls.reneg_sec // 2, tls.hand_window)
-            self._timers.arm(Deadline.PUSH_GIVE_UP, now + min(timeout, longest))
+            latest = self._state.since + max(tls.reneg_sec // 2, tls.hand_window)
+            self._timers.arm(Deadline.PUSH_GIVE_UP, min(now + timeout, latest))
 
     # --- tunnel --------------------------------------------------------------------------------
 
@@ -607,7 +624,7 @@ class ClientMachine:
                 self._talk.take_login(result) or self._talk.log_in(current, now)
             ):
                 self._progress(now)
-        elif isinstance(result, Failed):
+        elif isinstance(result, Failed) and not self._outbox.was_question(action_id):
             self._finish(end.restart("tls-error", f"the data plane failed: {result.reason}"))
 
     # --- reports and deadlines -----------------------------------------------------------------
@@ -698,9 +715,10 @@ class ClientMachine:
             "(check your network connectivity)"
         )
         self._outbox.warn("TLS Error: TLS handshake failed")
-        explanation = f"the handshake with {self._link.remote} took more than {window} seconds"
-        if not self._heard:
+        if self._link.session.peer_id is None:
             explanation = self._explain_no_answer(window)
+        else:
+            explanation = end.explain_stall(self._link.current.key, self._link.remote, window)
         self._give_up_negotiation(explanation, now)
 
     def _explain_no_answer(self, seconds: int) -> str:

@@ -9,6 +9,7 @@ from collections import Counter
 from typing import assert_never
 
 from ginnel.core import messages as said
+from ginnel.core.key_session import AwaitReset, Broken, Established, Handshaking, KeySession
 from ginnel.core.messages import AuthFailed, Halt, Restart, TemporaryAdvance
 from ginnel.core.notices import Advance, Ended, Outcome
 from ginnel.core.types import Endpoint
@@ -22,6 +23,8 @@ from ginnel.options.model import (
     TlsCrypt,
     TlsCryptV2,
 )
+
+TOKEN_REFUSED = "auth-failure (auth-token)"  # noqa: S105 -- a signal's name
 
 
 def restart(signal_text: str, explanation: str, advance: Advance = Advance.NEXT_ADDRESS) -> Ended:
@@ -65,11 +68,10 @@ def by_message(
     token_in_use: bool,
 ) -> Ended | None:
     """How a text message of the server ends the connection; None when it does not."""
+    if not options.pull and not isinstance(message, said.Exit):
+        return None  # two peers do not obey each other
     match message:
         case AuthFailed():
-            # Two peers without pull have no login to refuse.
-            if not options.pull:
-                return None
             return auth_failed(message, options, profile, token_in_use=token_in_use)
         case Restart():
             return told_to_restart(message)
@@ -132,7 +134,7 @@ def auth_failed(
     if token_in_use:
         return Ended(
             outcome=Outcome.RESTART,
-            signal_text="auth-failure (auth-token)",
+            signal_text=TOKEN_REFUSED,
             advance=Advance.SAME,
             explanation=_said("the server no longer accepts its token", reason),
             auth_failed=reason,
@@ -146,6 +148,11 @@ def auth_failed(
         auth_failed=reason,
         forget_credentials=options.login.auth_retry is AuthRetry.INTERACT,
     )
+
+
+def voids_token(ended: Ended) -> bool:
+    """Whether a pushed token is not to be used again."""
+    return ended.signal_text == TOKEN_REFUSED or ended.forget_credentials
 
 
 def _temporary_advance(advance: TemporaryAdvance | None) -> Advance:
@@ -184,6 +191,35 @@ def told_to_halt(message: Halt) -> Ended:
 
 def _said(sentence: str, reason: str) -> str:
     return f"{sentence}: {reason}" if reason else sentence
+
+
+def explain_stall(key: KeySession, remote: Endpoint, seconds: int) -> str:
+    """Why a handshake may have stopped halfway: what was heard, and what was not."""
+    what = f"the handshake with {remote} took more than {seconds} seconds"
+    match key.state:
+        case AwaitReset():
+            return f"{what}: the server's reset came, but not its acknowledgement of ours"
+        case Handshaking() if not key.heard_tls:
+            return (
+                f"{what}: the server answered the first packet but said nothing inside TLS. It may "
+                "refuse our TLS version, ciphers or groups (tls-version-min, tls-version-max, "
+                "tls-cipher, tls-groups), or large packets are lost on the way (max-packet-size); "
+                "its log tells which"
+            )
+        case Handshaking():
+            return (
+                f"{what}: TLS began and did not finish. The server may refuse our certificate, or "
+                "large packets are lost on the way (max-packet-size); its log tells which"
+            )
+        case Established():
+            return (
+                f"{what}: TLS is up, but the server did not answer the key exchange. It may refuse "
+                "our certificate or login without a word; its log tells which"
+            )
+        case Broken(failure=failure):
+            return f"{what}: {failure.reason}"
+        case _:
+            assert_never(key.state)
 
 
 def explain_silence(

@@ -101,12 +101,15 @@ class ClientLink:
         if source is not None and source != self.remote and not self._profile.float:
             self.drops["source"] += 1
             return None
+        was_known = self._session.peer_id is not None
         try:
             received = self._session.receive(packet, now)
         except Malformed as bad:
             self.drops[bad.reason] += 1
             return None
-        if source is not None and source != self.remote and self._session.peer_id is not None:
+        # Without a wrapping whoever listens in could send us after him with a copied packet.
+        may_move = self._session.is_wrapped or not was_known
+        if source is not None and source != self.remote and may_move:
             self.remote = source
         return received
 

@@ -3,7 +3,7 @@
 from collections import deque
 from collections.abc import Callable
 
-from ginnel.core.actions import Action
+from ginnel.core.actions import Action, AskCredentials, VerifyCertificates
 from ginnel.core.key_ring import KeyRing
 from ginnel.core.notices import ControlMessage, ManagementState, Notice, StateEntered, Warned
 from ginnel.core.types import ActionId, Transmit
@@ -17,6 +17,7 @@ class Outbox:
         self.notices: deque[Notice] = deque()
         self.transmits: deque[Transmit] = deque()
         self._last_action = 0
+        self._questions: set[ActionId] = set()
 
     def next_action_id(self) -> ActionId:
         """A fresh id."""
@@ -26,8 +27,15 @@ class Outbox:
     def ask(self, action: Callable[[ActionId], Action]) -> ActionId:
         """Queues an action made for a fresh id, and returns that id."""
         action_id = self.next_action_id()
-        self.actions.append(action(action_id))
+        made = action(action_id)
+        if isinstance(made, AskCredentials | VerifyCertificates):
+            self._questions.add(action_id)
+        self.actions.append(made)
         return action_id
+
+    def was_question(self, action_id: ActionId) -> bool:
+        """Whether this action asked somebody something; a late "no" to it means nothing."""
+        return action_id in self._questions
 
     def tell(self, notice: Notice) -> None:
         """Queues a notice."""

@@ -6,7 +6,7 @@ from enum import Enum
 from ginnel.core.actions import TunnelConfig
 from ginnel.core.key_session import KeySession
 from ginnel.core.negotiate import Agreement
-from ginnel.core.types import ActionId
+from ginnel.core.types import ActionId, Instant
 
 
 class Deadline(Enum):
@@ -47,6 +47,8 @@ class Negotiating:
 @dataclass(frozen=True, slots=True)
 class AwaitPush:
     """The key exchange is done; options are to come."""
+
+    since: Instant
 
 
 @dataclass(frozen=True, slots=True)

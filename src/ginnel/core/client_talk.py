@@ -38,6 +38,7 @@ class ClientTalk:
         introduction: Introduction,
         entropy: Callable[[int], bytes],
         login: Credentials | None,
+        token: Credentials | None = None,
         outbox: Outbox,
     ) -> None:
         self._options = options
@@ -45,7 +46,7 @@ class ClientTalk:
         self._entropy = entropy
         self._login = login
         self._username = "" if login is None else login.username
-        self._token: Credentials | None = None
+        self._token = token
         self._outbox = outbox
         self.common_name = ""
         """Of the peer's certificate, once a handshake was finished."""
@@ -57,9 +58,13 @@ class ClientTalk:
         return self._options.login.auth_user_pass and known is None
 
     @property
-    def uses_token(self) -> bool:
-        """Whether a token that the server pushed stands in for the password."""
-        return self._token is not None
+    def token(self) -> Credentials | None:
+        """What the server pushed to stand in for the password."""
+        return self._token
+
+    def drop_token(self) -> None:
+        """The server refused it, or wants the password again."""
+        self._token = None
 
     def ask_login(self) -> ActionId:
         """Asks for user name and password."""

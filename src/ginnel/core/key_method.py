@@ -19,6 +19,8 @@ MAX_OPTIONS_STRING = 512
 MAX_LOGIN = 4096
 """Largest user name or password; builds of OpenVPN without PKCS#11 take 127 bytes only."""
 MAX_PEER_INFO = 8192
+MAX_MESSAGE = 2048
+"""Largest message that OpenVPN reads: it takes no more at a time out of TLS."""
 
 _NO_PASSWORD = Secret(b"")
 
@@ -63,7 +65,7 @@ class KeyMethodMessage:
 def encode_key_method(message: KeyMethodMessage) -> bytes:
     """Lays out a message; the presence of a pre-master tells the sides apart.
 
-    Raises ``ValueError`` when a text is too long or holds a NUL.
+    Raises ``ValueError`` when a text or the whole is too long, or a text holds a NUL.
     """
     writer = Writer()
     writer.u32(0)
@@ -74,7 +76,10 @@ def encode_key_method(message: KeyMethodMessage) -> bytes:
     _write_text(writer, _encode(message.username), MAX_LOGIN)
     _write_text(writer, message.password.reveal(), MAX_LOGIN)
     _write_text(writer, _encode(message.peer_info), MAX_PEER_INFO)
-    return writer.bytes()
+    content = writer.bytes()
+    if len(content) > MAX_MESSAGE:
+        raise ValueError(f"the key exchange would have {len(content)} bytes")
+    return content
 
 
 def decode_key_method(content: bytes, sender: Side) -> KeyMethodMessage:

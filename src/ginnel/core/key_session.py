@@ -88,6 +88,7 @@ class KeySession:
         self._records: list[bytes] = []
         self._heard = False
         self._wkc_first = False
+        self._heard_tls = False
         self._limits = (MIN_PAYLOAD, MIN_PAYLOAD)
         if first_send_id == 0:
             self._sender.queue(reset, b"", started)
@@ -95,6 +96,11 @@ class KeySession:
     @property
     def state(self) -> State:
         return self._state
+
+    @property
+    def heard_tls(self) -> bool:
+        """Whether the peer said anything inside TLS."""
+        return self._heard_tls
 
     @property
     def all_acknowledged(self) -> bool:
@@ -188,6 +194,7 @@ class KeySession:
         if isinstance(self._state, AwaitReset):
             self._state = Broken(TlsFailure("TLS bytes before the reset was acknowledged"))
             return
+        self._heard_tls = True
         try:
             self.tls.receive(ciphertext)
             self._records += self.tls.read()

@@ -235,10 +235,11 @@ def _bracketed(rest: str) -> tuple[str, str]:
 def _parse_auth_failed(rest: str) -> AuthFailed:
     if rest.startswith("CRV1:"):
         return AuthFailed(reason=rest, challenge=_parse_challenge(rest), text=rest)
-    if rest == "TEMP" or rest.startswith(("TEMP[", "TEMP:")):
+    if rest.startswith("TEMP"):  # whatever follows, as OpenVPN
         flags, text = _bracketed(rest.removeprefix("TEMP"))
         temporary = _parse_temporary(flags)
-        return AuthFailed(reason=text.removeprefix(":"), temporary=temporary, text=rest)
+        reason = text.removeprefix(":")
+        return AuthFailed(reason=reason, temporary=temporary, text=rest)
     return AuthFailed(reason=rest, text=rest)
 
 

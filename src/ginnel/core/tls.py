@@ -116,6 +116,7 @@ class OpenSslChannel:
     ) -> None:
         self._connection = connection
         self._policy = policy
+        self._needs_certificate = side is Side.CLIENT
         self._verdicts: list[Verdict] = []
         self._chain: dict[int, CertificateInfo] = {}
         self._common_name = ""
@@ -181,8 +182,14 @@ class OpenSslChannel:
         self._established = False
 
     def _handshake(self) -> None:
-        if self._guard(self._connection.do_handshake):
-            self._established = True
+        if not self._guard(self._connection.do_handshake):
+            return
+        if self._needs_certificate and 0 not in self._chain:
+            # Suites without certificates, which a tls-cipher may allow, prove nobody's name.
+            raise TlsFailure(
+                "the server showed no certificate", "tls-cipher must not allow anonymous suites"
+            )
+        self._established = True
 
     def _drain(self) -> None:
         while self._guard(self._read_some):

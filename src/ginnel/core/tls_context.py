@@ -187,8 +187,10 @@ def _set_ciphers(context: "SSL.Context", options: TlsOptions) -> None:
     names = _SUITEB_CIPHERS if profile == "suiteb" else _DEFAULT_CIPHERS
     if options.tls_cipher is not None:
         names = ":".join(openssl_cipher_name(name) for name in options.tls_cipher.split(":"))
+    if "@SECLEVEL" not in names:  # in a tls-cipher it wins over the profile, as in OpenVPN
+        names = f"{names}:@SECLEVEL={level}"
     try:
-        context.set_cipher_list(f"{names}:@SECLEVEL={level}".encode())
+        context.set_cipher_list(names.encode())
     except (SSL.Error, UnicodeError) as refused:
         raise ConfigError(
             f"tls-cipher: no cipher of '{options.tls_cipher}' is known (see --show-tls)",

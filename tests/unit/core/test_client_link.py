@@ -40,6 +40,15 @@ def reset(own: bytes) -> bytes:
     return PlainControl().seal(header, encode_body(body))
 
 
+def test_a_copied_packet_from_elsewhere_does_not_move_an_unprotected_session() -> None:
+    made, _ = link(replace(profile(), float=True))
+    made.begin(NOW, UNIX_TIME)
+    own = made.session.own_id
+    assert made.receive(reset(own), SERVER, NOW) is not None
+    assert made.receive(reset(own), ELSEWHERE, NOW) is not None
+    assert made.remote == SERVER
+
+
 def test_nothing_is_there_before_the_beginning() -> None:
     made, _ = link()
     assert not made.is_open

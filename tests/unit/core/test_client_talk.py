@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from ginnel.core.actions import AskCredentials, Done, Failed, VerifyCertificates
+from ginnel.core.actions import AskCredentials, Credentials, Done, Failed, VerifyCertificates
 from ginnel.core.client_exchange import (
     AwaitHook,
     AwaitLogin,
@@ -105,11 +105,12 @@ def test_login_is_forgotten_with_auth_nocache() -> None:
 def test_token_takes_the_passwords_place() -> None:
     made, _ = talk(WITH_LOGIN, known=True)
     made.take_token(WITH_LOGIN)
-    used = [made.uses_token]
     login = replace(WITH_LOGIN.login, auth_token=Secret(b"token"))
     made.take_token(replace(WITH_LOGIN, login=login))
-    used.append(made.uses_token)
-    assert used == [False, True]
+    assert made.token == Credentials(username="user", password=Secret(b"token"))
+    assert not made.needs_login
+    made.drop_token()
+    assert made.token is None
 
 
 def test_login_that_cannot_be_sent_ends_the_connection() -> None:

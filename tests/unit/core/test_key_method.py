@@ -118,3 +118,15 @@ def test_a_login_that_is_not_utf8_survives() -> None:
 def test_a_login_that_does_not_fit_is_refused(username: str) -> None:
     with pytest.raises(ValueError, match="does not fit"):
         encode_key_method(KeyMethodMessage(source=CLIENT, options_string="V4", username=username))
+
+
+def test_a_message_that_no_openvpn_would_read_is_refused() -> None:
+    with pytest.raises(ValueError, match="key exchange would have"):
+        encode_key_method(
+            KeyMethodMessage(
+                source=KeySource.from_entropy(Side.CLIENT, bytes(112)),
+                options_string="",
+                username="x" * 2000,
+                password=Secret(b"x" * 2000),
+            )
+        )

@@ -121,7 +121,10 @@ CHALLENGE = "CRV1:R,E:state:YWRh:Enter the code: now"
             "AUTH_FAILED,TEMP[backoff 1",
             AuthFailed(reason="[backoff 1", temporary=TemporaryFailure()),
         ),
-        ("AUTH_FAILED,TEMPORARY trouble", AuthFailed(reason="TEMPORARY trouble")),
+        (
+            "AUTH_FAILED,TEMP overload",
+            AuthFailed(reason=" overload", temporary=TemporaryFailure()),
+        ),
         (
             f"AUTH_FAILED,{CHALLENGE}",
             AuthFailed(

@@ -203,6 +203,8 @@ def test_weak_key_is_refused_above_insecure() -> None:
     )
     assert "tls-cert-profile" in refused(options).message
     assert build(replace(options, tls_cert_profile="insecure")).warnings == ()
+    lowered = replace(options, tls_cipher="DEFAULT:@SECLEVEL=0", tls_cert_profile="preferred")
+    assert build(lowered).warnings == ()  # an explicit level wins over the profile
 
 
 def test_crl_forms() -> None:
