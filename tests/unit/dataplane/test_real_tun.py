@@ -3,13 +3,14 @@
 Needs root and /dev/net/tun, as every run of the test suite does.
 """
 
+import json
 import os
 import select
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from ipaddress import ip_network
 from pathlib import Path
@@ -19,10 +20,12 @@ import pytest
 from ginnel.core.data_key import DataFormat, KeySlot
 from ginnel.core.types import Transport
 from ginnel.dataplane.api import DataPlane, Link, NotificationKind, PeerConfig, TunDevice
+from ginnel.dataplane.engine import RustDataPlane
 from ginnel.host.tun import DeviceRequest, open_device
 from tests.interop.lab.namespaces import Namespace, run_command, unique_name
 from tests.interop.lab.process import ROOT, clean_environment
 from tests.interop.lab.traffic import StreamResult
+from tests.unit.dataplane.inner_packets import udp_packet
 from tests.unit.dataplane.rig import (
     PEER,
     Bench,
@@ -30,6 +33,7 @@ from tests.unit.dataplane.rig import (
     make_key,
     new_plane,
     reversed_key,
+    seal,
 )
 
 Pair = tuple[str, str]
@@ -165,3 +169,52 @@ def test_a_deleted_device_is_reported_once(
     assert kinds == [NotificationKind.TUN_LOST]
     assert poller.poll(200) == []
     assert plane.notifications() == []
+
+
+@pytest.mark.parametrize("vnet_header", [False, True], ids=["plain", "vnet"])
+def test_a_device_that_is_down_costs_packets_and_nothing_else(
+    made: Bench, engine: str, hosts: tuple[Namespace, Namespace], vnet_header: bool
+) -> None:
+    device = open_in(hosts[0], vnet_header=vnet_header)
+    plane = new_plane(engine, device)
+    made.on_close(plane.close)
+    os.close(device.fd)
+    link, far = made.udp(), made.udp()
+    plane.attach(Link(fd=link.fileno(), transport=Transport.UDP))
+    plane.new_peer(PeerConfig(peer_id=PEER, send_peer_id=PEER, remote=endpoint(far)))
+    plane.add_iroute(PEER, ip_network("0.0.0.0/0"))
+    key = make_key("down", layout=DataFormat.V2)
+    plane.new_key(PEER, KeySlot.PRIMARY, key)
+    numbers = iter(range(1, 1000))
+    poller = select.poll()
+    poller.register(plane.fileno(), select.POLLIN)
+
+    def until(what: str, condition: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + 10
+        while not condition():
+            assert time.monotonic() < deadline, f"waited in vain for {what}"
+            far.sendto(seal(key, next(numbers), inner), link.getsockname())
+            poller.poll(20)
+            assert plane.notifications() == []
+
+    address = ADDRESSES["left"][0]
+    inner = udp_packet("10.8.0.1", address, b"hello")
+    hosts[0].ip("link", "set", device.name, "down")
+    until("a refusal", lambda: device_drops(plane) > 0)
+    hosts[0].ip("link", "set", device.name, "up")
+    counted = received_by(hosts[0], device.name)
+    until("a delivery", lambda: received_by(hosts[0], device.name) > counted)
+
+
+def device_drops(plane: DataPlane) -> int:
+    """Packets that the device refused, wherever the engine counts them."""
+    found = dict(plane.stats(PEER).drops)
+    if isinstance(plane, RustDataPlane):
+        found.update(plane.unassigned_drops())
+    return sum(count for reason, count in found.items() if reason.startswith("tun-"))
+
+
+def received_by(namespace: Namespace, device: str) -> int:
+    """Packets that the kernel took from the engine."""
+    (link,) = json.loads(namespace.ip("-s", "-j", "link", "show", device))
+    return int(link["stats64"]["rx"]["packets"])
