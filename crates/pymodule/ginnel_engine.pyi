@@ -11,8 +11,8 @@ _Note = tuple[str, int, int, _Address | None, int, bytes]
 """Kind, peer-id, key-id, remote, errno, payload."""
 
 _Stats = tuple[int, int, int, int, int, int, int, int, list[tuple[str, int]]]
-"""The counters in the order of ``PeerStats``: tun read, tun write, link read, link write, each bytes
-and packets; then drops by reason."""
+"""The counters in the order of ``PeerStats``: tun read, tun write, link read, link write, each
+bytes and packets; then drops by reason."""
 
 __version__: Final[str]
 

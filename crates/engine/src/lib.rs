@@ -6,11 +6,14 @@
 #![forbid(unsafe_code)]
 
 mod bucket;
+mod clock;
+mod device;
 mod inbound;
 mod link;
 mod outbound;
 mod outbox;
 mod peers;
+mod port;
 mod state;
 mod thread;
 mod transmit;

@@ -4,7 +4,6 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, RawFd};
 use std::sync::Arc;
-use std::time::Instant;
 
 use ginnel_datapath::coalesce::Coalescer;
 use ginnel_datapath::peer::{Due, Keepalive, KeepaliveClock, Peer, PeerConfig};
@@ -12,84 +11,63 @@ use ginnel_datapath::route::Routes;
 use ginnel_datapath::stats::{Drop, Stats};
 use ginnel_datapath::vnet::{self, VnetHeader};
 use ginnel_datapath::wire::{PING, UNDEFINED_PEER_ID};
-use ginnel_netio::event::{Epoll, Interest, Ready};
+use ginnel_netio::event::{Epoll, Ready};
 use ginnel_netio::socket::take_error;
 use ginnel_netio::sys::{errno, is_retry};
-use ginnel_netio::tun::{MAX_READ, Offloads, Tun};
 use ginnel_netio::udp::{Outcome, drain_errors};
 
 use crate::bucket::Bucket;
+use crate::clock::Clock;
+use crate::device::{Device, TUN_TOKEN};
 use crate::inbound::{Inbound, TunSink};
 use crate::link::{Link, Lost};
 use crate::outbound::{Outbound, report_worn, send_payload};
 use crate::outbox::{Note, NoteKind, Outbox};
 use crate::peers::Peers;
+use crate::port::Port;
 use crate::transmit::Batch;
 use crate::{Transport, TunSpec};
 
 pub(crate) const WAKE_TOKEN: u64 = 0;
-const TUN_TOKEN: u64 = 1;
-/// Links are numbered from here, so that an event of an earlier one is not taken for the present's.
-const FIRST_LINK_TOKEN: u64 = 2;
-
 /// Most reads from tun before one send.
 const TUN_READS: usize = 64;
 const DEFAULT_MTU: usize = 1500;
 const MAX_ERRORS: usize = 64;
-/// Longest wait, so that a coarse timer can never be lost for good.
-const MAX_WAIT_MS: u64 = 60_000;
 
 pub(crate) struct State {
     pub(crate) epoll: Arc<Epoll>,
     pub(crate) unassigned: Stats,
     outbox: Arc<Outbox>,
-    tun: Option<Tun>,
+    device: Device,
     mtu: usize,
-    tun_interest: Interest,
-    tun_buffer: Vec<u8>,
-    link: Option<Link>,
-    link_interest: Interest,
-    link_token: u64,
-    has_unread: bool,
+    port: Port,
     batch: Batch,
     coalescer: Coalescer,
     peers: Peers,
     routes: Routes,
     bucket: Bucket,
-    started: Instant,
-    now: u64,
-    next_timer: u64,
+    clock: Clock,
 }
 
 impl State {
     pub(crate) fn new(tun: Option<TunSpec>, outbox: Arc<Outbox>) -> io::Result<Self> {
         let epoll = Arc::new(Epoll::new()?);
         let mtu = tun.map_or(DEFAULT_MTU, |spec| spec.mtu);
-        let tun = tun.map(|spec| Tun::open(spec.fd, spec.vnet_header)).transpose()?;
-        if let Some(tun) = &tun {
-            epoll.add(tun.as_fd(), TUN_TOKEN, Interest::READ)?;
-        }
-        let granted = tun.as_ref().map_or(Offloads::default(), Tun::offloads);
+        let device = Device::open(tun, &epoll)?;
+        let granted = device.offloads();
         Ok(Self {
             epoll,
             unassigned: Stats::default(),
             outbox,
-            tun,
+            device,
             mtu,
-            tun_interest: Interest::READ,
-            tun_buffer: vec![0; MAX_READ],
-            link: None,
-            link_interest: Interest::READ,
-            link_token: FIRST_LINK_TOKEN,
-            has_unread: false,
+            port: Port::new(),
             batch: Batch::new(),
             coalescer: Coalescer::new(granted.tso, granted.uso),
             peers: Peers::default(),
             routes: Routes::default(),
             bucket: Bucket::new(),
-            started: Instant::now(),
-            now: 0,
-            next_timer: u64::MAX,
+            clock: Clock::new(),
         })
     }
 
@@ -105,21 +83,14 @@ impl State {
             return Err(io::Error::from_raw_os_error(libc::EINVAL));
         }
         let link = Link::open(fd, transport, unread, self.mtu)?;
-        self.detach();
-        if let Link::Udp(link) = &link {
-            link.udp.resume();
-        }
-        self.link_interest = Interest::READ;
-        self.link_token += 1;
-        self.epoll.add(link.as_fd(), self.link_token, self.link_interest)?;
-        self.link = Some(link);
-        self.has_unread = !unread.is_empty();
+        self.batch.clear();
+        self.port.attach(&self.epoll, link, !unread.is_empty())?;
         self.settle();
         Ok(())
     }
 
     pub(crate) fn new_peer(&mut self, config: PeerConfig) -> io::Result<()> {
-        if self.peers.add(Peer::new(config, self.now)) {
+        if self.peers.add(Peer::new(config, self.clock.now)) {
             Ok(())
         } else {
             Err(io::Error::from_raw_os_error(libc::EEXIST))
@@ -127,11 +98,11 @@ impl State {
     }
 
     pub(crate) fn set_peer(&mut self, peer_id: u32, limits: Keepalive) -> io::Result<()> {
-        let now = self.now;
+        let now = self.clock.now;
         let peer = self.peer(peer_id)?;
         peer.clock = KeepaliveClock::new(limits, now);
         let deadline = peer.clock.next_deadline().unwrap_or(u64::MAX);
-        self.next_timer = self.next_timer.min(deadline);
+        self.clock.arm(deadline);
         Ok(())
     }
 
@@ -157,8 +128,8 @@ impl State {
     }
 
     pub(crate) fn offloads(&self, udp: (bool, bool)) -> Vec<&'static str> {
-        let tun = self.tun.as_ref().map_or(Offloads::default(), Tun::offloads);
-        let (segment, gro) = match &self.link {
+        let tun = self.device.offloads();
+        let (segment, gro) = match &self.port.link {
             Some(Link::Udp(link)) => (link.udp.can_segment(), link.udp.has_gro()),
             Some(Link::Tcp(_)) => (false, false),
             None => udp,
@@ -170,7 +141,7 @@ impl State {
     }
 
     pub(crate) fn send_control(&mut self, packet: &[u8], to: Option<SocketAddr>) {
-        let taken = match (&mut self.link, to) {
+        let taken = match (&mut self.port.link, to) {
             (Some(Link::Udp(link)), Some(to)) => link.send_control(packet, to),
             (Some(Link::Tcp(link)), _) => link.send_control(packet),
             _ => false,
@@ -179,25 +150,25 @@ impl State {
             self.unassigned.drop(Drop::LinkFull, 1);
             return;
         }
-        let now = self.now;
+        let now = self.clock.now;
         if let Some(peer) = self.peers.at(to) {
             peer.clock.sent(now);
         }
-        if matches!(self.link, Some(Link::Tcp(_))) {
+        if matches!(self.port.link, Some(Link::Tcp(_))) {
             self.flush();
             self.settle();
         }
     }
 
     pub(crate) fn send_inner(&mut self, peer_id: u32, payload: &[u8]) -> io::Result<()> {
-        let is_stream = self.is_stream();
+        let is_stream = self.port.is_stream();
         let peer = self.peers.get(peer_id).ok_or_else(unknown_peer)?;
         if let Some(is_stream) = is_stream
             && peer.send_format().is_some()
         {
-            send_payload(peer, &mut self.batch, is_stream, payload, self.now);
+            send_payload(peer, &mut self.batch, is_stream, payload, self.clock.now);
             report_worn(peer, &self.outbox);
-            peer.clock.sent(self.now);
+            peer.clock.sent(self.clock.now);
             self.flush();
             self.settle();
         }
@@ -208,31 +179,27 @@ impl State {
 
     /// Reads the clock; once a batch, not once a packet.
     pub(crate) fn read_clock(&mut self) {
-        self.now = self.started.elapsed().as_millis() as u64;
+        self.clock.read();
     }
 
     /// How long the thread may wait, in milliseconds.
     pub(crate) fn wait_ms(&self) -> i32 {
-        if self.has_unread {
-            return 0;
-        }
-        self.next_timer.saturating_sub(self.now).min(MAX_WAIT_MS) as i32
+        if self.port.has_unread() { 0 } else { self.clock.wait_ms() }
     }
 
     /// Does what is ready, once.
     pub(crate) fn turn(&mut self, ready: &[Ready]) {
-        if self.has_unread {
-            self.has_unread = false;
+        if self.port.take_unread() {
             self.read_link();
         }
         for ready in ready {
             match ready.token {
                 TUN_TOKEN => self.tun_ready(*ready),
-                token if token == self.link_token => self.link_ready(*ready),
+                token if self.port.is_token(token) => self.link_ready(*ready),
                 _ => {}
             }
         }
-        if self.now >= self.next_timer {
+        if self.clock.is_due() {
             self.run_timers();
         }
         self.settle();
@@ -246,7 +213,7 @@ impl State {
             self.read_link();
         }
         if ready.failed || ready.hung_up {
-            match &self.link {
+            match &self.port.link {
                 Some(Link::Udp(link)) => {
                     take_error(link.udp.as_fd());
                     let errors = drain_errors(link.udp.as_fd(), MAX_ERRORS);
@@ -262,15 +229,15 @@ impl State {
     }
 
     fn read_link(&mut self) {
-        let Some(mut link) = self.link.take() else { return };
+        let Some(mut link) = self.port.link.take() else { return };
         let mut inbound = Inbound {
             peers: &mut self.peers,
             coalescer: &mut self.coalescer,
-            tun: TunSink::new(self.tun.as_ref()),
+            tun: TunSink::new(self.device.tun()),
             outbox: &self.outbox,
             bucket: &mut self.bucket,
             unassigned: &mut self.unassigned,
-            now: self.now,
+            now: self.clock.now,
             broke_silence: false,
         };
         let result = match &mut link {
@@ -279,10 +246,10 @@ impl State {
         };
         if inbound.broke_silence {
             // Its limit counts again: let the timers find the next deadline.
-            self.next_timer = self.now;
+            self.clock.arm(self.clock.now);
         }
         let tun_lost = inbound.tun.lost;
-        self.link = Some(link);
+        self.port.link = Some(link);
         if let Some(number) = tun_lost {
             self.lose_tun(number);
         }
@@ -296,14 +263,13 @@ impl State {
             self.lose_tun(libc::EIO);
             return;
         }
-        if ready.readable && !self.is_blocked() {
+        if ready.readable && !self.port.is_blocked(&self.batch) {
             self.read_tun();
         }
     }
 
     fn read_tun(&mut self) {
-        let is_stream = self.is_stream();
-        let Some(tun) = &self.tun else { return };
+        let is_stream = self.port.is_stream();
         let mut outbound = Outbound {
             peers: &mut self.peers,
             routes: &self.routes,
@@ -311,16 +277,16 @@ impl State {
             outbox: &self.outbox,
             unassigned: &mut self.unassigned,
             is_stream,
-            now: self.now,
+            now: self.clock.now,
         };
         let mut lost = None;
         for _ in 0..TUN_READS {
             if !outbound.batch.has_room() {
                 break;
             }
-            match tun.read(&mut self.tun_buffer) {
-                Ok(range) => {
-                    let (front, packet) = self.tun_buffer[..range.end].split_at_mut(range.start);
+            let Some(result) = self.device.read() else { break };
+            match result {
+                Ok((front, packet)) => {
                     let header = front.first_chunk::<{ vnet::LEN }>().map(VnetHeader::decode);
                     outbound.packet(header.unwrap_or_default(), packet);
                 }
@@ -339,11 +305,11 @@ impl State {
 
     /// Sends the batch as far as the link takes it.
     fn flush(&mut self) {
-        let Some(link) = &mut self.link else {
+        let Some(link) = &mut self.port.link else {
             self.batch.clear();
             return;
         };
-        let (peers, now) = (&mut self.peers, self.now);
+        let (peers, now) = (&mut self.peers, self.clock.now);
         let result = link.flush(&mut self.batch, |owner, outcome| {
             if let Some(peer) = peers.get(owner) {
                 count_sent(peer, outcome, now);
@@ -355,16 +321,16 @@ impl State {
     }
 
     fn run_timers(&mut self) {
-        let is_stream = self.is_stream();
+        let is_stream = self.port.is_stream();
         let mut next = u64::MAX;
         for peer in self.peers.all() {
-            for due in peer.clock.due(self.now) {
+            for due in peer.clock.due(self.clock.now) {
                 let kind = match due {
                     Due::Ping => {
                         if let Some(is_stream) = is_stream
                             && peer.send_format().is_some()
                         {
-                            send_payload(peer, &mut self.batch, is_stream, &PING, self.now);
+                            send_payload(peer, &mut self.batch, is_stream, &PING, self.clock.now);
                         }
                         continue;
                     }
@@ -376,60 +342,28 @@ impl State {
             report_worn(peer, &self.outbox);
             next = next.min(peer.clock.next_deadline().unwrap_or(u64::MAX));
         }
-        self.next_timer = next;
+        self.clock.next_timer = next;
         self.flush();
     }
 
     // --- descriptors ---
 
-    fn is_stream(&self) -> Option<bool> {
-        self.link.as_ref().map(|link| matches!(link, Link::Tcp(_)))
-    }
-
-    /// True while the link has to take what waits before more is read from tun.
-    fn is_blocked(&self) -> bool {
-        self.link.as_ref().is_some_and(|link| link.is_waiting(&self.batch))
-    }
-
     /// Waits for what can be done now, and for nothing else.
     fn settle(&mut self) {
-        let blocked = self.is_blocked();
-        let tun = Interest { readable: !blocked, writable: false };
-        if let Some(device) = &self.tun
-            && self.tun_interest != tun
-            && self.epoll.change(device.as_fd(), TUN_TOKEN, tun).is_ok()
-        {
-            self.tun_interest = tun;
-        }
-        let wanted = Interest { readable: true, writable: blocked };
-        if let Some(link) = &self.link
-            && self.link_interest != wanted
-            && self.epoll.change(link.as_fd(), self.link_token, wanted).is_ok()
-        {
-            self.link_interest = wanted;
-        }
-    }
-
-    fn detach(&mut self) {
-        if let Some(link) = self.link.take() {
-            // Fails only if the descriptor is gone already; dropping the link closes it.
-            let _ = self.epoll.remove(link.as_fd());
-        }
-        self.has_unread = false;
-        self.batch.clear();
+        let blocked = self.port.is_blocked(&self.batch);
+        self.device.watch(&self.epoll, !blocked);
+        self.port.watch(&self.epoll, blocked);
     }
 
     fn lose_link(&mut self, lost: Lost) {
-        if self.link.is_some() {
-            self.detach();
+        if self.port.detach(&self.epoll) {
+            self.batch.clear();
             self.note_lost(NoteKind::LinkLost, lost.0);
         }
     }
 
     fn lose_tun(&mut self, number: i32) {
-        if let Some(tun) = self.tun.take() {
-            // As in `detach`.
-            let _ = self.epoll.remove(tun.as_fd());
+        if self.device.close(&self.epoll) {
             self.note_lost(NoteKind::TunLost, number);
         }
     }
