@@ -1,6 +1,6 @@
 #!/bin/sh
 # Every test: Python (unit, property, simulation, host, interop), then the Rust workspace.
-# PYTEST_ADDOPTS and CARGO_TEST_ARGUMENTS narrow a run.
+# PYTEST_ADDOPTS narrows the first part.
 set -eu
 
 GINNEL_REQUIRE_ENGINE=$REQUIRE_ENGINE "$VENV/bin/python" -m pytest tests
@@ -11,5 +11,12 @@ if [ -n "$problem" ]; then
     [ "$REQUIRE_ENGINE" != 1 ] || exit 1
     exit 0
 fi
-# shellcheck disable=SC2086 -- words for cargo
-"$CARGO" test --locked --quiet --workspace ${CARGO_TEST_ARGUMENTS:-}
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+status=0
+"$CARGO" test --locked --quiet --workspace --lib --tests >"$log" 2>&1 || status=$?
+cat "$log"
+# One line for all crates: cargo ends with whatever crate came last.
+awk '/^test result:/ { passed += $4; failed += $6 }
+     END { printf "cargo: %d passed, %d failed\n", passed, failed }' "$log"
+exit "$status"
