@@ -145,8 +145,9 @@ class _Client:
                 options, secrets = self._read_again()
                 status = self._open_status_again(options.process)
         finally:
-            await self._leave_host()
+            # From here on a signal ends us at once: the helper finishes its work alone.
             signals.remove()
+            await self._leave_host()
 
     def _lifecycle(
         self, options: ClientOptions, secrets: _Secrets, status: Status, signals: Signals

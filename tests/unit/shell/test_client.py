@@ -37,6 +37,7 @@ class FakeHelper:
 
     async def close(self) -> None:
         self.rig.told.append("helper closed")
+        assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL, "a stuck helper can be left"
 
 
 class FakeContext:

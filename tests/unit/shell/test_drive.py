@@ -436,6 +436,9 @@ def test_a_closed_port_is_said_and_ends_nothing() -> None:
                 running = tasks.create_task(made.drive.run())
                 await until(lambda: any(isinstance(n, Warned) for n in made.notices), "the refusal")
                 assert not running.done()
+                await asyncio.sleep(0)
+                with pytest.raises(BlockingIOError):  # else the loop would spin on the socket
+                    made.link.sock.recvmsg(9, 9, socket.MSG_ERRQUEUE | socket.MSG_DONTWAIT)
                 made.drive.close("SIGTERM", Outcome.TERMINATE)
             made.plane.close()
             made.link.sock.close()

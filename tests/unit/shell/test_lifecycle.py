@@ -244,6 +244,34 @@ def test_a_term_during_a_restart_is_obeyed_after_it() -> None:
     run(work())
 
 
+def test_a_term_after_the_connections_own_end_is_not_lost() -> None:
+    """The server ended the connection, a script of the start still runs, then comes the signal."""
+
+    async def work() -> None:
+        options = replace(with_tun(options_for()), scripts=COMMANDS)
+        async with life(options=options) as made:
+            made.runner.hanging = frozenset({"/hooks/up"})
+            async with asyncio.TaskGroup() as tasks:
+                running = tasks.create_task(made.lifecycle.run())
+                await until(lambda: "up" in made.runner.ran, "the script")
+                made.server.say("RESTART,bye")
+                await until(lambda: made.log.has("Connection reset command"), "the server's end")
+                made.signals.throw("SIGTERM")
+                for _ in range(20):
+                    await asyncio.sleep(0.001)
+                assert made.signals.pending is None, "somebody waits for signals"
+                assert not running.done()
+                made.signals.on_insist()
+            assert running.result() == Finished()
+            assert made.connections == 0
+            assert made.log.texts[-2:] == [
+                "SIGUSR1[soft,server-pushed-connection-reset] received, process restarting",
+                "SIGTERM[hard,] received, process exiting",
+            ]
+
+    run(work())
+
+
 def test_a_signal_cuts_the_pause_short() -> None:
     async def work() -> None:
         profile = replace(udp_profile(), connect_retry=3600, connect_retry_max_delay=7200)
