@@ -45,6 +45,9 @@ BATCH = 64
 MAX_PENDING = 256
 """Reports and control packets that may wait; the link is not read while control is full."""
 
+MAX_CONTROL_LENGTH = 4096
+"""A control packet holds at most 2048 bytes of TLS, a wrapped client key of 1024, and headers."""
+
 CAPABILITIES = Capabilities(
     name="python",
     ciphers=frozenset(DataCipher),
@@ -242,6 +245,8 @@ class PythonDataPlane:
                 self.unassigned_drops["malformed"] += 1
             elif formats.opcode_of(packet) in formats.DATA_OPCODES:
                 self._receive_data(packet, source, now)
+            elif len(packet) > MAX_CONTROL_LENGTH:
+                self.unassigned_drops["malformed"] += 1
             else:
                 endpoint = endpoint_of(source) if source is not None else None
                 self._control.append(ControlPacket(packet, endpoint))

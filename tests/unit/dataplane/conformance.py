@@ -449,6 +449,15 @@ def test_control_packets_come_up_whole_with_their_source(
     assert (second.payload, second.source) == (b"\x38reset", stranger.endpoint)
 
 
+def test_a_control_packet_that_no_peer_would_send_is_not_kept(made: Bench, engine: str) -> None:
+    hand = facing(made, engine)
+    longest = b"\x20".ljust(4096, b"x")
+    hand.send(longest + b"x")
+    hand.send(longest)
+    hand.settle(lambda: hand.node.control, "the packet")
+    assert [packet.payload for packet in hand.node.control] == [longest]
+
+
 def test_control_packets_wait_for_their_reader_in_order(made: Bench, engine: str) -> None:
     hand = facing(made, engine)
     sent = [b"\x20" + bytes((number,)) for number in range(40)]
