@@ -119,6 +119,7 @@ class SimPair:
         server_wrapping: Callable[[], Wrapping] | None = None,
         credentials: actions.Credentials | None = None,
         token: actions.Credentials | None = None,
+        formats: frozenset[DataFormat] = CAPABILITIES.formats,
         answer: Callable[[actions.Action], actions.ActionResult | None] | None = None,
     ) -> None:
         chosen = profile() if connection is None else connection
@@ -145,7 +146,7 @@ class SimPair:
             tls=client_tls or (lambda: self._fake(Side.CLIENT)),
             entropy=draw.randbytes,
             unix_time=UNIX_TIME,
-            capabilities=CAPABILITIES,
+            capabilities=replace(CAPABILITIES, formats=formats),
             version="2.6.14",
             credentials=credentials,
             token=token,

@@ -10,6 +10,7 @@ from ginnel.core.actions import (
     OpenTunnel,
     VerifyCertificates,
 )
+from ginnel.core.data_key import DataCipher, DataFormat
 from ginnel.core.key_files import StaticKey, V2ServerKey, render_v2_client_key
 from ginnel.core.notices import (
     Advance,
@@ -388,3 +389,62 @@ def test_a_late_no_to_a_question_of_an_earlier_session_ends_nothing() -> None:
     pair.complete(held[0], Failed(reason="too late"))
     pair.advance(5.0)
     assert pair.ended is None
+
+
+OLD_OPTIONS = (
+    "V4,dev-type tun,link-mtu 1549,tun-mtu 1500,proto UDPv4,cipher AES-128-GCM,"
+    "auth [null-digest],keysize 128,key-method 2,tls-server"
+)
+
+
+def same_material(pair: SimPair) -> bool:
+    """Whether both ends hold the same newest key, whatever the format around it."""
+    ours, theirs = pair.keys.sending, pair.server.data_keys[pair.server_key_id]
+    return ours is not None and (ours.send, ours.receive) == (theirs.receive, theirs.send)
+
+
+def test_a_server_of_2_4_without_negotiation() -> None:
+    """No IV_PROTO bits, no pushed cipher, no peer-id: options string, PRF and DATA_V1."""
+    script = ServerScript(
+        push=["PUSH_REPLY,route 10.0.0.0 255.0.0.0,ifconfig 10.8.0.6 10.8.0.5"],
+        ekm=False,
+        dynamic_crypt=False,
+        options=OLD_OPTIONS,
+        cipher=DataCipher.AES_128_GCM,
+    )
+    pair = SimPair(script=script)
+    pair.connect()
+    assert pair.keys.sending is not None
+    assert pair.keys.sending.cipher is DataCipher.AES_128_GCM
+    assert pair.keys.sending.format is DataFormat.V1
+    assert same_material(pair)
+    pair.server_acts(pair.server.soft_reset)
+    pair.advance(61.0)
+    assert pair.keys.sending.key_id == 1
+    assert same_material(pair)
+
+
+def test_a_server_of_2_7_with_epoch_keys() -> None:
+    push = (
+        "PUSH_REPLY,ifconfig 10.8.0.2 255.255.255.0,topology subnet,peer-id 5,cipher AES-256-GCM,"
+        "protocol-flags cc-exit tls-ekm dyn-tls-crypt aead-epoch"
+    )
+    formats = frozenset(DataFormat)
+    pair = SimPair(script=ServerScript(push=[push]), formats=formats)
+    pair.connect()
+    bits = [line for line in pair.server.peer_info[0].splitlines() if line.startswith("IV_PROTO=")]
+    assert int(bits[0].removeprefix("IV_PROTO=")) & 1 << 10
+    assert pair.keys.sending is not None
+    assert pair.keys.sending.format is DataFormat.EPOCH
+    assert len(pair.keys.sending.send.cipher_key) == 32
+
+
+def test_epoch_keys_are_neither_offered_nor_taken_without_a_data_plane_for_them() -> None:
+    push = "PUSH_REPLY,ifconfig 10.8.0.2 10.8.0.1,peer-id 5,protocol-flags tls-ekm aead-epoch"
+    pair = SimPair(script=ServerScript(push=[push]))
+    pair.start()
+    pair.until(lambda: pair.ended is not None, within=5.0)
+    assert pair.ended is not None
+    assert "epoch" in pair.ended.explanation
+    bits = [line for line in pair.server.peer_info[0].splitlines() if line.startswith("IV_PROTO=")]
+    assert int(bits[0].removeprefix("IV_PROTO=")) & 1 << 10 == 0

@@ -90,6 +90,8 @@ class V2ClientKey:
 def parse_static_key(file: FileContent) -> StaticKey:
     """Reads a static key file: lines of hex digits between the markers, comments around them.
 
+    A shorter key is refused and more of it than needed is ignored, both as OpenVPN 2.6 does.
+
     Raises ``ConfigError`` that names the option, the file and the line.
     """
     digits: list[str] = []
@@ -109,10 +111,10 @@ def parse_static_key(file: FileContent) -> StaticKey:
     if not complete:
         raise _error(file, f"lacks the lines '{_STATIC_BEGIN}' and '{_STATIC_END}'")
     text = "".join(digits)
-    if len(text) != 2 * STATIC_KEY_LENGTH:
+    if len(text) < 2 * STATIC_KEY_LENGTH:
         found = len(text) // 2
         raise _error(file, f"holds {found} bytes of key material instead of {STATIC_KEY_LENGTH}")
-    return StaticKey(Secret(bytes.fromhex(text)))
+    return StaticKey(Secret(bytes.fromhex(text[: 2 * STATIC_KEY_LENGTH])))
 
 
 def render_static_key(key: StaticKey) -> str:

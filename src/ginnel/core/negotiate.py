@@ -167,7 +167,7 @@ def agree_as_peers(
     ours = offered_flags(capabilities, pull=False)
     shared = ours & protocol_flags(peer_info)
     if ProtocolFlag.NCP_P2P not in shared:
-        name = options.data_ciphers_fallback or options.data_ciphers[0]
+        name = options.data_ciphers_fallback or options.configured_cipher or options.data_ciphers[0]
         return _plain_agreement(_usable(name, capabilities), capabilities)
     theirs = tuple(filter(None, peer_info.get("IV_CIPHERS", "").split(":")))
     mine = offered_ciphers(options, capabilities)

@@ -123,7 +123,7 @@ def expected_from_peer(terms: OccTerms) -> OccTerms:
 
 
 def client_terms(options: ClientOptions, profile: ConnectionProfile) -> OccTerms:
-    """Returns the terms of a client. Its ``cipher`` is what the fallback names, if anything."""
+    """Returns the terms of a client. Its ``cipher`` is what fallback or ``cipher`` name."""
     direction = KeyDirection.NONE
     if isinstance(profile.wrapping, TlsAuth):
         direction = profile.wrapping.direction
@@ -132,7 +132,7 @@ def client_terms(options: ClientOptions, profile: ConnectionProfile) -> OccTerms
         dev_type=options.tun.dev_type.value,
         tun_mtu=profile.tun_mtu,
         tcp=profile.protocol is not LinkProtocol.UDP,
-        cipher=options.data.data_ciphers_fallback,
+        cipher=options.data.data_ciphers_fallback or options.data.configured_cipher,
         data_ciphers=options.data.data_ciphers,
         auth=options.data.auth,
         tls_auth=isinstance(profile.wrapping, TlsAuth),

@@ -69,6 +69,10 @@ def _is_old_cipher(name: str) -> bool:
     return upper in _OLD_NAMES or upper.endswith(_OLD_MODES)
 
 
+def _old_name(name: str) -> str:
+    return "none" if name.upper() in _OLD_NAMES else name.upper()
+
+
 def _data_ciphers(draft: Draft, use: Use) -> None:
     text = use.text(0)
     if len(text) > MAX_CIPHER_LIST:
@@ -111,7 +115,7 @@ def _fallback(draft: Draft, use: Use) -> None:
 
 
 def _cipher(draft: Draft, use: Use) -> None:
-    """From a file it plays no part in negotiation (protocol-facts 19); pushed, it decides it."""
+    """From a file it is only told to the server (protocol-facts 19); pushed, it decides."""
     name = use.text(0)
     cipher = canonical_cipher(name)
     if use.pushed:
@@ -122,6 +126,7 @@ def _cipher(draft: Draft, use: Use) -> None:
     if cipher is None and not _is_old_cipher(name):
         raise use.wrong(f"Unsupported cipher; known are {', '.join(AEAD_CIPHERS)}")
     draft.actions["cipher"] = (cipher or name,)
+    draft.set_field("data.configured_cipher", cipher or _old_name(name))
 
 
 def _auth(draft: Draft, use: Use) -> None:

@@ -228,6 +228,8 @@ class LoginOptions:
 class DataOptions:
     data_ciphers: tuple[str, ...] = ("AES-256-GCM", "AES-128-GCM", "CHACHA20-POLY1305")
     data_ciphers_fallback: str | None = None
+    configured_cipher: str | None = None
+    """``cipher`` of file or command line: told to the peer; two peers without NCP use it."""
     auth: str = "SHA1"
     replay_window: int = 64
     replay_time: int = 15

@@ -65,6 +65,11 @@ def test_blank_lines_comments_and_windows_line_ends_do_not_matter() -> None:
     assert parse_static_key(file("\r\n  ".join(lines))) == KEY
 
 
+def test_more_key_material_than_needed_is_ignored() -> None:
+    lines = static_lines()
+    assert parse_static_key(file("\n".join([*lines[:-1], "ff" * 16, lines[-1]]))) == KEY
+
+
 def static_lines() -> list[str]:
     return render_static_key(KEY).splitlines()
 

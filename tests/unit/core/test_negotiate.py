@@ -132,6 +132,12 @@ def test_peer_without_negotiation_gets_the_fallback_and_the_old_format() -> None
     assert silent.format is DataFormat.V1
 
 
+def test_peer_without_negotiation_gets_the_cipher_of_the_file() -> None:
+    assert peers({}, DataOptions(configured_cipher="AES-128-GCM")).cipher is DataCipher.AES_128_GCM
+    both = DataOptions(configured_cipher="AES-128-GCM", data_ciphers_fallback="AES-256-GCM")
+    assert peers({}, both).cipher is DataCipher.AES_256_GCM
+
+
 def test_peers_without_a_common_cipher_are_told_both_lists() -> None:
     with pytest.raises(PeerIncompatible) as caught:
         peers({"IV_PROTO": "682", "IV_CIPHERS": "BF-CBC"})

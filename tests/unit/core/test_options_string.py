@@ -194,3 +194,16 @@ def test_mismatches_name_both_sides_and_tell_how_bad_they_are() -> None:
         },
     )
     assert str(missing) == "'comp-lzo' is present in local config but missing in remote config"
+
+
+@pytest.mark.parametrize(
+    ("cipher", "words"),
+    [
+        ("AES-256-GCM", "link-mtu 1549,tun-mtu 1500,proto UDPv4,cipher AES-256-GCM"),
+        ("AES-256-CBC", "link-mtu 1557,tun-mtu 1500,proto UDPv4,auth SHA1,keysize 256"),
+    ],
+)
+def test_a_pulling_client_tells_the_cipher_of_its_file(cipher: str, words: str) -> None:
+    profile = profile_with(PlainWrapping(), LinkProtocol.UDP)
+    options = ClientOptions(profiles=(profile,), data=DataOptions(configured_cipher=cipher))
+    assert words in options_string(client_terms(options, profile))

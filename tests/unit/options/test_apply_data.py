@@ -56,6 +56,14 @@ def test_the_fallback() -> None:
         run("--data-ciphers-fallback", "NOPE")
 
 
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [("aes-128-gcm", "AES-128-GCM"), ("aes-256-cbc", "AES-256-CBC"), ("NONE", "none")],
+)
+def test_cipher_of_a_file_is_kept_for_the_peer(given: str, kept: str) -> None:
+    assert run("--cipher", given).options.data.configured_cipher == kept
+
+
 def test_cipher_of_a_file_does_not_decide_anything() -> None:
     assert run("--cipher", "AES-128-GCM").options.data.cipher is None
     with pytest.raises(ConfigError, match="Unsupported cipher"):
