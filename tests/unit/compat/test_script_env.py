@@ -222,3 +222,10 @@ def test_exported_certificate_is_named_to_tls_verify_only() -> None:
 
 def test_no_certificate_says_nothing() -> None:
     assert dict(certificate_variables(())) == {}
+
+
+def test_a_certificate_that_only_openssl_can_read_is_told_without_its_fields() -> None:
+    odd = CertificateInfo(depth=1, subject="CN=odd", der=b"not quite DER")
+    told = dict(certificate_variables((odd,)))
+    assert told["tls_id_1"] == "CN=odd"
+    assert sorted(told) == ["tls_digest_1", "tls_digest_sha256_1", "tls_id_1"]
