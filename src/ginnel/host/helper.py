@@ -73,18 +73,19 @@ def run_helper(channel: socket.socket, runtime_dir: Path, observer: Observer | N
 
     ``observer`` sees every journal line (tests use it to kill at each of them).
     """
-    _detach(channel)
-    with Netlink() as netlink:
-        confine_helper()
-        helper = Helper(channel, netlink, runtime_dir, observer)
-        try:
-            helper.serve()
-        except Exception:  # the top of this process, which has no other way to tell
-            syslog.openlog("ginnel-helper", syslog.LOG_PID, syslog.LOG_DAEMON)
-            syslog.syslog(syslog.LOG_ERR, traceback.format_exc()[-_TRACE_LIMIT:])
-            raise
-        finally:
-            helper.roll_back()
+    try:
+        _detach(channel)
+        with Netlink() as netlink:
+            confine_helper()
+            helper = Helper(channel, netlink, runtime_dir, observer)
+            try:
+                helper.serve()
+            finally:
+                helper.roll_back()
+    except Exception:  # the top of this process, which has no other way to tell
+        syslog.openlog("ginnel-helper", syslog.LOG_PID, syslog.LOG_DAEMON)
+        syslog.syslog(syslog.LOG_ERR, traceback.format_exc()[-_TRACE_LIMIT:])
+        raise
 
 
 def _detach(channel: socket.socket) -> None:

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from ginnel.core.errors import HostError
+from ginnel.host import helper
 from ginnel.host.helper import Helper
 from ginnel.host.netlink import Netlink
 
@@ -118,3 +120,25 @@ def test_underlay_is_told(wire: Wire) -> None:
     told = wire.ask(op="underlay", server="127.0.0.1")["ok"]
     assert isinstance(told, dict)
     assert told["server"] is None
+
+
+def test_helper_that_cannot_be_confined_serves_nobody_and_says_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse() -> None:
+        raise HostError("prctl", 1, "not here")
+
+    lines: list[str] = []
+    monkeypatch.setattr(helper, "_detach", lambda _channel: None)
+    monkeypatch.setattr(helper, "confine_helper", refuse)
+    monkeypatch.setattr("syslog.openlog", lambda *_words: None)
+    monkeypatch.setattr("syslog.syslog", lambda _priority, line: lines.append(line))
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with ours, theirs:
+        ours.send(b'{"id":1,"op":"hello","pid":1}')
+        with pytest.raises(HostError, match="prctl"):
+            helper.run_helper(theirs, tmp_path)
+        ours.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            ours.recv(1)
+    assert "not here" in "".join(lines)
