@@ -33,7 +33,7 @@ from ginnel.options.model import ClientOptions, ProcessOptions, TlsOptions
 from ginnel.options.notes import Note, NoteKind
 from ginnel.shell.clock import unix_now
 from ginnel.shell.daemonize import PidFile, become_daemon
-from ginnel.shell.lifecycle import Equipment, Lifecycle
+from ginnel.shell.lifecycle import INITIALISING, Equipment, Lifecycle
 from ginnel.shell.logging_setup import LogOutput, private_file_warnings, setup_logging
 from ginnel.shell.login import Login
 from ginnel.shell.prompt import ask_passphrase
@@ -62,7 +62,9 @@ def run_client(request: RunClient, reload: Reload) -> int:
         with _python_records(log):
             return _run(request, reload, log)
     except Stopped as stopped:
-        log.log(shell_lines.signal_received(stopped.signal, SignalSource.HARD))
+        # A wanted end is no failure, whenever it comes: service managers look at the status.
+        log.log(shell_lines.signal_received(stopped.signal, SignalSource.HARD, INITIALISING))
+        return 0
     except ConfigError as error:
         log.log_all(shell_lines.options_error(error))
     except GinnelError as error:

@@ -260,8 +260,8 @@ def test_a_signal_before_the_loop_ends_it_with_a_line(
         return FakeContext()
 
     monkeypatch.setattr(client, "build_tls_context", build)
-    assert run_client(request(), never) == 1
-    assert rig.log.texts[-1] == f"{number.name}[hard,] received, process exiting"
+    assert run_client(request(), never) == 0
+    assert rig.log.texts[-1] == f"{number.name}[hard,init_instance] received, process exiting"
     assert "helper started" not in rig.told
 
 
