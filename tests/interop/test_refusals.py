@@ -147,6 +147,7 @@ def test_no_common_tls_version(lab: Lab) -> None:
     client = lab.client_process(lab.client_setup(lines=["tls-version-max 1.2", *QUICK]))
     server.wait_for(r"(?i)unsupported protocol")
     refused(lab, client, r"TLS Error: TLS handshake failed")
+    explained(client, "said nothing inside TLS.*tls-version-max")
 
 
 def test_closed_port_is_not_the_end(lab: Lab) -> None:

@@ -594,6 +594,7 @@ class ClientMachine:
     # --- answers -------------------------------------------------------------------------------
 
     def _complete(self, action_id: ActionId, result: ActionResult, now: Instant) -> None:
+        question = self._outbox.take_question(action_id)
         match self._state:
             case AskingLogin(action_id=waited) if waited == action_id:
                 if not self._finish_if(self._talk.take_login(result)):
@@ -607,6 +608,10 @@ class ClientMachine:
                 self._first_key_installed(now)
             case _:
                 self._complete_in_negotiation(action_id, result, now)
+                # A late "no" to a question of an earlier session means nothing.
+                if isinstance(result, Failed) and not question:
+                    reason = f"the data plane failed: {result.reason}"
+                    self._finish(end.restart("tls-error", reason))
 
     def _complete_in_negotiation(
         self, action_id: ActionId, result: ActionResult, now: Instant
@@ -620,12 +625,9 @@ class ClientMachine:
             elif not self._finish_if(self._talk.log_in(current, now)):
                 self._progress(now)
         elif current is not None and phase == AwaitLogin(action_id):
-            if not self._finish_if(
-                self._talk.take_login(result) or self._talk.log_in(current, now)
-            ):
+            ended = self._talk.take_login(result) or self._talk.log_in(current, now)
+            if not self._finish_if(ended):
                 self._progress(now)
-        elif isinstance(result, Failed) and not self._outbox.was_question(action_id):
-            self._finish(end.restart("tls-error", f"the data plane failed: {result.reason}"))
 
     # --- reports and deadlines -----------------------------------------------------------------
 

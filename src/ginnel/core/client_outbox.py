@@ -33,9 +33,11 @@ class Outbox:
         self.actions.append(made)
         return action_id
 
-    def was_question(self, action_id: ActionId) -> bool:
-        """Whether this action asked somebody something; a late "no" to it means nothing."""
-        return action_id in self._questions
+    def take_question(self, action_id: ActionId) -> bool:
+        """Whether this answers an action that asked somebody something; each is answered once."""
+        was_open = action_id in self._questions
+        self._questions.discard(action_id)
+        return was_open
 
     def tell(self, notice: Notice) -> None:
         """Queues a notice."""

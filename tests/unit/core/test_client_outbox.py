@@ -1,6 +1,6 @@
 """The queues between a machine and its shell."""
 
-from ginnel.core.actions import AskCredentials
+from ginnel.core.actions import AskCredentials, SwapKeys
 from ginnel.core.client_outbox import Outbox
 from ginnel.core.key_ring import KeyRing
 from ginnel.core.notices import ControlMessage, ManagementState, StateEntered, Warned
@@ -35,3 +35,11 @@ def test_key_actions_are_taken_over_in_order() -> None:
     outbox.drain_ring(ring)
     assert [action.id for action in outbox.actions] == [action_id]
     assert ring.poll_action() is None
+
+
+def test_questions_are_answered_once() -> None:
+    outbox = Outbox()
+    asked = outbox.ask(lambda action_id: AskCredentials(id=action_id))
+    told = outbox.ask(lambda action_id: SwapKeys(id=action_id, peer_id=PeerId(0)))
+    assert [outbox.take_question(asked) for _ in range(2)] == [True, False]
+    assert not outbox.take_question(told)
