@@ -239,6 +239,7 @@ class Lifecycle:
             self._log.log(shell_lines.fatal(f"TCP/UDP: Socket bind failed: {error}")[0])
             return Turn(signal="SIGTERM", source=SignalSource.SOFT, text="bind-failed", status=1)
         try:
+            await self._tunnel.make_way(self._cursor.address)
             return await self._connect(profile, link)
         finally:
             self._status.finish_connection()

@@ -103,6 +103,33 @@ class Tunnel:
 
     # --- up ------------------------------------------------------------------------------------
 
+    async def make_way(self, remote: Endpoint) -> None:
+        """Before a kept tunnel is used for another server: keeps that one reachable outside it.
+
+        Without it, redirected traffic would swallow the first packet to a further remote.
+        """
+        kept = self._established
+        if kept is None:
+            return
+        underlay = await self._host.underlay(remote)
+        device = self._host.device(kept.device.name)
+        plan = plan_tunnel(replace(kept.config, remote=remote), device, underlay)
+        had = {item.step for item in kept.plan.routes}
+        fresh = tuple(item for item in plan.routes if item.bypass and item.step not in had)
+        if not fresh:
+            return
+        places = {item.step.network for item in fresh if isinstance(item.step, AddRoute)}
+        stale = tuple(
+            item
+            for item in kept.plan.routes
+            if item.bypass and isinstance(item.step, AddRoute) and item.step.network in places
+        )
+        moved = (*(Revert(item.step) for item in stale), *changes(fresh))
+        report = await self._host.apply(moved)
+        self._log_results(moved, report.results)
+        rest = tuple(item for item in kept.plan.routes if item not in stale)
+        self._established = replace(kept, plan=replace(kept.plan, routes=(*fresh, *rest)))
+
     async def open(
         self, config: TunnelConfig, link: socket.socket, over: asyncio.Future[Ended]
     ) -> DataPlane | Failed:

@@ -5,14 +5,23 @@ import os
 import socket
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from ipaddress import ip_address
 
 import pytest
 
 from ginnel.core.actions import Failed, TunnelConfig
 from ginnel.core.errors import HostError
 from ginnel.core.notices import Advance, Ended, Outcome
+from ginnel.core.types import Endpoint
 from ginnel.dataplane.api import DataPlane, TunDevice
-from ginnel.options.model import DeviceType, LinkOptions, RouteOptions, ScriptOptions, TunOptions
+from ginnel.options.model import (
+    DeviceType,
+    LinkOptions,
+    RedirectFlag,
+    RouteOptions,
+    ScriptOptions,
+    TunOptions,
+)
 from ginnel.shell.tunnel import Tunnel
 from tests.unit.host.plans import DUAL, VPN_GATEWAY, config, route
 from tests.unit.shell.loops import Lines, run
@@ -338,3 +347,47 @@ def test_other_pushed_options_reopen_the_device(rig: Rig) -> None:
     assert rig.story.told.count("open-tun") == 2
     assert rig.log.has("NOTE: Pulled options changed on restart")
     assert rig.host.applied == []
+
+
+OTHER = Endpoint(ip_address("203.0.113.9"), 1194)
+
+
+def test_a_kept_tunnel_makes_way_for_another_server(rig: Rig) -> None:
+    """Redirected traffic must not swallow the first packet to a further remote."""
+    redirect = replace(ROUTES, redirect_gateway=frozenset({RedirectFlag.DEF1}))
+
+    async def life() -> list[list[str]]:
+        made = persistent()
+        made = replace(made, options=replace(made.options, routes=redirect))
+        seen = []
+        await rig.tunnel.make_way(OTHER)  # nothing is kept yet
+        await rig.start(made)
+        seen.append(list(rig.host.applied))
+        await rig.tunnel.restart("ping-restart")
+        await rig.tunnel.make_way(OTHER)
+        await rig.tunnel.make_way(OTHER)
+        seen.append(list(rig.host.applied))
+        await rig.start(replace(made, remote=OTHER))
+        seen.append(list(rig.host.applied))
+        await rig.tunnel.take_down("")
+        return seen
+
+    first, between, second = run(life())
+    way = f"route {OTHER.address}/32 via 192.0.2.1 dev wlan0"
+    old = [what for what in first if what.endswith("dev wlan0")]
+    assert len(old) == 1
+    assert sorted(between) == sorted([*first, way])
+    left = {what for what in second if f"-{what}" not in second and not what.startswith("-")}
+    assert left == {way if what in old else what for what in first}
+    assert rig.host.applied == []
+
+
+def test_nothing_is_moved_where_nothing_covers_the_next_server(rig: Rig) -> None:
+    async def life() -> None:
+        await rig.start(persistent())
+        await rig.tunnel.restart("ping-restart")
+        rig.story.told.clear()
+        await rig.tunnel.make_way(OTHER)
+
+    run(life())
+    assert rig.story.told == ["underlay"]
