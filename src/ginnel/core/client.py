@@ -33,8 +33,9 @@ from ginnel.core.client_exchange import (
     introduce,
     peer_variables,
 )
+from ginnel.core.client_leave import Farewell
 from ginnel.core.client_link import ClientLink
-from ginnel.core.client_occ import OccOperation, exit_payload, read_occ, reply_payload
+from ginnel.core.client_occ import OccOperation, read_occ, reply_payload
 from ginnel.core.client_outbox import Outbox
 from ginnel.core.client_push import PushImport
 from ginnel.core.client_state import (
@@ -85,9 +86,6 @@ from ginnel.options.model import ClientOptions, ConnectionProfile
 
 PUSH_REQUEST_DELAY = 1.0
 PUSH_REQUEST_INTERVAL = 5.0
-EXIT_INTERVAL = 1.0
-"""Seconds between exit notices, and the wait after the last (protocol-facts 12)."""
-
 PULL_PING_RESTART = 120
 """Seconds of silence a pulling UDP client allows until options arrive (protocol-facts 24)."""
 
@@ -136,6 +134,7 @@ class ClientMachine:
         )
         self._push = PushImport(options, capabilities, self._outbox)
         self._timers: Timers[Deadline] = Timers()
+        self._farewell = Farewell(self._link, self._outbox, self._timers)
         self._state: State = Idle()
         self._tunnel: ClientTunnel | None = None
         self._peer_cipher: str | None = None
@@ -225,21 +224,15 @@ class ClientMachine:
         """
         if isinstance(self._state, Over | Leaving):
             return
-        notices = self._exit_notices() if outcome is Outcome.TERMINATE else 0
-        if self._tunnel is None or notices == 0:
+        leaving = None
+        if outcome is Outcome.TERMINATE:
+            leaving = self._farewell.begin(self._tunnel, self._profile, now)
+        if leaving is None:
             self._finish(
                 Ended(outcome=outcome, signal_text=reason, advance=Advance.SAME, explanation="")
             )
-            self._flush(now)
-            return
-        self._timers.clear()
-        key = self._link.say("EXIT", now) if self._tunnel.agreement.cc_exit else None
-        if key is not None:
-            self._state = Leaving(occ_left=0, said_on=key)
-            self._timers.arm(Deadline.LEAVE, now + notices * EXIT_INTERVAL)
         else:
-            self._state = Leaving(occ_left=notices, said_on=None)
-            self._leave_step(now)
+            self._state = leaving
         self._flush(now)
 
     # --- outputs -------------------------------------------------------------------------------
@@ -679,9 +672,16 @@ class ClientMachine:
                 self._outbox.message("EXIT", "")
                 self._finish(end.peer_left())
             case OccOperation.REQUEST:
-                self._send_inner(reply_payload(self._options, self._profile))
+                self._answer_occ()
             case _:
                 self.drops["occ"] += 1
+
+    def _answer_occ(self) -> None:
+        if self._tunnel is None:
+            return
+        peer_id = self._tunnel.config.peer_id
+        payload = reply_payload(self._options, self._profile)
+        self._outbox.ask(lambda new_id: SendInner(id=new_id, peer_id=peer_id, payload=payload))
 
     def _handle_deadline(self, name: Deadline, now: Instant) -> None:
         match name:
@@ -726,31 +726,16 @@ class ClientMachine:
     def _explain_no_answer(self, seconds: int) -> str:
         return end.explain_silence(self._link.remote, self._profile.wrapping, seconds, self.drops)
 
-    # --- leaving -------------------------------------------------------------------------------
-
-    def _exit_notices(self) -> int:
-        """How often the server is told that we leave; 0 when it is not."""
-        if self._link.transport is not Transport.UDP or self._tunnel is None:
-            return 0
-        pushed = self._tunnel.config.options.link.explicit_exit_notify
-        return (self._profile.explicit_exit_notify if pushed is None else pushed) or 0
+    # --- the end -------------------------------------------------------------------------------
 
     def _leave_step(self, now: Instant) -> None:
-        state = self._state
-        if not isinstance(state, Leaving):
+        if not isinstance(self._state, Leaving):
             return
-        if state.occ_left == 0:
+        going_on = self._farewell.go_on(self._state, self._tunnel, now)
+        if going_on is None:
             self._finish(end.terminate("exit-with-notification", ""))
-            return
-        self._send_inner(exit_payload())
-        self._state = Leaving(occ_left=state.occ_left - 1, said_on=None)
-        self._timers.arm(Deadline.LEAVE, now + EXIT_INTERVAL)
-
-    def _send_inner(self, payload: bytes) -> None:
-        if self._tunnel is None:
-            return
-        peer_id = self._tunnel.config.peer_id
-        self._outbox.ask(lambda new_id: SendInner(id=new_id, peer_id=peer_id, payload=payload))
+        else:
+            self._state = going_on
 
     def _finish(self, ended: Ended) -> None:
         """Gives the last notice; later inputs do nothing."""
