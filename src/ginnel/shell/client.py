@@ -92,18 +92,30 @@ class _Secrets:
 def _run(request: RunClient, reload: Reload, log: LogOutput) -> int:
     """Prepares everything for which there must be a terminal, or no loop yet; then the loop."""
     process = request.options.process
-    with stoppable():
-        _greet(request, log)
-        _check_outputs(process)
-        rights = Rights(process)
-        secrets = _secrets(request.options, log)
+    host: HostClient | None = None
+    try:
+        with stoppable():
+            _greet(request, log)
+            _check_outputs(process)
+            rights = Rights(process)
+            # Before keys are read, so that the helper's memory holds none. A daemon must fork it
+            # later, to be its parent, and asks for passwords while there is a terminal.
+            host = HostClient.start(runtime_directory()) if process.daemon is None else None
+            secrets = _secrets(request.options, log)
+    except BaseException:
+        if host is not None:
+            asyncio.run(host.close())
+        raise
     pid_file = _leave_terminal(process)
     try:
         if process.mlock:
-            lock_memory()
+            limited = lock_memory()
+            if limited is not None:
+                log.log(shell_lines.warning(limited))
         runner = ScriptRunner(lambda line: log.log(shell_lines.note(line)))
         try:
-            host = HostClient.start(runtime_directory())
+            if host is None:
+                host = HostClient.start(runtime_directory())
             client = _Client(log=log, host=host, rights=rights, runner=runner, reload=reload)
             return asyncio.run(client.run(request.options, secrets))
         finally:

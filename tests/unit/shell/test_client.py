@@ -262,7 +262,8 @@ def test_a_signal_before_the_loop_ends_it_with_a_line(
     monkeypatch.setattr(client, "build_tls_context", build)
     assert run_client(request(), never) == 0
     assert rig.log.texts[-1] == f"{number.name}[hard,init_instance] received, process exiting"
-    assert "helper started" not in rig.told
+    assert rig.told[-1] == "helper closed"
+    assert "live" not in rig.told
 
 
 def test_an_error_of_the_host_is_fatal_and_named(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
