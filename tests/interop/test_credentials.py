@@ -1,5 +1,6 @@
 """Who each side is: certificates in every form, passwords, key rules, TLS settings."""
 
+import signal
 from pathlib import Path
 
 import pytest
@@ -75,6 +76,18 @@ def test_auth_token_outlives_a_renegotiation(lab: Lab) -> None:
     )
     assert "lovelace" not in client.log()
     assert "SESS_ID_AT_" not in client.log()
+    assert_carries(lab)
+
+
+def test_auth_token_serves_the_next_connection(lab: Lab) -> None:
+    """A restart logs in with the token: a second factor would not be asked for again."""
+    server = password_server(lab, "auth-gen-token 3600")
+    login = secret_file(lab, "login", "ada\nlovelace 1815\n")
+    client = lab.start_client(lab.client_setup(lines=[f"auth-user-pass {login}"]))
+    restarted, mark = client.mark(), server.mark()
+    client.send(signal.SIGUSR1)
+    client.wait_connected(since=restarted)
+    server.wait_for("Username/auth-token authentication succeeded for username 'ada'", since=mark)
     assert_carries(lab)
 
 

@@ -270,6 +270,7 @@ class Lifecycle:
             capabilities=self._kit.capabilities,
             version=OPENVPN_RELEASE,
             credentials=self._kit.login.current,
+            token=self._kit.login.token,
         )
         drive = Drive(
             machine=machine,
@@ -284,6 +285,7 @@ class Lifecycle:
                 watch = tasks.create_task(self._watch_signals(drive), name="signals")
                 ended = await drive.run()
                 watch.cancel()
+        self._kit.login.token = machine.token
         return self._judge(ended, notified=drive.notified)
 
     async def _watch_signals(self, drive: Drive) -> None:

@@ -14,6 +14,8 @@ class Login:
         """Takes what file or block give and asks for the rest. Raises ConfigError."""
         self._options = options
         self.current: Credentials | None = login_credentials(options)
+        self.token: Credentials | None = None
+        """What the server pushed to stand in for the password at the next connection."""
         self.problem = ""
         """Why there are no credentials, when there should be."""
 
@@ -32,7 +34,8 @@ class Login:
         Asks at the terminal and lets everything else wait meanwhile, as OpenVPN does. Raises
         Stopped when SIGINT or SIGTERM comes instead of an answer.
         """
-        if self.current is not None or not self._options.auth_user_pass:
+        known = self.token or self.current
+        if known is not None or not self._options.auth_user_pass:
             return
         try:
             with stoppable():

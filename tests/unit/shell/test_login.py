@@ -68,3 +68,12 @@ def test_a_signal_instead_of_an_answer_comes_out(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(login, "login_credentials", interrupted)
     with pytest.raises(Stopped):
         made.ask()
+
+
+def test_a_token_of_the_server_stands_in_for_the_password(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = Login(from_file(nocache=True))
+    made.token = Credentials(username="ada", password=Secret(b"SESS_ID_AT_1"))
+    made.connected()
+    monkeypatch.setattr(login, "login_credentials", lambda _options: pytest.fail("it was asked"))
+    made.ask()
+    assert made.current is None
