@@ -66,15 +66,6 @@ DISCONNECT_TEXT = "management-disconnect"
 NO_STATISTICS = LinkStatistics()
 
 
-class Interrupted(Exception):
-    """A client threw a signal while the program waited for its answer, before any lifecycle."""
-
-    def __init__(self, signal: str, text: str) -> None:
-        super().__init__(signal)
-        self.signal = signal
-        self.text = text
-
-
 class Log(Protocol):
     """The program's log: ``shell.logging_setup.LogOutput``."""
 
@@ -86,6 +77,10 @@ class Log(Protocol):
 
     def set_verb(self, verb: int) -> None: ...
     def set_mute(self, mute: int) -> None: ...
+
+
+def _unheard(name: str, text: str) -> None:
+    """No signal is taken before somebody listens."""
 
 
 class ManagementFrontend:
@@ -123,7 +118,7 @@ class ManagementFrontend:
         self._remotes: tuple[RemoteEntry, ...] = ()
         self._mute = 0
         self._auth_retry = AuthRetry.NONE
-        self._on_signal: Callable[[str, str], None] | None = None
+        self._on_signal: Callable[[str, str], None] = _unheard
         self._on_forget: Callable[[], None] = lambda: None
         self._challenge_sender: Callable[[Secret], bool] | None = None
         self._link_local: Endpoint | None = None
@@ -161,23 +156,27 @@ class ManagementFrontend:
             self._session.echo(text, self._wall_clock())
         self._echoed = len(options.echo)
 
-    def drive(
-        self,
-        *,
-        on_signal: Callable[[str, str], None],
-        on_forget: Callable[[], None],
-        statistics: Callable[[], LinkStatistics],
-    ) -> None:
-        """A lifecycle begins: it gets signals (name, and text when they are not a client's)."""
+    @property
+    def asks_passwords(self) -> bool:
+        """True when secrets are asked for here and not at the terminal."""
+        return self.settings.query_passwords
+
+    @property
+    def asks_remotes(self) -> bool:
+        """True when a client decides about each remote."""
+        return self.settings.query_remote
+
+    def listen(self, on_signal: Callable[[str, str], None]) -> None:
+        """Names who takes signals: the name, and the text of one that no client threw."""
         self._on_signal = on_signal
+
+    def drive(
+        self, *, on_forget: Callable[[], None], statistics: Callable[[], LinkStatistics]
+    ) -> None:
+        """A lifecycle begins: it forgets passwords on request and counts traffic."""
         self._on_forget = on_forget
         self._statistics = statistics
         self._session.begin()
-
-    def undrive(self) -> None:
-        """The lifecycle is over."""
-        self._on_signal = None
-        self._challenge_sender = None
 
     def session_opened(self, send_challenge_response: Callable[[Secret], bool] | None) -> None:
         """Tells how CR_RESPONSE is sent now; None when it cannot be."""
@@ -341,7 +340,7 @@ class ManagementFrontend:
                 if self._answer is not None and not self._answer.done():
                     self._answer.set_result(answer)
             case SignalThrown(signal=signal):
-                self._throw(signal.value, "")
+                self._on_signal(signal.value, "")
             case VerbSet(level=level):
                 self._log.set_verb(level)
             case MuteSet(level=level):
@@ -363,15 +362,9 @@ class ManagementFrontend:
         if self.settings.forget_disconnect:
             self._on_forget()
         if self.settings.connects:
-            self._throw("SIGTERM", EXIT_TEXT)
+            self._on_signal("SIGTERM", EXIT_TEXT)
         elif self.settings.signal:
-            self._throw("SIGUSR1", DISCONNECT_TEXT)
-
-    def _throw(self, name: str, text: str) -> None:
-        if self._on_signal is not None:
-            self._on_signal(name, text)
-        elif self._answer is not None and not self._answer.done():
-            self._answer.set_exception(Interrupted(name, text))
+            self._on_signal("SIGUSR1", DISCONNECT_TEXT)
 
     # --- facts for commands --------------------------------------------------------------------
 
@@ -396,6 +389,10 @@ class ManagementFrontend:
 
     def auth_retry(self) -> AuthRetry:
         """How a refused login is answered now: a client may have changed it."""
+        return self._auth_retry
+
+    def choose_auth_retry(self, configured: AuthRetry) -> AuthRetry:
+        """As configured, until a client changed it."""
         return self._auth_retry
 
     def remotes(self) -> Sequence[RemoteEntry]:

@@ -69,13 +69,11 @@ class ManagementServer:
         try:
             self._listener = self._listen()
         except OSError as error:
-            where = str(self._settings.address)
-            kind = (
-                " on unix domain socket" if isinstance(self._settings.address, UnixAddress) else ""
-            )
+            is_unix = isinstance(self._settings.address, UnixAddress)
             raise ConfigError(
-                f"MANAGEMENT: Socket bind failed{kind} {where}: {error.strerror} "
-                f"(errno={error.errno})",
+                "MANAGEMENT: Socket bind failed"
+                f"{' on unix domain socket' if is_unix else ''} {self._settings.address}: "
+                f"{error.strerror or error}",
                 option="management",
             ) from error
         return True

@@ -23,7 +23,7 @@ from ginnel.core.notices import (
     StateEntered,
 )
 from ginnel.core.types import Endpoint, Instant
-from ginnel.management.frontend import Interrupted, ManagementFrontend
+from ginnel.management.frontend import ManagementFrontend
 from ginnel.management.settings import ManagementSettings, UnixAddress
 from ginnel.options.model import (
     AddressFamily,
@@ -94,8 +94,8 @@ class Program:
         def forget() -> None:
             self.forgotten += 1
 
+        self.frontend.listen(lambda name, text: self.signals.append((name, text)))
         self.frontend.drive(
-            on_signal=lambda name, text: self.signals.append((name, text)),
             on_forget=forget,
             statistics=lambda: LinkStatistics(link_read=11, link_write=22),
         )
@@ -154,18 +154,6 @@ def test_a_question_that_is_given_up_can_be_asked_again(tmp_path: Path) -> None:
             await peer.until(b"'Private Key' password\r\n")
             await peer.say(b'password "Private Key" x')
             assert await second == Secret(b"x")
-        await peer.close()
-
-    live(Program(tmp_path / "m"), scenario)
-
-
-def test_a_signal_ends_a_question_when_nobody_else_takes_it(tmp_path: Path) -> None:
-    async def scenario(program: Program) -> None:
-        peer = await program.client()
-        peer.writer.write(b"signal SIGTERM\n")
-        with pytest.raises(Interrupted) as caught:
-            await program.frontend.passphrase("Private Key")
-        assert caught.value.signal == "SIGTERM"
         await peer.close()
 
     live(Program(tmp_path / "m"), scenario)

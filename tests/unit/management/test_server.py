@@ -323,6 +323,11 @@ def test_a_socket_that_is_not_ours_any_more_stays(tmp_path: Path) -> None:
     assert path.exists()
 
 
+def test_a_path_that_is_too_long_says_so(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="path too long"):
+        Served(unix_settings(tmp_path / ("x" * 120))).server.open()
+
+
 def test_a_port_in_use_is_an_error_that_names_it() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
