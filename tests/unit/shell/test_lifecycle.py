@@ -216,7 +216,8 @@ def test_an_end_waits_for_the_script_of_a_start_until_the_user_insists(script: s
                 assert not running.done()
                 made.signals.on_insist()
             assert running.result() == Finished()
-            assert made.connections == 0
+            # ipchange runs beside the push: the start may have been complete by then.
+            assert made.connections == 0 or script == "ipchange"
             assert made.log.texts[-1] == "SIGTERM[hard,] received, process exiting"
 
     run(work())
