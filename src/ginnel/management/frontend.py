@@ -61,6 +61,13 @@ from ginnel.options.model import (
 )
 from ginnel.options.values import Secret
 
+_NEEDS: dict[type[Query], str] = {
+    HoldQuery: "hold release",
+    LoginQuery: "password(s)",
+    PasswordQuery: "password(s)",
+}
+"""What is said to be waited for while there is no client."""
+
 EXIT_TEXT = "management-exit"
 DISCONNECT_TEXT = "management-disconnect"
 NO_STATISTICS = LinkStatistics()
@@ -227,6 +234,10 @@ class ManagementFrontend:
     async def _ask(self, query: Query) -> ReplyToQuery:
         loop = asyncio.get_running_loop()
         self._answer = loop.create_future()
+        need = _NEEDS.get(type(query))
+        if need is not None and not self._session.has_client:
+            text = f"Need {need} from management interface, waiting..."
+            self._log.log(LogLine(text=text, verb=3))
         self._session.ask(query)
         self._server.pump()
         try:

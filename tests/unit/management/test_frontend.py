@@ -131,6 +131,8 @@ def test_login_waits_for_both_halves(tmp_path: Path) -> None:
         async with asyncio.TaskGroup() as tasks:
             asked = tasks.create_task(program.frontend.login("Auth"))
             peer = await program.client()
+            waiting = "Need password(s) from management interface, waiting..."
+            assert waiting in program.log.lines
             assert await peer.until(b"\r\n") == b">PASSWORD:Need 'Auth' username/password\r\n"
             await peer.say(b"username Auth joe")
             assert not asked.done()
