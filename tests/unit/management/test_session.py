@@ -1,6 +1,10 @@
 """The session over its life: clients in turn, slow ones, queries, notices, secrets."""
 
+from hypothesis import given
+from hypothesis import strategies as st
+
 from ginnel.core.types import Instant
+from ginnel.management.board import RemoteEntry
 from ginnel.management.intents import (
     Answered,
     AuthRetrySet,
@@ -22,6 +26,7 @@ from ginnel.management.queries import (
     NeedStrQuery,
     PasswordQuery,
     ProxyQuery,
+    Query,
     Released,
     RemoteQuery,
     SignQuery,
@@ -399,3 +404,54 @@ def test_the_environment_is_shown_as_far_as_it_was_asked_for() -> None:
         assert first == ">UPDOWN:DOWN"
         assert rest.pop() == ">UPDOWN:ENV,END"
         assert [line.removeprefix(">UPDOWN:ENV,").partition("=")[0] for line in rest] == names
+
+
+# --- anything at all ---------------------------------------------------------------------------
+
+VOCABULARY = """help version pid exit status load-stats state log echo bytecount hold signal verb
+mute auth-retry username password needok needstr forget-passwords cr-response remote
+remote-entry-count remote-entry-get proxy client-auth env-filter rsa-sig pk-sig certificate test END
+on off all release ACCEPT SKIP MOD HTTP SOCKS Auth 1 -1 99999999999 SIGTERM '' " \\"""
+WORDS = st.sampled_from(VOCABULARY.split())
+CHATTER = st.lists(
+    st.one_of(
+        st.lists(WORDS, max_size=6).map(lambda words: " ".join(words).encode() + b"\n"),
+        st.binary(max_size=40),
+        st.sampled_from([b"\n", b"END\n", b"x" * 1500, b"\r\n"]),
+    ),
+    max_size=30,
+)
+QUERIES = st.sampled_from(
+    [
+        None,
+        HoldQuery(),
+        LOGIN,
+        PasswordQuery(type_name="Auth"),
+        NeedOkQuery(type_name="Auth", text="x"),
+        REMOTE,
+        ProxyQuery(index=1, transport="TCP", host="x"),
+        SignQuery(content="", algorithm=""),
+        CertificateQuery(hint="x"),
+    ]
+)
+
+
+@given(CHATTER, QUERIES, st.booleans(), st.booleans())
+def test_no_client_can_break_it(
+    chatter: list[bytes], query: Query | None, started: bool, locked: bool
+) -> None:
+    rig = Rig(password=Secret(b"END") if locked else None)
+    rig.daemon.entries = [RemoteEntry(host="x", port="1", protocol="udp")] * 3
+    if started:
+        rig.session.begin()
+    if query is not None:
+        rig.session.ask(query)
+    rig.connect()
+    for part in chatter:
+        heard = rig.send(part)
+        assert heard.endswith(("\r\n", "ENTER PASSWORD:")) or not heard
+    assert rig.session.query in {None, query}
+    rig.session.disconnect()
+    if not locked:
+        assert rig.connect().startswith(GREETING)
+        assert rig.say("pid") == "SUCCESS: pid=4711\r\n"
