@@ -8,7 +8,7 @@ else; also ``--help``, as OpenVPN does).
 import os
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import assert_never
+from typing import TYPE_CHECKING, assert_never
 
 from ginnel.cli.report import early_process_options, fail, log_lines, print_lines
 from ginnel.compat.log_lines import LogLine, Severity
@@ -29,7 +29,11 @@ from ginnel.options.actions import (
     TestCrypto,
 )
 from ginnel.options.errors import ConfigError, GinnelError, render_config_error
-from ginnel.options.model import ProcessOptions
+from ginnel.options.model import ManagementOptions, ProcessOptions
+
+if TYPE_CHECKING:
+    from ginnel.shell.frontend import Frontend
+    from ginnel.shell.logging_setup import LogOutput
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -82,7 +86,18 @@ def _run_client(request: RunClient, arguments: Sequence[str]) -> int:
         return resolved
 
     _enter_directory(start, request)
-    return run_client(request, reload)
+    return run_client(request, reload, _frontend)
+
+
+def _frontend(options: ManagementOptions, log: "LogOutput") -> "Frontend":
+    """Makes the management interface, if the options ask for one. Raises ConfigError."""
+    if options.address is None:
+        from ginnel.shell.frontend import Unattended
+
+        return Unattended()
+    from ginnel.management.frontend import make_frontend
+
+    return make_frontend(options, log)
 
 
 def _working_directory() -> str:

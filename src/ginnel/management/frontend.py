@@ -7,6 +7,7 @@ client wants into calls. Not responsible for the line protocol (``session``) or 
 
 import asyncio
 import os
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol, assert_never
 
@@ -50,7 +51,7 @@ from ginnel.management.queries import (
 )
 from ginnel.management.server import ManagementServer
 from ginnel.management.session import ManagementSession
-from ginnel.management.settings import ManagementSettings
+from ginnel.management.settings import ManagementSettings, settings_from
 from ginnel.management.state import StateRecord
 from ginnel.options.model import (
     AddressFamily,
@@ -58,8 +59,11 @@ from ginnel.options.model import (
     ClientOptions,
     ConnectionProfile,
     LinkProtocol,
+    ManagementOptions,
 )
 from ginnel.options.values import Secret
+from ginnel.shell.clock import monotonic_now, unix_now
+from ginnel.shell.logging_setup import local_time_text
 
 _NEEDS: dict[type[Query], str] = {
     HoldQuery: "hold release",
@@ -411,6 +415,19 @@ class ManagementFrontend:
 
     def takes_challenge_response(self) -> bool:
         return self._challenge_sender is not None
+
+
+def make_frontend(options: ManagementOptions, log: Log) -> ManagementFrontend:
+    """Makes the interface that the options ask for. Raises ConfigError."""
+    settings = settings_from(options)
+    assert settings is not None, "asked for only when there is an address"
+    return ManagementFrontend(
+        settings,
+        log=log,
+        clock=monotonic_now,
+        wall_clock=unix_now,
+        local_time=lambda: local_time_text(time.time()),
+    )
 
 
 _PROTOCOLS = {

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from ginnel.core.errors import ConfigError
 from ginnel.management.state import DEFAULT_LOG_CACHE
+from ginnel.options.model import ManagementOptions
 from ginnel.options.values import Secret
 
 
@@ -77,3 +78,26 @@ def unix_address(path: str, user: str | None, group: str | None) -> UnixAddress:
 def first_line(content: Secret) -> Secret:
     """The password of a ``management`` password file: its first line."""
     return Secret(content.reveal().split(b"\n", 1)[0].rstrip(b"\r"))
+
+
+def settings_from(options: ManagementOptions) -> ManagementSettings | None:
+    """Makes the options ready for use; None without an interface. Raises ConfigError."""
+    if options.address is None:
+        return None
+    address = (
+        unix_address(options.address, options.client_user, options.client_group)
+        if options.port == "unix"
+        else TcpAddress(host=options.address, port=int(options.port))
+    )
+    return ManagementSettings(
+        address=address,
+        password=None if options.password is None else first_line(options.password.content),
+        connects=options.connects,
+        hold=options.hold,
+        query_passwords=options.query_passwords,
+        query_remote=options.query_remote,
+        up_down=options.up_down,
+        signal=options.signal,
+        forget_disconnect=options.forget_disconnect,
+        log_cache=options.log_cache,
+    )

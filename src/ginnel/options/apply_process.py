@@ -136,6 +136,32 @@ def _pull_filter(draft: Draft, use: Use) -> None:
     draft.options = replace(draft.options, pull_filters=(*filters, added))
 
 
+def _management(draft: Draft, use: Use) -> None:
+    """Address and port, or path and the word ``unix``; the password file is read at the end."""
+    address, port = use.text(0), use.text(1)
+    if address == "tunnel":
+        raise use.later("--management tunnel")
+    if port != "unix":
+        number = port.isascii() and port.isdecimal() and len(port) <= 5
+        if not number or not 0 < int(port) <= 65535:
+            raise use.wrong("expected a port number from 1 to 65535, or the word unix")
+    if use.text(2) == "stdin":
+        raise use.later("--management with a password from stdin")
+    draft.options = replace(
+        draft.options,
+        management=replace(draft.options.management, address=address, port=port),
+    )
+    draft.places.note("management", use.origin)
+    draft.files.pop("management.password", None)
+    if len(use.words) > 2:
+        draft.refer("management.password", use, use.text(2))
+
+
+def _management_query_remote(draft: Draft, use: Use) -> None:
+    """Takes no argument that means anything, as OpenVPN does."""
+    draft.set_field("management.query_remote", True)
+
+
 def _mode(draft: Draft, use: Use) -> None:
     if use.text(0) == "server":
         draft.refusals.append(use.later("--mode server"))
@@ -180,6 +206,8 @@ HANDLERS: dict[str, Handler] = {
     "echo": _echo,
     "parameter": _echo,
     "pull-filter": _pull_filter,
+    "management": _management,
+    "management-query-remote": _management_query_remote,
     "mode": _mode,
     "key-method": _key_method,
     "ignore-unknown-option": _ignore_unknown,

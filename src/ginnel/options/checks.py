@@ -6,7 +6,7 @@ Runs once, on a complete draft, before it is frozen. Rules as openvpn 2.6 has th
 from ginnel.options.apply_data import canonical_cipher
 from ginnel.options.draft import Draft, ProfileDraft, not_supported
 from ginnel.options.errors import ConfigError
-from ginnel.options.model import DeviceType, LinkProtocol
+from ginnel.options.model import DeviceType, LinkProtocol, ManagementOptions
 from ginnel.options.notes import Note, NoteKind
 
 _TLS_VERSIONS = ("1.0", "1.1", "1.2", "1.3")
@@ -21,6 +21,7 @@ def check_client(draft: Draft) -> None:
     _check_identity(draft)
     _check_tls(draft)
     _check_device(draft)
+    _check_management(draft)
 
 
 def check_profile(draft: Draft, profile: ProfileDraft) -> None:
@@ -66,6 +67,7 @@ def check_profile(draft: Draft, profile: ProfileDraft) -> None:
 def note_client(draft: Draft) -> None:
     """Leaves the warnings that are about no single line."""
     options = draft.options
+    _note_management(draft)
     cipher = draft.actions.get("cipher")
     allowed = options.data.data_ciphers
     if cipher is not None and canonical_cipher(str(cipher[0])) not in allowed:
@@ -168,3 +170,45 @@ def _check_device(draft: Draft) -> None:
 
 def _tells_type(dev: str) -> bool:
     return dev.startswith(("tun", "tap")) or dev == "null"
+
+
+def _check_management(draft: Draft) -> None:
+    management = draft.options.management
+    if management.address is None:
+        if management != ManagementOptions():
+            raise ConfigError(
+                "--management is not specified, however one or more options which modify the "
+                "behavior of --management were specified",
+                option="management",
+            )
+        return
+    restricted = management.client_user is not None or management.client_group is not None
+    if restricted and management.port != "unix":
+        raise ConfigError(
+            "--management-client-(user|group) can only be used on unix domain sockets",
+            origin=draft.places.of("management"),
+            option="management-client-user",
+        )
+
+
+def _note_management(draft: Draft) -> None:
+    """Warns where anybody on this host, or on the network, could command the tunnel."""
+    management = draft.options.management
+    if management.address is None or management.connects:
+        return
+    if "management.password" in draft.files:
+        return
+    if management.port != "unix":
+        text = (
+            "Using --management on a TCP port WITHOUT passwords is STRONGLY discouraged and "
+            "considered insecure"
+        )
+    elif management.client_user is None and management.client_group is None:
+        text = (
+            "every user who can reach the --management socket may command this tunnel: add "
+            "--management-client-user or a password file"
+        )
+    else:
+        return
+    origin = draft.places.of("management")
+    draft.notes.append(Note(text=text, kind=NoteKind.WARNING, origin=origin, option="management"))

@@ -390,6 +390,29 @@ class ProcessOptions:
     chroot: str | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ManagementOptions:
+    """Where the management interface is and what it may do."""
+
+    address: str | None = None
+    """Address or path to listen on, or to connect to; None when there is no interface."""
+    port: str = ""
+    """A number, or ``unix`` when ``address`` is a path."""
+    password: FileContent | None = None
+    connects: bool = False
+    """``management-client``: we connect to the other program."""
+    client_user: str | None = None
+    client_group: str | None = None
+    hold: bool = False
+    query_passwords: bool = False
+    query_remote: bool = False
+    signal: bool = False
+    forget_disconnect: bool = False
+    up_down: bool = False
+    log_cache: int = 250
+    """Lines."""
+
+
 class PullVerdict(Enum):
     ACCEPT = "accept"
     IGNORE = "ignore"
@@ -418,4 +441,5 @@ class ClientOptions:
     dns: DnsOptions = DnsOptions()
     scripts: ScriptOptions = ScriptOptions()
     process: ProcessOptions = ProcessOptions()
+    management: ManagementOptions = ManagementOptions()
     echo: tuple[str, ...] = ()

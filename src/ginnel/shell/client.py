@@ -17,6 +17,7 @@ from pathlib import Path
 from ginnel.compat import shell_lines
 from ginnel.compat.log_lines import LogLine
 from ginnel.compat.shell_lines import SignalSource
+from ginnel.core.actions import Credentials
 from ginnel.core.errors import ConfigError, GinnelError, HostError
 from ginnel.core.negotiate import DataCapabilities
 from ginnel.core.tls_context import PassphraseNeeded, TlsContext, build_tls_context
@@ -29,16 +30,18 @@ from ginnel.host.privileges import forbid_core_dumps, lock_memory, set_priority
 from ginnel.host.recover import restore
 from ginnel.host.scripts import ScriptRunner
 from ginnel.options.actions import RunClient
-from ginnel.options.model import ClientOptions, ProcessOptions, TlsOptions
+from ginnel.options.model import ClientOptions, ManagementOptions, ProcessOptions, TlsOptions
 from ginnel.options.notes import Note, NoteKind
 from ginnel.shell.clock import unix_now
 from ginnel.shell.daemonize import PidFile, become_daemon
+from ginnel.shell.frontend import Frontend, Unattended
 from ginnel.shell.lifecycle import INITIALISING, Equipment, Lifecycle
 from ginnel.shell.logging_setup import LogOutput, private_file_warnings, setup_logging
 from ginnel.shell.login import Login
 from ginnel.shell.prompt import ask_passphrase
+from ginnel.shell.race import Interrupted, race
 from ginnel.shell.rights import Rights
-from ginnel.shell.signals import Signals, Stopped, stoppable
+from ginnel.shell.signals import STOPPING, Signals, Stopped, stoppable
 from ginnel.shell.status import Status
 
 ENGINE_VARIABLE = "GINNEL_ENGINE"
@@ -48,19 +51,27 @@ RUNTIME_VARIABLE = "GINNEL_RUNTIME_DIR"
 """Environment variable that moves the journals away from ``/run/ginnel``."""
 
 Reload = Callable[[], RunClient]
+MakeFrontend = Callable[[ManagementOptions, LogOutput], Frontend]
 
 
-def run_client(request: RunClient, reload: Reload) -> int:
+def _unattended(options: ManagementOptions, log: LogOutput) -> Frontend:
+    return Unattended()
+
+
+def run_client(
+    request: RunClient, reload: Reload, make_frontend: MakeFrontend = _unattended
+) -> int:
     """Runs the client to its end and returns the exit status.
 
-    ``reload`` reads the configuration again (SIGHUP). Raises ConfigError for mistakes found before
+    ``reload`` reads the configuration again (SIGHUP); ``make_frontend`` makes the management
+    interface that the options ask for. Raises ConfigError for mistakes found before
     the log is open; later ones are logged.
     """
     forbid_core_dumps()
     log = setup_logging(request.options.process)
     try:
         with _python_records(log):
-            return _run(request, reload, log)
+            return _run(request, reload, log, make_frontend)
     except Stopped as stopped:
         # A wanted end is no failure, whenever it comes: service managers look at the status.
         log.log(shell_lines.signal_received(stopped.signal, SignalSource.HARD, INITIALISING))
@@ -89,19 +100,21 @@ class _Secrets:
     login: Login
 
 
-def _run(request: RunClient, reload: Reload, log: LogOutput) -> int:
+def _run(request: RunClient, reload: Reload, log: LogOutput, make_frontend: MakeFrontend) -> int:
     """Prepares everything for which there must be a terminal, or no loop yet; then the loop."""
     process = request.options.process
     host: HostClient | None = None
     try:
         with stoppable():
+            frontend = make_frontend(request.options.management, log)
+            log.tap = frontend.log_line
             _greet(request, log)
             _check_outputs(process)
             rights = Rights(process)
             # Before keys are read, so that the helper's memory holds none. A daemon must fork it
             # later, to be its parent, and asks for passwords while there is a terminal.
             host = HostClient.start(runtime_directory()) if process.daemon is None else None
-            secrets = _secrets(request.options, log)
+            secrets = None if frontend.asks_passwords else _secrets(request.options, log)
     except BaseException:
         if host is not None:
             asyncio.run(host.close())
@@ -116,7 +129,9 @@ def _run(request: RunClient, reload: Reload, log: LogOutput) -> int:
         try:
             if host is None:
                 host = HostClient.start(runtime_directory())
-            client = _Client(log=log, host=host, rights=rights, runner=runner, reload=reload)
+            client = _Client(
+                log=log, host=host, rights=rights, runner=runner, reload=reload, frontend=frontend
+            )
             return asyncio.run(client.run(request.options, secrets))
         finally:
             runner.close()
@@ -136,32 +151,101 @@ class _Client:
         rights: Rights,
         runner: ScriptRunner,
         reload: Reload,
+        frontend: Frontend,
     ) -> None:
+        self._frontend = frontend
+        self._status: Status | None = None
+        self._entered: Credentials | None = None
         self._log = log
         self._host = host
         self._rights = rights
         self._runner = runner
         self._reload = reload
 
-    async def run(self, options: ClientOptions, secrets: _Secrets) -> int:
-        """Returns the exit status; the host is as before then, as far as that can be done."""
+    async def run(self, options: ClientOptions, secrets: _Secrets | None) -> int:
+        """Returns the exit status; the host is as before then, as far as that can be done.
+
+        Without ``secrets`` the frontend is asked for them.
+        """
         signals = Signals()
         signals.install()
         try:
-            status = _open_status(options.process, self._log)
-            while True:
-                try:
-                    finished = await self._lifecycle(options, secrets, status, signals).run()
-                finally:
-                    status.close()
-                if not finished.reload:
-                    return finished.status
-                options, secrets = self._read_again()
-                status = self._open_status_again(options.process)
+            self._frontend.configure(options)
+            self._frontend.listen(signals.command)
+            if not self._frontend.open():
+                return self._stopped("SIGTERM", "management-connect-failed")
+            self._frontend.attach()
+            self._frontend.state("CONNECTING")
+            stopped = await self._held(signals)
+            if stopped is not None:
+                return self._stopped(stopped, signals.text_of(stopped))
+            return await self._connections(options, secrets, signals)
         finally:
+            if self._status is not None:
+                self._status.close()
+            self._frontend.close()
             # From here on a signal ends us at once: the helper finishes its work alone.
             signals.remove()
             await self._leave_host()
+
+    async def _held(self, signals: Signals) -> str | None:
+        """Waits for the frontend's leave to start; returns the signal that ends us instead."""
+        while self._frontend.holds:
+            held = await race(signals, self._frontend.hold())
+            if not isinstance(held, Interrupted):
+                return None
+            if held.signal in STOPPING:
+                return held.signal
+        return None
+
+    def _stopped(self, signal: str, text: str) -> int:
+        source = SignalSource.SOFT if text else SignalSource.HARD
+        self._log.log(shell_lines.signal_received(signal, source, text))
+        self._frontend.state("EXITING", text or "init_instance")
+        return 0
+
+    async def _connections(
+        self, options: ClientOptions, secrets: _Secrets | None, signals: Signals
+    ) -> int:
+        """Runs one lifecycle after the other, as long as SIGHUP asks for another."""
+        while True:
+            if secrets is None:
+                asked = await race(signals, self._ask_secrets(options))
+                if isinstance(asked, Interrupted):
+                    return self._stopped(asked.signal, signals.text_of(asked.signal))
+                secrets = asked
+            if self._status is None:
+                self._status = _open_status(options.process, self._log)
+            try:
+                finished = await self._lifecycle(options, secrets, self._status, signals).run()
+            finally:
+                self._status.close()
+            if not finished.reload:
+                return finished.status
+            # A reload forgets no password that somebody entered, as in OpenVPN.
+            self._entered = secrets.login.current
+            options, secrets = self._read_again()
+            self._frontend.configure(options)
+            self._status = self._open_status_again(options.process)
+
+    async def _ask_secrets(self, options: ClientOptions) -> _Secrets:
+        """Builds what needs secrets, which the frontend is asked for. Raises ConfigError."""
+        try:
+            tls = _tls_context(options.tls)
+        except PassphraseNeeded:
+            if options.tls.askpass is not None:
+                raise
+            passphrase = await self._frontend.passphrase("Private Key")
+            try:
+                tls = _tls_context(replace(options.tls, askpass=passphrase))
+            except ConfigError as wrong:
+                self._frontend.verification_failed("Private Key")
+                self._frontend.fatal(wrong.message)
+                raise
+        secrets = _complete(options, tls, self._log, at_terminal=False)
+        if secrets.login.must_ask and self._entered is not None:
+            secrets.login.enter(self._entered.username, self._entered.password)
+        return secrets
 
     def _lifecycle(
         self, options: ClientOptions, secrets: _Secrets, status: Status, signals: Signals
@@ -180,10 +264,11 @@ class _Client:
                 signals=signals,
                 capabilities=_probe(engine),
                 open_plane=partial(open_data_plane, engine=engine),
+                frontend=self._frontend,
             )
         )
 
-    def _read_again(self) -> tuple[ClientOptions, _Secrets]:
+    def _read_again(self) -> tuple[ClientOptions, _Secrets | None]:
         """SIGHUP: reads configuration, keys and passwords anew. Rights and helper stay."""
         self._log.reopen()
         with stoppable():
@@ -191,6 +276,8 @@ class _Client:
             self._log.set_verb(request.options.process.verb)
             self._log.set_mute(request.options.process.mute)
             _greet(request, self._log)
+            if self._frontend.asks_passwords:
+                return request.options, None
             return request.options, _secrets(request.options, self._log)
 
     def _open_status_again(self, process: ProcessOptions) -> Status:
@@ -266,9 +353,15 @@ def _secrets(options: ClientOptions, log: LogOutput) -> _Secrets:
         if options.tls.askpass is not None:
             raise
         tls = _tls_context(replace(options.tls, askpass=ask_passphrase()))
+    return _complete(options, tls, log, at_terminal=True)
+
+
+def _complete(
+    options: ClientOptions, tls: TlsContext, log: LogOutput, *, at_terminal: bool
+) -> _Secrets:
     for text in tls.warnings:
         log.log(shell_lines.warning(text))
-    return _Secrets(tls=tls, login=Login(options.login))
+    return _Secrets(tls=tls, login=Login(options.login, at_terminal=at_terminal))
 
 
 def _tls_context(options: TlsOptions) -> TlsContext:

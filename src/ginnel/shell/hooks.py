@@ -46,6 +46,7 @@ from ginnel.host.scripts import (
 )
 from ginnel.options.errors import GinnelError
 from ginnel.options.model import ClientOptions
+from ginnel.shell.frontend import Frontend, Unattended
 from ginnel.shell.login import Login
 from ginnel.shell.signals import Stopped
 from ginnel.shell.tasks import plain_errors
@@ -82,8 +83,10 @@ class ClientHooks:
         runner: Runner,
         *,
         log_redirected: bool,
+        frontend: Frontend | None = None,
     ) -> None:
         self._options = options
+        self._frontend = frontend or Unattended()
         self._scripts = options.scripts
         self._log = log
         self._login = login
@@ -137,6 +140,8 @@ class ClientHooks:
         ``auth-nocache`` may have dropped them: then they are taken from their file again, or asked
         for at the terminal.
         """
+        if self._login.must_ask and self._frontend.asks_passwords:
+            self._login.enter(*await self._frontend.login("Auth"))
         try:
             self._login.ask()
         except Stopped as stopped:
@@ -202,6 +207,7 @@ class ClientHooks:
         """Runs ``route-up``; its failure is a warning."""
         self._routes_added = not config.options.routes.route_noexec
         context = self._tunnel_context(config, plan, device, restart=False)
+        self._frontend.up_down(up=True, environment=_told(Hook.UP, context))
         await self._optional(Hook.ROUTE_UP, "route-up", self._scripts.route_up, context)
 
     async def route_pre_down(
@@ -223,6 +229,8 @@ class ClientHooks:
     ) -> None:
         """Runs ``down``. Its failure is only told: taking down goes on."""
         context = self._tunnel_context(config, plan, device, restart=restart, signal=signal_text)
+        if not restart:
+            self._frontend.up_down(up=False, environment=_told(Hook.DOWN, context))
         await self._optional(Hook.DOWN, "down", self._scripts.down, context)
 
     def _tunnel_context(
@@ -284,3 +292,10 @@ class ClientHooks:
                 status=STOPPED, failure=ScriptFailure.SIGNAL, detail="stopped by a repeated signal"
             )
         return script.result()
+
+
+def _told(hook: Hook, context: ScriptContext) -> dict[str, str]:
+    """What a frontend is told of a tunnel: the same as a script, but for the script's own names."""
+    told = script_environment(hook, replace(context, signal=None))
+    told.pop("script_type", None)
+    return told

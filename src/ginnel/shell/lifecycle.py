@@ -12,7 +12,8 @@ import asyncio
 import os
 import random
 from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from ipaddress import ip_address
 from typing import Protocol, TypeVar
 
 from ginnel.compat import log_lines, shell_lines
@@ -29,10 +30,12 @@ from ginnel.host.client import Recovered
 from ginnel.options.model import ClientOptions, ConnectionProfile
 from ginnel.shell.clock import monotonic_now, unix_now
 from ginnel.shell.drive import Drive
+from ginnel.shell.frontend import Frontend, Unattended
 from ginnel.shell.hooks import ClientHooks, Runner
 from ginnel.shell.logging_setup import LogOutput
 from ginnel.shell.login import Login
 from ginnel.shell.peer_log import PeerLog
+from ginnel.shell.race import Interrupted, race
 from ginnel.shell.resolve import resolve_profile
 from ginnel.shell.rights import Rights
 from ginnel.shell.signals import STOPPING, Signals, Stopped
@@ -54,13 +57,6 @@ class Finished:
 
     status: int = 0
     reload: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Interrupted:
-    """A signal came while something was waited for."""
-
-    signal: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,6 +94,7 @@ class Equipment:
     signals: Signals
     capabilities: DataCapabilities
     open_plane: OpenPlane
+    frontend: Frontend = field(default_factory=Unattended)
 
 
 class Lifecycle:
@@ -109,6 +106,7 @@ class Lifecycle:
         self._log = equipment.log
         self._status = equipment.status
         self._signals = equipment.signals
+        self._frontend = equipment.frontend
         self._peer_log = PeerLog(equipment.log.log, monotonic_now)
         self._hooks = ClientHooks(
             equipment.options,
@@ -116,6 +114,7 @@ class Lifecycle:
             equipment.login,
             equipment.runner,
             log_redirected=equipment.options.process.log_file is not None,
+            frontend=equipment.frontend,
         )
         self._tunnel = Tunnel(
             host=equipment.host,
@@ -134,6 +133,10 @@ class Lifecycle:
         """
         self._signals.on_status = self._status.log
         self._signals.on_insist = self._hooks.interrupt
+        self._frontend.drive(
+            on_forget=self._kit.login.forget_all,
+            statistics=self._status.total,
+        )
         try:
             with plain_errors():
                 async with asyncio.TaskGroup() as tasks:
@@ -147,6 +150,7 @@ class Lifecycle:
                         task.cancel()
         except GinnelError as error:
             self._log.log(shell_lines.fatal(str(error))[0])
+            self._frontend.fatal(str(error))
             await self._clean_up()
             self._log.log(shell_lines.exiting_on_error())
             return Finished(status=1)
@@ -184,6 +188,7 @@ class Lifecycle:
                 return self._finish(turn, signal)
             await self._tunnel.restart(turn.text)
             self._log.log(shell_lines.signal_received(signal, turn.source, turn.text))
+            self._frontend.state("RECONNECTING", turn.text or turn.signal)
             turn = await self._pause(turn.pause) or await self._turn()
 
     def _signal_of(self, turn: Turn) -> str:
@@ -197,39 +202,58 @@ class Lifecycle:
         if signal == "SIGHUP" and pending in STOPPING:
             self._log.log(shell_lines.signal_received(pending, SignalSource.HARD))
             return Finished()
+        self._frontend.state(
+            "RECONNECTING" if signal == "SIGHUP" else "EXITING", turn.text or turn.signal
+        )
         if turn.status:
             self._log.log(shell_lines.exiting_on_error())
         return Finished(status=turn.status, reload=signal == "SIGHUP")
 
     async def _pause(self, seconds: float) -> Turn | None:
         """Waits before the next attempt; a signal cuts it short."""
-        if seconds <= 0 and self._signals.pending is None:
+        if seconds <= 0 and self._signals.pending is None and not self._frontend.holds:
             return None
         if seconds > 0:
             self._log.log(shell_lines.restart_pause(int(seconds)))
-        waited = await self._race(asyncio.sleep(seconds))
+        if self._frontend.holds:
+            waited = await self._race(self._frontend.hold(int(seconds)))
+        else:
+            waited = await self._race(asyncio.sleep(seconds))
         if isinstance(waited, Interrupted) and waited.signal != "SIGUSR1":
-            return Turn(signal=waited.signal, source=SignalSource.HARD)
+            return self._by_signal(waited.signal)
         return None
+
+    def _by_signal(self, name: str, text: str = "") -> Turn:
+        """The turn a signal causes; ``text`` is said when it came from outside."""
+        own = self._signals.text_of(name)
+        if own:
+            return Turn(signal=name, source=SignalSource.SOFT, text=own)
+        return Turn(signal=name, source=SignalSource.HARD, text=text)
 
     # --- one attempt ---------------------------------------------------------------------------
 
     async def _turn(self) -> Turn:
         profile = self._cursor.profile
         if self._cursor.needs_addresses:
+            if self._frontend.asks_remotes:
+                chosen = await self._race(self._frontend.remote(profile))
+                if isinstance(chosen, Interrupted):
+                    return self._by_signal(chosen.signal, INITIALISING)
+                if chosen is None:
+                    return self._next(self._cursor.unresolvable(), "init_instance")
+                profile = replace(profile, host=chosen[0], port=chosen[1])
             found = await self._race(self._resolve(profile))
             if isinstance(found, Interrupted):
-                return Turn(signal=found.signal, source=SignalSource.HARD, text=INITIALISING)
+                return self._by_signal(found.signal, INITIALISING)
             if isinstance(found, LinkError):
                 return self._next(self._cursor.unresolvable(), "resolve-failed")
             self._cursor.resolved(found)
         gave_up = self._cursor.begin()
         if gave_up is not None:
             return self._next(gave_up, "")
-        try:
-            self._kit.login.ask()
-        except Stopped as stopped:
-            return Turn(signal=stopped.signal, source=SignalSource.HARD, text=INITIALISING)
+        interrupted = await self._ask_login()
+        if interrupted is not None:
+            return self._by_signal(interrupted, INITIALISING)
         try:
             link = open_udp(profile, self._options.link, self._cursor.address)
         except LinkUnavailable as error:
@@ -246,10 +270,26 @@ class Lifecycle:
             self._tunnel.detach()
             link.sock.close()
 
+    async def _ask_login(self) -> str | None:
+        """Makes sure of user name and password; returns the signal that came instead."""
+        login = self._kit.login
+        if login.must_ask and self._frontend.asks_passwords:
+            asked = await self._race(self._frontend.login("Auth"))
+            if isinstance(asked, Interrupted):
+                return asked.signal
+            login.enter(*asked)
+        try:
+            login.ask()
+        except Stopped as stopped:
+            return stopped.signal
+        return None
+
     async def _resolve(self, profile: ConnectionProfile) -> tuple[Endpoint, ...] | LinkError:
         def failed(cause: str) -> None:
             self._log.log(shell_lines.cannot_resolve(profile.host, profile.port, cause))
 
+        if not _is_address(profile.host):
+            self._frontend.state("RESOLVE")
         try:
             return await resolve_profile(profile, self._options.link.resolv_retry, failed)
         except LinkError as error:
@@ -260,8 +300,11 @@ class Lifecycle:
         self._announce_link(link, remote)
         self._common_name = ""
         self._hooks.begin()
+        self._frontend.link_opened(remote, link.local)
+        login = self._options.login
+        login = replace(login, auth_retry=self._frontend.choose_auth_retry(login.auth_retry))
         machine = ClientMachine(
-            options=self._options,
+            options=replace(self._options, login=login),
             profile=profile,
             remote=remote,
             tls=self._kit.tls,
@@ -332,7 +375,7 @@ class Lifecycle:
         if ended.signal_text == "SIGUSR1":
             step = self._cursor.after(replace(ended, advance=Advance.NEXT_ADDRESS))
             pause = step.seconds if isinstance(step, Pause) else 0.0
-        return Turn(signal=ended.signal_text, source=SignalSource.HARD, pause=pause)
+        return replace(self._by_signal(ended.signal_text), pause=pause)
 
     def _next(self, step: Pause | GiveUp, text: str) -> Turn:
         if isinstance(step, GiveUp):
@@ -357,6 +400,7 @@ class Lifecycle:
         else:
             self._peer_log.log_all(lines)
         self._hooks.observe(notice)
+        self._frontend.notice(notice)
 
     def _started(self, with_errors: bool) -> None:
         """The last step of a start: rights are given up, then the line that scripts wait for."""
@@ -364,6 +408,7 @@ class Lifecycle:
         self._log.log_all(self._kit.rights.drop())
         self._kit.login.connected()
         self._log.log(shell_lines.initialization_completed(with_errors=with_errors))
+        self._frontend.started(with_errors=with_errors)
 
     def _announce_link(self, link: UdpLink, remote: Endpoint) -> None:
         self._log.log(shell_lines.preserving_remote(remote))
@@ -390,18 +435,15 @@ class Lifecycle:
 
     async def _race(self, work: Coroutine[None, None, T]) -> T | Interrupted:
         """Waits for ``work``, or for a signal that cancels it."""
-        with plain_errors():
-            async with asyncio.TaskGroup() as tasks:
-                job = tasks.create_task(work)
-                watch = tasks.create_task(self._signals.next())
-                await asyncio.wait((job, watch), return_when=asyncio.FIRST_COMPLETED)
-                if watch.done():
-                    job.cancel()
-                else:
-                    watch.cancel()
-        if watch.done() and not watch.cancelled():
-            return Interrupted(signal=watch.result())
-        return job.result()
+        return await race(self._signals, work)
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def _wanted_end(signal: str) -> Ended:

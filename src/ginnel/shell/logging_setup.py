@@ -182,6 +182,8 @@ class LogOutput:
         self._clock = clock
         self._muting = _Muting(mute)
         self.verb = verb
+        self.tap: Callable[[LogLine], None] = _unheard
+        """Hears each line that is written."""
         self.lost = 0
         """Lines that the destination refused."""
 
@@ -238,6 +240,7 @@ class LogOutput:
         return OutputHandler(self)
 
     def _write(self, line: LogLine) -> None:
+        self.tap(line)
         severe = line.severity in {Severity.FATAL, Severity.ERROR}
         sink = self._error_sink if severe and self._error_sink is not None else self._sink
         text = self._format.render(line, self._clock(), verb=self.verb, stamped=sink.stamped)
@@ -245,6 +248,10 @@ class LogOutput:
             sink.write(text, line.severity)
         except OSError:
             self.lost += 1
+
+
+def _unheard(line: LogLine) -> None:
+    """Nobody listens."""
 
 
 class _Muting:
@@ -324,6 +331,7 @@ def private_file_warnings(options: ClientOptions) -> tuple[LogLine, ...]:
     """Warns about files with secrets that their group or others can open. Stats each file once."""
     tls = options.tls
     files: list[FileContent | None] = [tls.key, tls.pkcs12, options.login.credentials]
+    files.append(options.management.password)
     for profile in options.profiles:
         match profile.wrapping:
             case TlsAuth(key=key) | TlsCrypt(key=key) | TlsCryptV2(key=key):

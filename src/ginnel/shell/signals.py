@@ -52,6 +52,7 @@ class Signals:
         """Called at once for each TERM or INT after the first: what hangs is not waited for."""
         self._stops = 0
         self._pending: list[str] = []
+        self._texts: dict[str, str] = {}
         self._arrived = asyncio.Event()
         self._installed: list[int] = []
 
@@ -89,6 +90,19 @@ class Signals:
         if name not in self._pending:
             self._pending.append(name)
         self._arrived.set()
+
+    def command(self, name: str, text: str) -> None:
+        """Takes a signal of the program's own: from a frontend; ``text`` says why, if not empty."""
+        if name == "SIGUSR2":
+            self._tell_status()
+            return
+        if text:
+            self._texts[name] = text
+        self._arrive(name)
+
+    def text_of(self, name: str) -> str:
+        """Returns, once, why the program itself threw the signal; empty for all others."""
+        return self._texts.pop(name, "")
 
     async def next(self) -> str:
         """Waits for a signal and returns the name of the highest-ranking one."""

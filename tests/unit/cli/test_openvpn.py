@@ -30,7 +30,9 @@ class FakeShell:
         self.status = 0
         self.during: Callable[[Reload], None] | None = None
 
-    def run_client(self, request: RunClient, reload: Reload) -> int:
+    def run_client(
+        self, request: RunClient, reload: Reload, make_frontend: client.MakeFrontend
+    ) -> int:
         self.requests.append(request)
         self.directories.append(working_directory())
         if self.during is not None:

@@ -4,7 +4,8 @@ import pytest
 
 from ginnel.options.errors import ConfigError
 from ginnel.options.model import PullFilter, PullVerdict
-from tests.unit.options.memory_files import run, run_config
+from ginnel.options.values import Secret
+from tests.unit.options.memory_files import STANDARD, run, run_config
 
 
 def test_variables_for_scripts() -> None:
@@ -89,3 +90,64 @@ def test_scripts_and_their_security() -> None:
     assert scripts.up_delay
     with pytest.raises(ConfigError, match="from 0 to 3"):
         run("--script-security", "4")
+
+
+def test_management_on_a_unix_socket() -> None:
+    flags = ("hold", "signal", "query-passwords", "query-remote", "up-down", "forget-disconnect")
+    words = ["--management", "/run/m.sock", "unix", "pw", "--management-client-user", "root"]
+    words += ["--management-client-group", "adm", "--management-log-cache", "17"]
+    words += [f"--management-{flag}" for flag in flags]
+    done = run(*words, files={**STANDARD, "pw": b"secret\n"})
+    management = done.options.management
+    assert (management.address, management.port) == ("/run/m.sock", "unix")
+    assert management.password is not None
+    assert management.password.content == Secret(b"secret\n")
+    assert (management.client_user, management.client_group) == ("root", "adm")
+    assert (management.hold, management.signal, management.up_down) == (True, True, True)
+    assert (management.query_passwords, management.query_remote) == (True, True)
+    assert (management.forget_disconnect, management.log_cache) == (True, 17)
+    assert not management.connects
+    assert not [note for note in done.notes if note.option == "management"]
+
+
+def test_management_over_tcp_warns_without_a_password() -> None:
+    done = run("--management", "127.0.0.1", "7505", "--management-client")
+    assert done.options.management.connects
+    assert not [note for note in done.notes if note.option == "management"]
+    done = run("--management", "127.0.0.1", "7505")
+    (warning,) = [note for note in done.notes if note.option == "management"]
+    assert "WITHOUT passwords is STRONGLY discouraged" in warning.text
+
+
+def test_management_warns_of_a_socket_open_to_all() -> None:
+    (warning,) = [
+        note for note in run("--management", "m", "unix").notes if note.option == "management"
+    ]
+    assert "--management-client-user" in warning.text
+
+
+def test_the_last_management_counts() -> None:
+    files = {**STANDARD, "pw": b"secret\n"}
+    words = ("--management", "127.0.0.1", "1", "pw", "--management", "m", "unix")
+    management = run(*words, files=files).options.management
+    assert (management.address, management.port, management.password) == ("m", "unix", None)
+
+
+@pytest.mark.parametrize("port", ["0", "65536", "x", "-1", "UNIX", "１"])
+def test_management_ports_are_checked(port: str) -> None:
+    with pytest.raises(ConfigError, match="the word unix"):
+        run("--management", "127.0.0.1", port)
+
+
+def test_management_forms_of_later_releases() -> None:
+    with pytest.raises(ConfigError, match="--management tunnel is not supported"):
+        run("--management", "tunnel", "7505")
+    with pytest.raises(ConfigError, match="from stdin is not supported"):
+        run("--management", "127.0.0.1", "7505", "stdin")
+
+
+def test_management_options_need_each_other() -> None:
+    with pytest.raises(ConfigError, match="--management is not specified"):
+        run("--management-hold")
+    with pytest.raises(ConfigError, match="only be used on unix domain sockets"):
+        run("--management", "127.0.0.1", "7505", "--management-client-user", "root")

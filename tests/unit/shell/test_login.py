@@ -77,3 +77,32 @@ def test_a_token_of_the_server_stands_in_for_the_password(monkeypatch: pytest.Mo
     monkeypatch.setattr(login, "login_credentials", lambda _options: pytest.fail("it was asked"))
     made.ask()
     assert made.current is None
+
+
+def test_what_is_asked_elsewhere_is_not_asked_at_the_terminal() -> None:
+    made = Login(LoginOptions(auth_user_pass=True), at_terminal=False)
+    asked = [made.must_ask]
+    made.enter("ada", Secret(b"lovelace"))
+    asked.append(made.must_ask)
+    assert made.current == ADA
+    made.token = Credentials(username="ada", password=Secret(b"token"))
+    made.forget()
+    asked.append(made.must_ask)
+    made.forget_all()
+    asked.append(made.must_ask)
+    assert asked == [True, False, False, True]
+
+
+@pytest.mark.parametrize(
+    ("content", "must_ask"), [(b"joe\nsecret\n", False), (b"joe\n", True), (b"joe\n\n", True)]
+)
+def test_a_file_that_holds_everything_asks_nobody(content: bytes, must_ask: bool) -> None:
+    credentials = FileContent(
+        option="auth-user-pass", origin=ORIGIN, path="login", content=Secret(content)
+    )
+    options = LoginOptions(auth_user_pass=True, credentials=credentials)
+    assert Login(options, at_terminal=False).must_ask is must_ask
+
+
+def test_without_a_login_nobody_is_asked() -> None:
+    assert not Login(LoginOptions(), at_terminal=False).must_ask

@@ -77,3 +77,19 @@ def test_blocking_work_is_cut_short(number: signal.Signals) -> None:
         os.close(reading)
         os.close(writing)
     assert signal.getsignal(number) is before
+
+
+def test_a_frontends_signal_keeps_its_reason_until_it_is_said() -> None:
+    async def scenario() -> None:
+        signals = Signals()
+        told: list[bool] = []
+        signals.on_status = lambda: told.append(True)
+        signals.command("SIGUSR2", "")
+        assert told == [True]
+        assert signals.pending is None
+        signals.command("SIGTERM", "management-exit")
+        assert await signals.next() == "SIGTERM"
+        assert signals.text_of("SIGTERM") == "management-exit"
+        assert signals.text_of("SIGTERM") == ""
+
+    asyncio.run(scenario())

@@ -268,13 +268,12 @@ ROWS: tuple[OptionRow, ...] = (
             optional(file("pwfile")),
         ),
         repeat=Repeat.LAST,
-        support=Support.LATER,
         help="Opens the management interface.",
     ),
     OptionRow(
         name="management-client",
         tier="B",
-        support=Support.LATER,
+        field="management.connects",
         help="Connects to the management program instead of waiting for it.",
     ),
     OptionRow(
@@ -288,7 +287,7 @@ ROWS: tuple[OptionRow, ...] = (
         name="management-client-group",
         args=(word("group"),),
         repeat=Repeat.LAST,
-        support=Support.LATER,
+        field="management.client_group",
         help="Group that may use the management socket.",
     ),
     OptionRow(
@@ -303,7 +302,7 @@ ROWS: tuple[OptionRow, ...] = (
         name="management-client-user",
         args=(word("user"),),
         repeat=Repeat.LAST,
-        support=Support.LATER,
+        field="management.client_user",
         help="User who may use the management socket.",
     ),
     OptionRow(
@@ -328,12 +327,12 @@ ROWS: tuple[OptionRow, ...] = (
     OptionRow(
         name="management-forget-disconnect",
         tier="B",
-        support=Support.LATER,
+        field="management.forget_disconnect",
         help="Forgets passwords when the management program leaves.",
     ),
     OptionRow(
         name="management-hold",
-        support=Support.LATER,
+        field="management.hold",
         help="Waits for the management program before starting.",
     ),
     OptionRow(
@@ -342,12 +341,12 @@ ROWS: tuple[OptionRow, ...] = (
         repeat=Repeat.LAST,
         default="250",
         tier="B",
-        support=Support.LATER,
+        field="management.log_cache",
         help="Log lines kept for the management program.",
     ),
     OptionRow(
         name="management-query-passwords",
-        support=Support.LATER,
+        field="management.query_passwords",
         help="Asks the management program for passwords.",
     ),
     OptionRow(
@@ -363,19 +362,18 @@ ROWS: tuple[OptionRow, ...] = (
         side=OptionSide.CLIENT,
         repeat=Repeat.LAST,
         tier="B",
-        support=Support.LATER,
         help="Asks the management program for the remote.",
     ),
     OptionRow(
         name="management-signal",
         tier="B",
-        support=Support.LATER,
+        field="management.signal",
         help="Restarts when the management program leaves.",
     ),
     OptionRow(
         name="management-up-down",
         tier="B",
-        support=Support.LATER,
+        field="management.up_down",
         help="Tells the management program when the tunnel goes up and down.",
     ),
 )
