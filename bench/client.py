@@ -98,15 +98,16 @@ def main() -> int:
     )
     parser.add_argument("--results", type=Path, default=RESULTS, help="folder of the result")
     given = parser.parse_args()
+    program = shlex.split(given.client)
     with Lab(TWO) as lab:
-        samples = run(lab, given.name, shlex.split(given.client), given)
+        samples = run(lab, given.name, program, given)
     found = expectations(samples, given.name)
     show(found, samples)
     settings: dict[str, str | int] = {
         "rounds": given.rounds,
         "seconds": given.seconds,
         "cipher": given.cipher,
-        "client": given.client,
+        "client": shlex.join((Path(program[0]).name, *program[1:])),
     }
     print("\nresult:", save("client", settings, found, samples, given.results))
     return 1 if given.require and not all(it.met for it in found) else 0
