@@ -7,6 +7,7 @@ import pytest
 # Not beside them: the property tests import these modules before unit/dataplane is entered.
 pytest.register_assert_rewrite(
     "tests.unit.dataplane.conformance",
+    "tests.unit.dataplane.conformance_limits",
     "tests.unit.dataplane.conformance_stream",
     "tests.unit.dataplane.rig",
 )
