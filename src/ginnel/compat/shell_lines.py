@@ -57,16 +57,6 @@ def restart_pause(seconds: int) -> LogLine:
     return LogLine(text=f"Restart pause, {seconds} second(s)", verb=3, category=Category.RESTART)
 
 
-def retries_exhausted(attempts: int) -> LogLine:
-    """``connect-retry-max`` was reached for every remote."""
-    return LogLine(
-        text=f"All connections have been connect-retry-max ({attempts}) times unsuccessful, "
-        "exiting",
-        verb=0,
-        severity=Severity.FATAL,
-    )
-
-
 def fatal(text: str) -> tuple[LogLine, ...]:
     """A cause, then the line every fatal end closes with. The process must exit with status 1."""
     return (
@@ -179,15 +169,6 @@ def link_local(remote: Endpoint, bound: Endpoint | None, transport: str = "UDP")
 
 def link_remote(remote: Endpoint, transport: str = "UDP") -> LogLine:
     return LogLine(text=f"{_protocol(remote, transport)} link remote: {remote}")
-
-
-def link_error(operation: str, remote: Endpoint, errno_name: str, text: str) -> LogLine:
-    """``read UDPv4 [ECONNREFUSED]: Connection refused``; ``operation`` is ``read`` or ``write``."""
-    return LogLine(
-        text=f"{operation} {_protocol(remote, 'UDP')} [{errno_name}]: {text}",
-        severity=Severity.ERROR,
-        category=Category.LINK_ERROR,
-    )
 
 
 def cannot_resolve(host: str, port: str, reason: str) -> LogLine:

@@ -43,9 +43,6 @@ class Reader:
     def u32(self) -> int:
         return int.from_bytes(self.take(4), "big")
 
-    def u64(self) -> int:
-        return int.from_bytes(self.take(8), "big")
-
 
 class Writer:
     """Collects fields; a number out of range raises ``OverflowError``, which is a bug of ours."""
@@ -66,9 +63,6 @@ class Writer:
 
     def u32(self, value: int) -> None:
         self._data += value.to_bytes(4, "big")
-
-    def u64(self, value: int) -> None:
-        self._data += value.to_bytes(8, "big")
 
     def bytes(self) -> bytes:
         """Returns what was written so far."""

@@ -1,9 +1,11 @@
-"""The error hierarchy. ``core.disposition`` maps each class to what the program does about it."""
+"""The error hierarchy. An error that reaches the top of the shell ends the program.
+
+How a connection ended is no error but a value, ``notices.Ended``: ``core.client_end`` decides that.
+"""
 
 from ginnel.options.errors import ConfigError, GinnelError
 
 __all__ = [
-    "AuthFailed",
     "ConfigError",
     "DataPlaneError",
     "GinnelError",
@@ -13,7 +15,6 @@ __all__ = [
     "Malformed",
     "PeerError",
     "PeerIncompatible",
-    "PeerMisbehaved",
 ]
 
 
@@ -33,23 +34,8 @@ class PeerError(GinnelError):
         self.reason = reason
 
 
-class PeerMisbehaved(PeerError):
-    """Authenticated, yet breaks the protocol."""
-
-
 class PeerIncompatible(PeerError):
     """Nothing in common: cipher, TLS version, format."""
-
-
-class AuthFailed(PeerError):
-    """The server refused the login; ``temporary`` with an optional ``backoff`` in seconds."""
-
-    def __init__(
-        self, reason: str, *, temporary: bool = False, backoff: float | None = None
-    ) -> None:
-        super().__init__(reason)
-        self.temporary = temporary
-        self.backoff = backoff
 
 
 class LinkError(GinnelError):

@@ -26,11 +26,6 @@ class PushAssembler:
         self._items: list[str] = []
         self._characters = 0
 
-    @property
-    def is_partial(self) -> bool:
-        """Whether a part was received and the last one was not."""
-        return bool(self._items)
-
     def add(self, items: Sequence[str]) -> tuple[str, ...] | None:
         """Adds a part; returns all options once the last has come, else None.
 

@@ -7,7 +7,7 @@ names the field. What the fields mean is up to the modules that read them.
 import json
 import re
 from collections.abc import Mapping
-from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from ipaddress import ip_address, ip_network
 
 from ginnel.core.types import IPAddress, IPNetwork
 
@@ -108,14 +108,6 @@ def address_field(record: Record, name: str) -> IPAddress:
 def optional_address(record: Record, name: str) -> IPAddress | None:
     """An address, or None when absent or null."""
     return None if record.get(name) is None else address_field(record, name)
-
-
-def optional_ipv4(record: Record, name: str) -> IPv4Address | None:
-    """An IPv4 address, or None when absent or null."""
-    value = optional_address(record, name)
-    if isinstance(value, IPv6Address):
-        raise BadRecord(name)
-    return value
 
 
 def network_field(record: Record, name: str) -> IPNetwork:

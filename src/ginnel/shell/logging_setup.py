@@ -187,11 +187,6 @@ class LogOutput:
         self.lost = 0
         """Lines that the destination refused."""
 
-    @property
-    def to_syslog(self) -> bool:
-        """True when lines go to the system log rather than to a stream."""
-        return isinstance(self._sink, SyslogSink)
-
     def log(self, line: LogLine) -> None:
         """Writes the line unless ``verb`` or ``mute`` keep it back."""
         if line.verb > self.verb:

@@ -54,11 +54,6 @@ ANY6 = Endpoint(ip_address("::"), 4444)
         ),
         (shell_lines.restart_pause(1), 3, "Restart pause, 1 second(s)"),
         (
-            shell_lines.retries_exhausted(1),
-            0,
-            "All connections have been connect-retry-max (1) times unsuccessful, exiting",
-        ),
-        (
             shell_lines.preserving_remote(REMOTE),
             1,
             "TCP/UDP: Preserving recently used remote address: [AF_INET]127.0.0.1:11940",
@@ -85,11 +80,6 @@ ANY6 = Endpoint(ip_address("::"), 4444)
             "UDPv6 link local (bound): [AF_INET6][undef]:4444",
         ),
         (shell_lines.link_remote(REMOTE), 1, "UDPv4 link remote: [AF_INET]127.0.0.1:11940"),
-        (
-            shell_lines.link_error("read", REMOTE, "ECONNREFUSED", "Connection refused"),
-            1,
-            "read UDPv4 [ECONNREFUSED]: Connection refused",
-        ),
         (
             shell_lines.cannot_resolve("no.such.host", "1", "Name or service not known"),
             1,

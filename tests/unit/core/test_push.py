@@ -23,7 +23,6 @@ def test_parts_are_joined_without_their_marks() -> None:
     assembler = PushAssembler()
     assert assembler.add(["a", "push-continuation 2"]) is None
     assert assembler.add(["b", "push-continuation 2"]) is None
-    assert assembler.is_partial
     assert assembler.add(["c", "push-continuation 1"]) == ("a", "b", "c")
     assert assembler.add(["d"]) == ("d",)
 

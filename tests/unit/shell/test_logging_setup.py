@@ -387,7 +387,6 @@ def test_syslog_is_used_for_syslog_and_daemon_but_a_file_goes_first(
     for name in ("openlog", "syslog", "closelog"):
         monkeypatch.setattr(syslog, name, record(name))
     log = setup_logging(ProcessOptions(syslog="nm-openvpn", machine_readable_output=True))
-    assert log.to_syslog
     log.log(LogLine(text="info"))
     log.log(LogLine(text="warn", verb=0, severity=Severity.WARNING))
     log.log(LogLine(text="err", severity=Severity.ERROR))
