@@ -35,13 +35,17 @@ class Imported:
 
 
 class PushImport:
-    """Collects the parts of a push; one a session."""
+    """Collects the parts of a push."""
 
     def __init__(self, base: ClientOptions, capabilities: DataCapabilities, outbox: Outbox) -> None:
         """``base`` are the options before any push: each whole push starts from them."""
         self._base = base
         self._capabilities = capabilities
         self._outbox = outbox
+        self._assembler = PushAssembler()
+
+    def begin(self) -> None:
+        """A new session began: the parts of a push in the one before are void."""
         self._assembler = PushAssembler()
 
     def add(self, items: Sequence[str]) -> tuple[str, ...] | Ended | None:

@@ -1,0 +1,86 @@
+"""What a client does about reports of the data plane and of the link.
+
+Responsible for turning each report into an end, a renegotiation or an answer. Noticing is the data
+plane's and the shell's business.
+"""
+
+from typing import assert_never
+
+from ginnel.core import client_end as end
+from ginnel.core import events
+from ginnel.core.actions import SendInner
+from ginnel.core.client_course import ClientCourse
+from ginnel.core.client_occ import OccOperation, read_occ, reply_payload
+from ginnel.core.client_sessions import ClientSessions
+from ginnel.core.types import Instant, Transport
+
+
+class ClientReports:
+    """Handles what is reported while the machine is not over."""
+
+    def __init__(self, course: ClientCourse, sessions: ClientSessions) -> None:
+        self._course = course
+        self._sessions = sessions
+
+    def handle(self, event: events.DataPlaneEvent, now: Instant) -> None:
+        """Takes one report."""
+        course = self._course
+        match event:
+            case events.PeerSilent():
+                course.finish(self._sessions.silent())
+            case events.Inactive():
+                course.finish(end.terminate("inactive", "too little traffic (inactive)"))
+            case events.KeyExhausted(key_id=key_id):
+                if course.tunnel is not None and course.tunnel.seals_with(key_id):
+                    self._sessions.renegotiate("the key's usage limit is near", now)
+            case events.OccReceived(payload=payload):
+                self._handle_occ(payload)
+            case events.LinkLost(errno=errno):
+                self._handle_link_loss(errno)
+            case events.TunLost(errno=errno):
+                course.finish(end.restart("tun-stop", f"the tun device is gone (errno {errno})"))
+            case events.DecryptFailed():
+                course.finish(end.restart("decryption-error", "a data packet is not authentic"))
+            case events.Floated(remote=remote):
+                course.link.remote = remote
+            case _:
+                assert_never(event)
+
+    def count_traffic(self, total_bytes: int, total_packets: int, now: Instant) -> None:
+        """Takes the counters of the tun side; enough of it asks for a new key."""
+        tunnel = self._course.tunnel
+        reason = None if tunnel is None else tunnel.count_traffic(total_bytes, total_packets)
+        if reason is not None:
+            self._sessions.renegotiate(reason, now)
+
+    def _handle_link_loss(self, errno: int) -> None:
+        course = self._course
+        if course.link.transport is Transport.TCP:
+            course.finish(end.restart("connection-reset", f"connection lost (errno {errno})"))
+            return
+        # On UDP these may be hints (ICMP) that anybody can fake: say it once, let silence decide.
+        # Before the server was heard, a remote that cannot be sent to is left for the next one.
+        course.link.drops["link-error"] += 1
+        sentence = end.explain_link_error(course.link.remote, errno)
+        if errno in end.UNREACHABLE and not self._sessions.heard:
+            course.finish(end.restart("network-unreachable", sentence))
+        elif course.link.drops["link-error"] == 1:
+            course.outbox.warn(sentence)
+
+    def _handle_occ(self, payload: bytes) -> None:
+        match read_occ(payload):
+            case OccOperation.EXIT:
+                self._course.outbox.message("EXIT", "")
+                self._course.finish(end.peer_left())
+            case OccOperation.REQUEST:
+                self._answer_occ()
+            case _:
+                self._course.link.drops["occ"] += 1
+
+    def _answer_occ(self) -> None:
+        course = self._course
+        if course.tunnel is None:
+            return
+        peer_id = course.tunnel.config.peer_id
+        payload = reply_payload(course.options, course.profile)
+        course.outbox.ask(lambda new_id: SendInner(id=new_id, peer_id=peer_id, payload=payload))

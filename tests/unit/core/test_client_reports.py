@@ -1,0 +1,70 @@
+"""What reports of the data plane and the link lead to; the ends: ``sim.test_messages``."""
+
+import errno
+from dataclasses import replace
+
+import pytest
+
+from ginnel.core.actions import SendInner
+from ginnel.core.client_course import ClientCourse
+from ginnel.core.client_occ import OCC_MAGIC
+from ginnel.core.client_push import PushImport
+from ginnel.core.client_reports import ClientReports
+from ginnel.core.client_sessions import ClientSessions
+from ginnel.core.events import Floated, LinkLost, OccReceived
+from ginnel.core.notices import Ended, Warned
+from ginnel.core.types import Instant, Transport
+from tests.sim.pair import CAPABILITIES, SERVER
+from tests.unit.core.test_client_course import course
+from tests.unit.core.test_client_tunnel import tunnel_with
+
+NOW = Instant(10.0)
+
+
+def reports() -> tuple[ClientReports, ClientCourse, ClientSessions]:
+    made = course()
+    sessions = ClientSessions(made, PushImport(made.options, CAPABILITIES, made.outbox))
+    return ClientReports(made, sessions), made, sessions
+
+
+def test_server_that_moved_is_followed() -> None:
+    handler, made, _ = reports()
+    moved = replace(SERVER, port=4000)
+    handler.handle(Floated(remote=moved), NOW)
+    assert made.link.remote == moved
+
+
+@pytest.mark.parametrize(("heard", "ends"), [(False, True), (True, False)])
+def test_unreachable_remote_is_left_only_before_it_was_heard(heard: bool, ends: bool) -> None:
+    handler, made, sessions = reports()
+    sessions.heard = heard
+    handler.handle(LinkLost(errno=errno.ENETUNREACH), NOW)
+    assert made.is_over is ends
+    assert isinstance(made.outbox.notices.pop(), Ended if ends else Warned)
+
+
+def test_lost_stream_ends_the_connection() -> None:
+    handler, made, _ = reports()
+    made.link.transport = Transport.TCP
+    handler.handle(LinkLost(errno=errno.ECONNRESET), NOW)
+    ended = made.outbox.notices.pop()
+    assert isinstance(ended, Ended)
+    assert ended.signal_text == "connection-reset"
+
+
+def test_requests_inside_the_tunnel_are_answered_once_there_is_one() -> None:
+    handler, made, _ = reports()
+    handler.handle(OccReceived(payload=OCC_MAGIC + b"\0"), NOW)
+    assert not made.outbox.actions
+    made.tunnel = tunnel_with()
+    handler.handle(OccReceived(payload=OCC_MAGIC + b"\0"), NOW)
+    (answer,) = made.outbox.actions
+    assert isinstance(answer, SendInner)
+    handler.handle(OccReceived(payload=OCC_MAGIC + b"\xff"), NOW)
+    assert made.link.drops == {"occ": 1}
+
+
+def test_traffic_without_a_tunnel_asks_for_nothing() -> None:
+    handler, made, _ = reports()
+    handler.count_traffic(10**12, 10**9, NOW)
+    assert not made.outbox.notices
