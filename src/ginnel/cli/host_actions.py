@@ -7,7 +7,6 @@ import socket
 import struct
 import sys
 from collections.abc import Iterator
-from dataclasses import replace
 from ipaddress import ip_address
 
 from ginnel.cli.report import fail, log_lines
@@ -15,6 +14,7 @@ from ginnel.compat import shell_lines
 from ginnel.compat.log_lines import LogLine
 from ginnel.core.errors import HostError
 from ginnel.core.types import IPAddress
+from ginnel.dataclass import replace
 from ginnel.host.netlink import Netlink
 from ginnel.host.tun import DeviceRequest, make_persistent, remove_persistent
 from ginnel.host.underlay import Gateway, UnderlaySnapshot, take_snapshot

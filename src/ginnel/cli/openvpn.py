@@ -7,11 +7,11 @@ else; also ``--help``, as OpenVPN does).
 
 import os
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, assert_never
 
 from ginnel.cli.report import early_process_options, fail, log_lines, print_lines
 from ginnel.compat.log_lines import LogLine, Severity
+from ginnel.dataclass import replace
 from ginnel.options.actions import (
     Action,
     GenKey,

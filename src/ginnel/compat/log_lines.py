@@ -6,7 +6,6 @@ to the process and its host rather than to the machine are in ``compat.shell_lin
 go is ``shell.logging_setup``.
 """
 
-from dataclasses import dataclass
 from enum import Enum, IntEnum
 from typing import assert_never
 
@@ -32,6 +31,7 @@ from ginnel.core.notices import (
     StateEntered,
     Warned,
 )
+from ginnel.dataclass import dataclass
 
 MAX_LINE = 8192
 """Characters of one line; what a peer sent beyond that is cut, so that it cannot flood a log."""

@@ -6,7 +6,6 @@ PATH among them.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from enum import Enum
 from hashlib import sha1, sha256
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 from ginnel.core.actions import CertificateInfo
 from ginnel.core.types import Endpoint
 from ginnel.core.x509 import render_name
+from ginnel.dataclass import dataclass
 from ginnel.options.model import (
     AddressFamily,
     ClientOptions,

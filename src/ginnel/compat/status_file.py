@@ -6,7 +6,8 @@ the same form for every ``status-version`` (protocol-facts 23, seen with OpenVPN
 
 import os
 import stat
-from dataclasses import dataclass
+
+from ginnel.dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,10 +4,9 @@ An action is slow or fallible; the shell answers with ``machine.complete(action_
 ``Done`` answers everything that went well and returns nothing; ``Failed`` says why it did not.
 """
 
-from dataclasses import dataclass
-
 from ginnel.core.data_key import DataKey, KeySlot
 from ginnel.core.types import ActionId, Endpoint, PeerId
+from ginnel.dataclass import dataclass
 from ginnel.options.model import ClientOptions
 from ginnel.options.values import Secret
 

@@ -5,7 +5,6 @@ key once both are known. Sending and the order of things over several negotiatio
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
 from ginnel.core.actions import Credentials
 from ginnel.core.data_key import DataKey
@@ -31,6 +30,7 @@ from ginnel.core.negotiate import Agreement, DataCapabilities, offered_ciphers, 
 from ginnel.core.options_string import client_terms, options_string
 from ginnel.core.peer_info import Detail, LocalPeer, build_peer_info, parse_peer_info
 from ginnel.core.types import ActionId, PeerId, Side
+from ginnel.dataclass import dataclass, field
 from ginnel.options.model import ClientOptions, ConnectionProfile
 from ginnel.options.values import Secret
 

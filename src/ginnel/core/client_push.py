@@ -5,7 +5,6 @@ of the connection. When to ask for a push, and what to open then, is ``client``'
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from ginnel.core import client_end as end
 from ginnel.core.client_outbox import Outbox
@@ -19,6 +18,7 @@ from ginnel.core.notices import (
     PushReceived,
 )
 from ginnel.core.push import PushAssembler
+from ginnel.dataclass import dataclass
 from ginnel.options.model import ClientOptions
 from ginnel.options.pushed import apply_push
 

@@ -3,10 +3,10 @@
 The derivation itself is in ``key_method``; the packet formats are in ``dataplane``.
 """
 
-from dataclasses import dataclass
 from enum import Enum, IntEnum
 
 from ginnel.core.types import KeyId
+from ginnel.dataclass import dataclass
 from ginnel.options.values import Secret
 
 

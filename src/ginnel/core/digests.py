@@ -4,7 +4,8 @@ Responsible for: mapping a name to Python's and its size. Not responsible for: c
 """
 
 import hashlib
-from dataclasses import dataclass
+
+from ginnel.dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True)

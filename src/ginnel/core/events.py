@@ -3,9 +3,8 @@
 The shell translates from ``dataplane.api``; the core never imports that layer.
 """
 
-from dataclasses import dataclass
-
 from ginnel.core.types import Endpoint, KeyId
+from ginnel.dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

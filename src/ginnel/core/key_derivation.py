@@ -6,12 +6,12 @@ itself (``core.tls``), nor for epoch keys after the first, which the data plane 
 """
 
 import hmac
-from dataclasses import dataclass
 
 from ginnel.core.data_key import DataCipher, DataFormat, DataKey, DirectionKey
 from ginnel.core.key_files import KeyHalf, StaticKey
 from ginnel.core.key_method import KeySource
 from ginnel.core.types import KeyId, SessionId, Side
+from ginnel.dataclass import dataclass
 from ginnel.options.values import Secret
 
 KEY2_LENGTH = 256

@@ -6,10 +6,10 @@ key serves which direction. Not responsible for: reading files, or cryptography.
 
 from base64 import b64decode, b64encode
 from binascii import Error as Base64Error
-from dataclasses import dataclass
 
 from ginnel.core.errors import ConfigError
 from ginnel.core.types import Side
+from ginnel.dataclass import dataclass
 from ginnel.options.model import KeyDirection
 from ginnel.options.values import FileContent, Secret
 

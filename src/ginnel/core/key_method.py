@@ -4,11 +4,10 @@ Responsible for: its layout and bounds (protocol-facts 7). Not responsible for: 
 it (``core.key_derivation``) or judging options, login and peer info.
 """
 
-from dataclasses import dataclass
-
 from ginnel.core.cursor import Reader, Writer
 from ginnel.core.errors import Malformed
 from ginnel.core.types import Side
+from ginnel.dataclass import dataclass
 from ginnel.options.values import Secret
 
 KEY_METHOD = 2

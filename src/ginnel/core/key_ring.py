@@ -8,11 +8,11 @@ time the slots are exchanged, and the old key stays behind as lame duck until it
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from ginnel.core.actions import DeleteKey, InstallKey, SwapKeys
 from ginnel.core.data_key import DataKey, KeySlot
 from ginnel.core.types import ActionId, Instant, KeyId, PeerId
+from ginnel.dataclass import dataclass
 
 KeyAction = InstallKey | SwapKeys | DeleteKey
 

@@ -5,8 +5,6 @@ far the negotiation is. What is said inside TLS (key method 2, push) is the mach
 wrapping of packets and their session ids are ``session``'s.
 """
 
-from dataclasses import dataclass
-
 from ginnel.core.errors import Malformed
 from ginnel.core.reliable import (
     PIGGYBACKED_ACKS,
@@ -17,6 +15,7 @@ from ginnel.core.reliable import (
 from ginnel.core.tls import TlsChannel, TlsFailure
 from ginnel.core.types import Instant, KeyId, SessionId, Side
 from ginnel.core.wire import MAX_ACKS, ControlBody, Opcode
+from ginnel.dataclass import dataclass
 
 MAX_PENDING_RECORDS = 64
 """Decrypted records nobody has read; a peer that sends more at once misbehaves."""

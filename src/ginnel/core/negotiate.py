@@ -6,12 +6,12 @@ peer info are elsewhere.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 from ginnel.core.data_key import DataCipher, DataFormat
 from ginnel.core.errors import PeerIncompatible
 from ginnel.core.peer_info import ProtocolFlag, protocol_flags
 from ginnel.core.types import UNDEFINED_PEER_ID, PeerId
+from ginnel.dataclass import dataclass
 from ginnel.options.model import DataOptions
 
 P2P_PEER_ID = PeerId(0x76706E)

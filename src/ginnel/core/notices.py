@@ -3,12 +3,12 @@
 A notice never asks for anything; that is what actions are for.
 """
 
-from dataclasses import dataclass
 from enum import Enum
 
 from ginnel.core.actions import CertificateInfo
 from ginnel.core.data_key import DataCipher, DataFormat
 from ginnel.core.types import Endpoint, KeyId, SessionId
+from ginnel.dataclass import dataclass
 from ginnel.options.model import ClientOptions
 
 

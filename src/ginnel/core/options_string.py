@@ -5,12 +5,12 @@ Responsible for: building it as OpenVPN does, reading the peer's, and telling wh
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from ipaddress import IPv4Network
 from typing import Final
 
 from ginnel.core.digests import digest_named
 from ginnel.core.types import Side
+from ginnel.dataclass import dataclass, replace
 from ginnel.options.model import (
     ClientOptions,
     ConnectionProfile,

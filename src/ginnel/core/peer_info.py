@@ -5,8 +5,9 @@ Responsible for: building our lines by level of detail, parsing and filtering th
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from enum import IntEnum, IntFlag
+
+from ginnel.dataclass import dataclass, field
 
 
 class ProtocolFlag(IntFlag):

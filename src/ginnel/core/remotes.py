@@ -6,12 +6,12 @@ by the shell, which hands the addresses in; the shuffle is injected too.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import assert_never
 
 from ginnel.core.errors import LocalMisuse
 from ginnel.core.notices import Advance, Ended
 from ginnel.core.types import Endpoint
+from ginnel.dataclass import dataclass
 from ginnel.options.model import AuthRetry, ClientOptions, ConnectionProfile
 
 TRIES_BEFORE_BACK_OFF = 5

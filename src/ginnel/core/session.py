@@ -6,7 +6,6 @@ Until the peer's session id is known nothing but its reset is accepted.
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 
 from ginnel.core.errors import LocalMisuse, Malformed
 from ginnel.core.key_derivation import DYNAMIC_CRYPT_LABEL, DYNAMIC_CRYPT_LENGTH, SessionPair
@@ -26,6 +25,7 @@ from ginnel.core.wire import (
     encode_body,
 )
 from ginnel.core.wrap import Wrapping
+from ginnel.dataclass import dataclass
 
 FIRST_KEY = KeyId(0)
 LAST_KEY = KeyId(7)

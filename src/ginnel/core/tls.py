@@ -6,7 +6,6 @@ keeps its own clock and randomness; that is the one impurity the core accepts (h
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from ginnel.core.actions import CertificateInfo
@@ -19,6 +18,7 @@ from ginnel.core.tls_context import (
 )
 from ginnel.core.types import Side
 from ginnel.core.x509 import CertificatePolicy, ChainError, describe_unreadable
+from ginnel.dataclass import dataclass
 from ginnel.options.values import Secret
 
 if TYPE_CHECKING:

@@ -10,13 +10,13 @@ it costs start-up time.
 import base64
 import binascii
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from ginnel.core.errors import ConfigError
 from ginnel.core.types import Side
 from ginnel.core.x509 import CertificatePolicy, render_name
+from ginnel.dataclass import dataclass, replace
 from ginnel.options.model import TlsOptions
 from ginnel.options.values import FileContent, Origin, Secret
 

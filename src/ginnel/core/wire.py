@@ -6,12 +6,12 @@ Not responsible for: authenticating or encrypting the body (``core.wrap``), or w
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import IntEnum
 from struct import Struct
 
 from ginnel.core.errors import Malformed
 from ginnel.core.types import KeyId, SessionId
+from ginnel.dataclass import dataclass
 
 
 class Opcode(IntEnum):

@@ -7,13 +7,13 @@ not run here: it is slow, so the machine asks for it after the handshake.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from hashlib import new as new_digest
 from hmac import compare_digest
 from typing import TYPE_CHECKING
 
 from ginnel.core.actions import CertificateInfo
 from ginnel.core.notices import CertificateAccepted, CertificateRejected
+from ginnel.dataclass import dataclass
 from ginnel.options.model import NameMatch, TlsOptions, VerifyName
 
 if TYPE_CHECKING:

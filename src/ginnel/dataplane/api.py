@@ -6,12 +6,12 @@ Python object on this interface; control packets cross it whole and unparsed.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
 
 from ginnel.core.data_key import DataCipher, DataFormat, DataKey, KeySlot
 from ginnel.core.types import Endpoint, IPNetwork, PeerId, Transmit, Transport
+from ginnel.dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

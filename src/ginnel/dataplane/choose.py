@@ -4,9 +4,9 @@ Not responsible for how a data plane works, nor for what a user may ask for on t
 """
 
 import importlib
-from dataclasses import dataclass
 from enum import Enum
 
+from ginnel.dataclass import dataclass
 from ginnel.dataplane.api import DataPlane, TunDevice
 from ginnel.options.errors import ConfigError
 

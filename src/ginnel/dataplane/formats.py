@@ -5,11 +5,11 @@ for replay protection or for limits; those belong to ``reference_keys``.
 """
 
 import hmac
-from dataclasses import dataclass
 from typing import Protocol
 
 from ginnel.core.data_key import DataCipher
 from ginnel.core.errors import Malformed
+from ginnel.dataclass import dataclass
 from ginnel.options.values import Secret
 
 OPCODE_DATA_V1 = 6

@@ -5,11 +5,11 @@ sockets (``reference_peer``), nor for the layouts themselves (``formats``).
 """
 
 from collections import deque
-from dataclasses import dataclass
 from typing import Protocol
 
 from ginnel.core.data_key import DataCipher, DataFormat, DataKey, DirectionKey
 from ginnel.core.types import PeerId
+from ginnel.dataclass import dataclass
 from ginnel.dataplane import formats
 from ginnel.dataplane.formats import DataHeader, EpochId
 from ginnel.dataplane.replay_window import ReplayWindow

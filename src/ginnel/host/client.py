@@ -9,12 +9,12 @@ import os
 import socket
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
 from ginnel.core.errors import HostError
 from ginnel.core.types import Endpoint
+from ginnel.dataclass import dataclass
 from ginnel.dataplane.api import TunDevice
 from ginnel.host.diff import Change, Do
 from ginnel.host.executor import ChangeResult, Outcome

@@ -5,9 +5,9 @@ plans want stays untouched, so that traffic does not leak past the tunnel in bet
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from ginnel.core.types import IPNetwork
+from ginnel.dataclass import dataclass
 from ginnel.host.plan import HostPlan, Planned
 from ginnel.host.steps import AddAddress, AddRoute, RemoveRoute, SetLink, Step
 

@@ -19,10 +19,10 @@ import syslog
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 from ginnel.core.errors import HostError
+from ginnel.dataclass import dataclass
 from ginnel.host.diff import Change, Do
 from ginnel.host.executor import ChangeResult, Executor, Outcome
 from ginnel.host.journal import Journal, current_owner

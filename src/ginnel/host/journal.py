@@ -13,11 +13,11 @@ import os
 import stat
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 
 from ginnel.core.errors import HostError
+from ginnel.dataclass import dataclass, field
 from ginnel.host.records import (
     BadRecord,
     as_record,

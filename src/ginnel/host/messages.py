@@ -6,11 +6,11 @@ in parts. The helper reads requests as hostile: the process that sends them pars
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Interface, IPv6Interface, ip_address, ip_interface
 
 from ginnel.core.errors import HostError
 from ginnel.core.types import IPAddress
+from ginnel.dataclass import dataclass
 from ginnel.host.diff import Change, Do, Revert
 from ginnel.host.executor import ChangeResult, Outcome
 from ginnel.host.records import (

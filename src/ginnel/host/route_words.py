@@ -4,10 +4,10 @@ Responsible for what ``route`` and ``route-ipv6`` lines mean on this host at thi
 the scripts' environment. Which of them are needed, and what else, is ``plan``'s.
 """
 
-from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
 from ginnel.core.actions import TunnelConfig
+from ginnel.dataclass import dataclass, field
 from ginnel.host.underlay import UnderlaySnapshot
 from ginnel.options.model import (
     ClientOptions,

@@ -12,9 +12,10 @@ import tempfile
 from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
+
+from ginnel.dataclass import dataclass
 
 SCRIPT_SECURITY_USER = 2
 """From this ``script-security`` level on, user-defined scripts may run."""

@@ -7,12 +7,12 @@ it is still as we left it. Order, journal and errors belong to ``executor``; the
 is in ``step_records``.
 """
 
-from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol, assert_never
 
 from ginnel.core.errors import HostError
 from ginnel.core.types import IPAddress, IPNetwork
+from ginnel.dataclass import dataclass
 from ginnel.host.netlink import NoSuchThing
 from ginnel.host.rtnetlink import (
     PROTOCOL_BOOT,

@@ -7,11 +7,11 @@ Source of the numbers: the kernel's ``linux/if_tun.h``.
 import fcntl
 import os
 import stat
-from dataclasses import dataclass
 from pathlib import Path
 from struct import Struct
 
 from ginnel.core.errors import HostError
+from ginnel.dataclass import dataclass
 from ginnel.host.records import is_device_name
 from ginnel.options.model import DeviceType
 

@@ -5,11 +5,11 @@ and DHCP client's files. Nothing here changes anything.
 """
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface, ip_address
 from pathlib import Path
 
 from ginnel.core.types import IPAddress
+from ginnel.dataclass import dataclass
 from ginnel.host.netlink import Netlink
 from ginnel.host.rtnetlink import TYPE_UNICAST, LinkState, RouteState
 

@@ -5,11 +5,11 @@ State only; ``executor`` carries out commands on it, ``session`` feeds it with w
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from typing import Protocol
 
 from ginnel.compat.log_lines import LogLine
 from ginnel.core.types import Instant
+from ginnel.dataclass import dataclass, field
 from ginnel.management.commands import BodyKind, HistoryKind
 from ginnel.management.intents import Intent
 from ginnel.management.outbox import Outbox

@@ -1,7 +1,6 @@
 """What a management client wants from the program. Frozen values, polled from the session."""
 
-from dataclasses import dataclass
-
+from ginnel.dataclass import dataclass
 from ginnel.management.commands import SignalName
 from ginnel.management.queries import Query, ReplyToQuery
 from ginnel.options.model import AuthRetry

@@ -3,9 +3,9 @@
 Values and their lines only; who waits for which answer is in ``session`` and ``frontend``.
 """
 
-from dataclasses import dataclass
 from typing import assert_never
 
+from ginnel.dataclass import dataclass
 from ginnel.management.commands import BodyKind, ProxyKind, QueryAnswer
 from ginnel.management.state import clean
 from ginnel.options.values import Secret

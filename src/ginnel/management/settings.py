@@ -5,9 +5,9 @@ Names of users and groups are looked up here, before any right is given up.
 
 import grp
 import pwd
-from dataclasses import dataclass
 
 from ginnel.core.errors import ConfigError
+from ginnel.dataclass import dataclass
 from ginnel.management.state import DEFAULT_LOG_CACHE
 from ginnel.options.model import ManagementOptions
 from ginnel.options.values import Secret

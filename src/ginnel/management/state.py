@@ -6,10 +6,10 @@ see them (``session``). Times are wall-clock seconds, as values from outside.
 
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
 from ginnel.compat.log_lines import Category, LogLine, Severity
+from ginnel.dataclass import dataclass
 from ginnel.management.commands import HistoryKind
 
 STATE_HISTORY = 100

@@ -3,9 +3,9 @@
 Values only; the frontend carries them out.
 """
 
-from dataclasses import dataclass
 from enum import Enum
 
+from ginnel.dataclass import dataclass
 from ginnel.options.model import ClientOptions, DeviceType, TlsOptions
 from ginnel.options.notes import Note
 from ginnel.options.values import FileContent

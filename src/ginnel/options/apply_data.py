@@ -1,7 +1,6 @@
 """What the data channel options do: ciphers, digests, features. Rows in ``rows.data``."""
 
-from dataclasses import replace
-
+from ginnel.dataclass import replace
 from ginnel.options.draft import Draft, Handler, Use
 from ginnel.options.errors import printable
 from ginnel.options.notes import Note

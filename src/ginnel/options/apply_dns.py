@@ -4,9 +4,9 @@ Names and addresses end up in files and daemons of the host, so their form is ch
 matter who sent them.
 """
 
-from dataclasses import replace
 from ipaddress import AddressValueError, IPv4Address, IPv6Address, ip_address
 
+from ginnel.dataclass import replace
 from ginnel.options.arguments import parse_number
 from ginnel.options.draft import Draft, Handler, Use
 from ginnel.options.model import DnsServer

@@ -1,7 +1,6 @@
 """What the link options do: remotes, ports, binding, timers. Rows in ``rows.link``."""
 
-from dataclasses import replace
-
+from ginnel.dataclass import replace
 from ginnel.options.draft import MAX_REMOTES, Draft, Handler, RemoteDraft, Use
 from ginnel.options.model import AddressFamily, LinkProtocol
 

@@ -3,8 +3,7 @@
 Rows in ``rows.scripts``, ``rows.log`` and ``rows.legacy``.
 """
 
-from dataclasses import replace
-
+from ginnel.dataclass import replace
 from ginnel.options.draft import Draft, Handler, Use
 from ginnel.options.errors import ConfigError
 from ginnel.options.model import PullFilter, PullVerdict

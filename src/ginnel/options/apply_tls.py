@@ -1,8 +1,8 @@
 """What the TLS options do: certificate checks, control keys, login. Rows in ``rows.tls``."""
 
 import binascii
-from dataclasses import replace
 
+from ginnel.dataclass import replace
 from ginnel.options.draft import Draft, Handler, Use
 from ginnel.options.files import FileRef
 from ginnel.options.model import AuthRetry, NameMatch, VerifyName

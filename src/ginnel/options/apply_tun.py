@@ -1,8 +1,8 @@
 """What the tunnel and route options do. Rows in ``rows.tun`` and ``rows.routes``."""
 
-from dataclasses import replace
 from ipaddress import AddressValueError, IPv4Address, IPv4Network, IPv6Address, IPv6Interface
 
+from ginnel.dataclass import replace
 from ginnel.options.arguments import parse_number
 from ginnel.options.draft import Draft, Handler, Use
 from ginnel.options.model import (

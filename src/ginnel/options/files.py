@@ -5,9 +5,9 @@ static key. Whether a certificate is any good is found out later, by the TLS cod
 """
 
 import binascii
-from dataclasses import dataclass
 from typing import Protocol
 
+from ginnel.dataclass import dataclass
 from ginnel.options.errors import ConfigError, printable
 from ginnel.options.values import FileContent, Origin, Secret
 

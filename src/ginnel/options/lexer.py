@@ -9,8 +9,8 @@ It knows nothing of which options exist, opens no files, and only ever raises Co
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
+from ginnel.dataclass import dataclass
 from ginnel.options.errors import ConfigError, printable
 from ginnel.options.values import Origin, Secret
 

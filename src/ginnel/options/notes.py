@@ -1,8 +1,8 @@
 """Remarks of option resolution for the log: nothing failed, yet a human should read them."""
 
-from dataclasses import dataclass
 from enum import Enum
 
+from ginnel.dataclass import dataclass
 from ginnel.options.values import Origin
 
 

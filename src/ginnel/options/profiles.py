@@ -1,7 +1,6 @@
 """Connection profiles: ``remote`` lines and ``<connection>`` blocks, in the order of trying."""
 
-from dataclasses import replace
-
+from ginnel.dataclass import replace
 from ginnel.options.apply import apply_use
 from ginnel.options.checks import check_profile
 from ginnel.options.draft import MAX_REMOTES, Draft, ProfileDraft, RemoteDraft, Use

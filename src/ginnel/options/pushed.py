@@ -5,9 +5,9 @@ and whatever a hostile server sends stays bounded in time and memory. Rules: pro
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from hashlib import sha256
 
+from ginnel.dataclass import dataclass
 from ginnel.options.apply import apply_use
 from ginnel.options.draft import Draft, Use
 from ginnel.options.errors import ConfigError, printable

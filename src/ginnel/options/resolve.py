@@ -6,8 +6,8 @@ left out. Nothing later re-checks any of it.
 
 import binascii
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 
+from ginnel.dataclass import replace
 from ginnel.options.actions import (
     GenKey,
     GenKeyKind,

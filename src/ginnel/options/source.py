@@ -5,8 +5,8 @@ Follows what acts while OpenVPN reads: ``config`` includes, ``cd``, ``setenv opt
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
 
+from ginnel.dataclass import dataclass, field
 from ginnel.options.arguments import parse_arguments
 from ginnel.options.draft import Use
 from ginnel.options.errors import ConfigError, UnrecognizedOption, printable, unrecognized

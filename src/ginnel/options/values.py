@@ -3,8 +3,9 @@
 This is the lowest module of the package: it imports nothing of ginnel.
 """
 
-from dataclasses import dataclass
 from hmac import compare_digest
+
+from ginnel.dataclass import dataclass
 
 COMMAND_LINE = "[CMD-LINE]"
 PUSH_OPTIONS = "[PUSH-OPTIONS]"

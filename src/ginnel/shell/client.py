@@ -10,7 +10,6 @@ import os
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -22,6 +21,7 @@ from ginnel.core.errors import ConfigError, GinnelError, HostError
 from ginnel.core.negotiate import DataCapabilities
 from ginnel.core.tls_context import PassphraseNeeded, TlsContext, build_tls_context
 from ginnel.core.types import Side
+from ginnel.dataclass import dataclass, replace
 from ginnel.dataplane.choose import open_data_plane
 from ginnel.host.client import HostClient
 from ginnel.host.executor import Outcome

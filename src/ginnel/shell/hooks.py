@@ -9,7 +9,6 @@ import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
@@ -36,6 +35,7 @@ from ginnel.core.notices import (
     OptionsImported,
     PeerConnected,
 )
+from ginnel.dataclass import replace
 from ginnel.dataplane.api import TunDevice
 from ginnel.host.plan import HostPlan
 from ginnel.host.scripts import (

@@ -12,7 +12,6 @@ import asyncio
 import os
 import random
 from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass, field, replace
 from ipaddress import ip_address
 from typing import Protocol, TypeVar
 
@@ -26,6 +25,7 @@ from ginnel.core.notices import Advance, Ended, Notice, Outcome, PeerConnected
 from ginnel.core.remotes import GiveUp, Pause, RemoteCursor
 from ginnel.core.tls import TlsChannel
 from ginnel.core.types import Endpoint
+from ginnel.dataclass import dataclass, field, replace
 from ginnel.host.client import Recovered
 from ginnel.options.model import ClientOptions, ConnectionProfile
 from ginnel.shell.clock import monotonic_now, unix_now

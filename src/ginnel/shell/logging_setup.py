@@ -11,11 +11,11 @@ import stat
 import sys
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from ginnel.compat.log_lines import LogLine, Severity, printable
 from ginnel.compat.shell_lines import key_file_accessible
+from ginnel.dataclass import dataclass
 from ginnel.options.model import ClientOptions, ProcessOptions, TlsAuth, TlsCrypt, TlsCryptV2
 from ginnel.options.values import FileContent
 

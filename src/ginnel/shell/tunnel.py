@@ -8,7 +8,6 @@ import asyncio
 import os
 import socket
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
 from ipaddress import IPv4Network, IPv6Network
 from typing import Protocol
 
@@ -18,6 +17,7 @@ from ginnel.core.actions import Failed, TunnelConfig
 from ginnel.core.errors import GinnelError, HostError
 from ginnel.core.notices import Ended
 from ginnel.core.types import Endpoint, Transport
+from ginnel.dataclass import dataclass, replace
 from ginnel.dataplane.api import DataPlane, Keepalive, Link, PeerConfig, TunDevice
 from ginnel.host.client import ApplyReport, UndoReport
 from ginnel.host.diff import Change, Do, Revert, changes, diff

@@ -2,11 +2,11 @@
 
 import socket
 from contextlib import suppress
-from dataclasses import dataclass
 from ipaddress import ip_address
 
 from ginnel.core.errors import LinkError
 from ginnel.core.types import Endpoint
+from ginnel.dataclass import dataclass
 from ginnel.options.model import ConnectionProfile, LinkOptions
 
 # linux/in.h, linux/in6.h: not all of them are in the socket module of Python 3.11.

@@ -5,7 +5,6 @@ Responsible for: appending and finding the wrapped client key, sealing and openi
 or when a resend is due.
 """
 
-from dataclasses import dataclass
 from struct import Struct
 
 from ginnel.core.errors import Malformed
@@ -23,6 +22,7 @@ from ginnel.core.types import Side
 from ginnel.core.wire import HEADER_LENGTH, ControlHeader, Opcode
 from ginnel.core.wrap.api import EARLY_NEGOTIATION_BASE
 from ginnel.core.wrap.crypt import TAG_LENGTH, CryptControl, SivKey
+from ginnel.dataclass import dataclass
 from ginnel.options.values import Secret
 
 MAX_METADATA = MAX_WKC_LENGTH - MIN_WKC_LENGTH

@@ -1,0 +1,243 @@
+"""Data classes as the standard library makes them, at a fraction of the time.
+
+A connection begins with the import of some three hundred data classes. The standard decorator
+compiles about six functions for each, which was two thirds of the time from ``exec`` to the first
+packet. Here a class gets functions that are the same for all, and its ``__init__`` is compiled when
+the first instance is made: most classes have none in most runs.
+
+Type checkers see the standard decorator. At run time there is what this program uses of it:
+``slots`` always, ``frozen`` and ``kw_only`` for whole classes, ``__post_init__``, and fields with a
+default, a default factory or ``compare=False``. A data class that inherits from another one raises
+TypeError when it is made.
+"""
+
+from collections.abc import Callable
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, TypeVar
+
+# ``Any``: this module handles the attributes of classes that it knows nothing about.
+
+T = TypeVar("T")
+Values = Callable[[object], tuple[object, ...]]
+
+_MISSING: Any = object()
+"""Stands for no default."""
+
+
+class _Field:
+    """What ``field`` leaves in the class body."""
+
+    def __init__(self, default: Any, default_factory: Any, *, compare: bool) -> None:
+        self.default = default
+        self.default_factory = default_factory
+        self.compare = compare
+
+    @property
+    def has_default(self) -> bool:
+        return self.default is not _MISSING or self.default_factory is not _MISSING
+
+
+class _StandardFields:
+    """``__dataclass_fields__`` for the standard ``replace`` and ``fields``; made when asked for."""
+
+    def __get__(self, instance: object, owner: type) -> dict[str, Any]:
+        import dataclasses
+
+        shape: _Shape = owner.__dict__["__quick_shape__"]
+        namespace: dict[str, Any] = {"__annotations__": shape.annotations}
+        for name, ours in shape.fields.items():
+            if ours.default_factory is not _MISSING:
+                theirs: Any = dataclasses.field(
+                    default_factory=ours.default_factory, compare=ours.compare
+                )
+            elif ours.default is not _MISSING:
+                theirs = dataclasses.field(default=ours.default, compare=ours.compare)
+            else:
+                theirs = dataclasses.field(compare=ours.compare)
+            namespace[name] = theirs
+        plain: Any = type(owner.__name__, (), namespace)
+        twin = dataclasses.dataclass(kw_only=shape.kw_only)(plain)
+        made: dict[str, Any] = twin.__dataclass_fields__
+        type.__setattr__(owner, "__dataclass_fields__", made)  # from now on it is found at once
+        return made
+
+
+class _Shape:
+    """What is known of one class."""
+
+    def __init__(
+        self, annotations: dict[str, Any], fields: dict[str, _Field], *, kw_only: bool
+    ) -> None:
+        self.annotations = annotations
+        self.fields = fields
+        self.kw_only = kw_only
+        self.names = tuple(fields)
+        self.values = _values_of(self.names)
+        self.compared = _values_of(tuple(name for name in fields if fields[name].compare))
+
+
+def _dataclass(
+    *, frozen: bool = False, slots: bool = False, kw_only: bool = False
+) -> Callable[[type[T]], type[T]]:
+    """Decorates a class as the standard ``dataclass`` does."""
+
+    def decorate(cls: type[T]) -> type[T]:
+        if not slots:
+            raise TypeError(f"{cls.__name__}: the data classes of this program have slots=True")
+        return _build(cls, frozen=frozen, kw_only=kw_only)
+
+    return decorate
+
+
+def _field(
+    *, default: Any = _MISSING, default_factory: Any = _MISSING, compare: bool = True
+) -> Any:
+    """Describes a field; a factory makes a default anew for each instance."""
+    return _Field(default, default_factory, compare=compare)
+
+
+def _replace(instance: T, /, **changes: object) -> T:
+    """Makes a copy with changes."""
+    shape: _Shape = instance.__quick_shape__  # type: ignore[attr-defined]
+    kept = dict(zip(shape.names, shape.values(instance), strict=True))
+    return type(instance)(**kept | changes)
+
+
+# --- classes -----------------------------------------------------------------------------------
+
+
+def _build(cls: type[T], *, frozen: bool, kw_only: bool) -> type[T]:
+    namespace = dict(cls.__dict__)
+    shape = _shape_of(cls, namespace, kw_only=kw_only)
+    for name in ("__dict__", "__weakref__", *shape.names):
+        namespace.pop(name, None)
+    namespace |= {
+        "__slots__": shape.names,
+        "__match_args__": () if kw_only else shape.names,
+        "__quick_shape__": shape,
+        "__dataclass_fields__": _StandardFields(),
+    }
+    namespace.setdefault("__repr__", _repr)
+    namespace.setdefault("__eq__", _equal)
+    if frozen:
+        # A class body with __eq__ alone has __hash__ set to None by Python.
+        if namespace.get("__hash__") is None:
+            namespace["__hash__"] = _hash
+        namespace |= {
+            "__setattr__": _refuse_assignment,
+            "__delattr__": _refuse_deletion,
+            "__getstate__": _state,
+            "__setstate__": _set_state,
+        }
+    metaclass: Any = type(cls)
+    made: Any = metaclass(cls.__name__, cls.__bases__, namespace)
+    made.__qualname__ = cls.__qualname__
+
+    def first_init(instance: T, /, *positional: object, **named: object) -> None:
+        made.__init__ = _compile_init(made, shape)  # each further instance goes there at once
+        made.__init__(instance, *positional, **named)
+
+    made.__init__ = first_init
+    quick: type[T] = made
+    return quick
+
+
+def _shape_of(cls: type, namespace: dict[str, Any], *, kw_only: bool) -> _Shape:
+    for base in cls.__mro__[1:]:
+        if "__quick_shape__" in base.__dict__:
+            raise TypeError(f"{cls.__name__}: a data class does not inherit from another one")
+    annotations: dict[str, Any] = namespace.get("__annotations__", {})
+    fields: dict[str, _Field] = {}
+    for name in annotations:
+        given = namespace.get(name, _MISSING)
+        fields[name] = given if isinstance(given, _Field) else _Field(given, _MISSING, compare=True)
+    defaults = [field.has_default for field in fields.values()]
+    if not kw_only and defaults != sorted(defaults):
+        raise TypeError(f"{cls.__name__}: a field without a default follows one that has one")
+    return _Shape(annotations, fields, kw_only=kw_only)
+
+
+def _compile_init(cls: type, shape: _Shape) -> Callable[..., None]:
+    """Writes ``__init__`` as one would by hand; slots are set through their descriptors."""
+    # Names that no field has: they must not hide each other inside the function.
+    scope: dict[str, Any] = {"__missing": _MISSING}
+    parameters, body = [], []
+    for name, ours in shape.fields.items():
+        set_it, make_it, default = f"__set_{name}", f"__make_{name}", f"__default_{name}"
+        scope[set_it] = cls.__dict__[name].__set__
+        value, parameter = name, name
+        if ours.default_factory is not _MISSING:
+            scope[make_it] = ours.default_factory
+            parameter = f"{name}=__missing"
+            value = f"{make_it}() if {name} is __missing else {name}"
+        elif ours.default is not _MISSING:
+            scope[default] = ours.default
+            parameter = f"{name}={default}"
+        parameters.append(parameter)
+        body.append(f" {set_it}(self, {value})")
+    if hasattr(cls, "__post_init__"):
+        body.append(" self.__post_init__()")
+    star = ["*"] if shape.kw_only and parameters else []
+    head = f"def __init__({', '.join(['self', *star, *parameters])}):"
+    exec("\n".join([head, *(body or [" pass"])]), scope)  # noqa: S102 -- the names of fields only
+    compiled: Callable[..., None] = scope["__init__"]
+    compiled.__qualname__ = f"{cls.__qualname__}.__init__"
+    compiled.__module__ = cls.__module__
+    return compiled
+
+
+# --- what all classes share --------------------------------------------------------------------
+
+
+def _values_of(names: tuple[str, ...]) -> Values:
+    if not names:
+        return lambda instance: ()
+    getter = attrgetter(*names)
+    return getter if len(names) > 1 else lambda instance: (getter(instance),)
+
+
+def _repr(self: Any) -> str:
+    fields = ", ".join(f"{name}={getattr(self, name)!r}" for name in self.__quick_shape__.names)
+    return f"{type(self).__qualname__}({fields})"
+
+
+def _equal(self: Any, other: Any) -> Any:
+    if other.__class__ is not self.__class__:
+        return NotImplemented
+    compared: Values = self.__quick_shape__.compared
+    return compared(self) == compared(other)
+
+
+def _hash(self: Any) -> int:
+    return hash(self.__quick_shape__.compared(self))
+
+
+def _refuse_assignment(self: object, name: str, value: object) -> None:
+    from dataclasses import FrozenInstanceError
+
+    raise FrozenInstanceError(f"cannot assign to field {name!r}")
+
+
+def _refuse_deletion(self: object, name: str) -> None:
+    from dataclasses import FrozenInstanceError
+
+    raise FrozenInstanceError(f"cannot delete field {name!r}")
+
+
+def _state(self: Any) -> tuple[object, ...]:
+    values: Values = self.__quick_shape__.values
+    return values(self)
+
+
+def _set_state(self: Any, state: tuple[object, ...]) -> None:
+    """For ``copy`` and ``pickle``, which set the slots of a frozen instance."""
+    for name, value in zip(self.__quick_shape__.names, state, strict=True):
+        object.__setattr__(self, name, value)
+
+
+if TYPE_CHECKING:
+    from dataclasses import dataclass, field, replace
+else:
+    dataclass, field, replace = _dataclass, _field, _replace
+
+__all__ = ["dataclass", "field", "replace"]
