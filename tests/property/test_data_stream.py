@@ -18,7 +18,9 @@ records = st.lists(st.binary(min_size=1, max_size=300), min_size=1, max_size=20)
 
 
 def opened(near: socket.socket, unread: bytes, max_record: int) -> closing[TcpLink]:
-    return closing(TcpLink(Link(fd=near.fileno(), transport=Transport.TCP), unread, max_record))
+    return closing(
+        TcpLink(Link(fd=near.fileno(), transport=Transport.TCP), unread, b"", max_record)
+    )
 
 
 def take_all(link: TcpLink, taken: list[bytes]) -> NoReturn:

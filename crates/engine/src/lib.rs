@@ -78,8 +78,16 @@ impl Engine {
     }
 
     /// Starts to read a link, instead of an earlier one.
-    pub fn attach(&self, fd: RawFd, transport: Transport, unread: &[u8]) -> io::Result<()> {
-        self.change(|state| state.attach(fd, transport, unread))?
+    ///
+    /// Of a stream, `unread` was read already, and `unsent` leaves before anything else.
+    pub fn attach(
+        &self,
+        fd: RawFd,
+        transport: Transport,
+        unread: &[u8],
+        unsent: &[u8],
+    ) -> io::Result<()> {
+        self.change(|state| state.attach(fd, transport, unread, unsent))?
     }
 
     /// Adds a peer without keys.

@@ -51,7 +51,7 @@ impl Link {
     pub(crate) fn open(
         fd: RawFd,
         transport: Transport,
-        unread: &[u8],
+        (unread, unsent): (&[u8], &[u8]),
         mtu: usize,
     ) -> io::Result<Self> {
         match transport {
@@ -61,7 +61,7 @@ impl Link {
                 let receiver = Receiver::new(udp.has_gro(), packet_len);
                 Ok(Self::Udp(UdpLink { udp, receiver }))
             }
-            Transport::Tcp => TcpLink::open(fd, unread, mtu).map(Self::Tcp),
+            Transport::Tcp => TcpLink::open(fd, unread, unsent, mtu).map(Self::Tcp),
         }
     }
 
@@ -113,7 +113,7 @@ impl UdpLink {
 }
 
 impl TcpLink {
-    fn open(fd: RawFd, unread: &[u8], mtu: usize) -> io::Result<Self> {
+    fn open(fd: RawFd, unread: &[u8], unsent: &[u8], mtu: usize) -> io::Result<Self> {
         let tcp = Tcp::open(fd)?;
         let max_record = (mtu + RECORD_SLACK).max(MIN_RECORD).min(usize::from(u16::MAX));
         let capacity = STREAM_BUFFER.max(unread.len() + FRAME_LEN + max_record);
@@ -124,7 +124,7 @@ impl TcpLink {
             incoming,
             filled: unread.len(),
             max_record,
-            control: Vec::new(),
+            control: unsent.to_vec(),
             control_sent: 0,
             data_sent: 0,
             data_boundary: 0,

@@ -78,11 +78,12 @@ impl State {
         fd: RawFd,
         transport: Transport,
         unread: &[u8],
+        unsent: &[u8],
     ) -> io::Result<()> {
-        if transport == Transport::Udp && !unread.is_empty() {
+        if transport == Transport::Udp && !(unread.is_empty() && unsent.is_empty()) {
             return Err(io::Error::from_raw_os_error(libc::EINVAL));
         }
-        let link = Link::open(fd, transport, unread, self.mtu)?;
+        let link = Link::open(fd, transport, (unread, unsent), self.mtu)?;
         self.batch.clear();
         self.port.attach(&self.epoll, link, !unread.is_empty())?;
         self.settle();

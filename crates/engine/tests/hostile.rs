@@ -29,7 +29,7 @@ impl Bench {
     fn new() -> Self {
         let [link, peer] = [0, 1].map(|_| UdpSocket::bind("127.0.0.1:0").unwrap());
         let engine = Engine::open(None).unwrap();
-        engine.attach(link.as_raw_fd(), Transport::Udp, b"").unwrap();
+        engine.attach(link.as_raw_fd(), Transport::Udp, b"", b"").unwrap();
         engine
             .new_peer(PeerConfig {
                 peer_id: PEER,
@@ -193,7 +193,7 @@ fn attaching_the_same_socket_again_keeps_its_offloads() {
     let bench = Bench::new();
     let joins = || option(bench.link.as_fd(), libc::SOL_UDP, libc::UDP_GRO).unwrap();
     let before = joins();
-    bench.engine.attach(bench.link.as_raw_fd(), Transport::Udp, b"").unwrap();
+    bench.engine.attach(bench.link.as_raw_fd(), Transport::Udp, b"", b"").unwrap();
     assert_eq!(joins(), before);
     bench.engine.close();
     assert_eq!(joins(), 0, "its next reader need not know joined packets");

@@ -120,7 +120,7 @@ fn udp_pair(format: DataFormat, vnet_header: bool) -> (Node, Node) {
     let sockets = [0, 1].map(|_| UdpSocket::bind("127.0.0.1:0").unwrap());
     let nodes = [true, false].map(|is_first| Node::new(is_first, vnet_header));
     for (index, node) in nodes.iter().enumerate() {
-        node.engine.attach(sockets[index].as_raw_fd(), Transport::Udp, b"").unwrap();
+        node.engine.attach(sockets[index].as_raw_fd(), Transport::Udp, b"", b"").unwrap();
         node.add_peer(Some(sockets[1 - index].local_addr().unwrap()), format);
     }
     nodes.into()
@@ -206,7 +206,7 @@ fn keys_change_under_traffic_without_a_loss() {
 fn records_of_a_stream_survive_any_cut() {
     let (near, mut far) = tcp_pair();
     let (one, other) = (Node::new(true, false), Node::new(false, false));
-    one.engine.attach(near.as_raw_fd(), Transport::Tcp, b"").unwrap();
+    one.engine.attach(near.as_raw_fd(), Transport::Tcp, b"", b"").unwrap();
     one.add_peer(None, DataFormat::V2);
     one.inject(&packet(1, 300));
     one.engine.send_control(b"\x20control", None).unwrap();
@@ -215,7 +215,7 @@ fn records_of_a_stream_survive_any_cut() {
     // The same bytes to the other engine: a part as read ahead, the rest byte by byte.
     let (mut feed, link) = tcp_pair();
     other.add_peer(None, DataFormat::V2);
-    other.engine.attach(link.as_raw_fd(), Transport::Tcp, &record[..100]).unwrap();
+    other.engine.attach(link.as_raw_fd(), Transport::Tcp, &record[..100], b"").unwrap();
     feed.set_nodelay(true).unwrap();
     for byte in &record[100..] {
         feed.write_all(&[*byte]).unwrap();
@@ -233,7 +233,7 @@ fn records_of_a_stream_survive_any_cut() {
 fn control_overtakes_data_that_waits_for_a_full_stream() {
     let (near, mut far) = tcp_pair();
     let one = Node::new(true, false);
-    one.engine.attach(near.as_raw_fd(), Transport::Tcp, b"").unwrap();
+    one.engine.attach(near.as_raw_fd(), Transport::Tcp, b"", b"").unwrap();
     one.add_peer(None, DataFormat::V2);
     // Fill the stream until the engine stops to read its device.
     one.tun.set_nonblocking(true).unwrap();
@@ -270,7 +270,7 @@ fn a_bad_length_or_the_end_of_a_stream_ends_the_link() {
     for (bytes, errno) in [(&b"\0\0"[..], libc::EBADMSG), (b"\xFF\xFF", libc::EBADMSG), (b"", 0)] {
         let (mut far, near) = tcp_pair();
         let one = Node::new(true, false);
-        one.engine.attach(near.as_raw_fd(), Transport::Tcp, b"").unwrap();
+        one.engine.attach(near.as_raw_fd(), Transport::Tcp, b"", b"").unwrap();
         far.write_all(bytes).unwrap();
         drop(far);
         let mut notes = vec![];
@@ -287,7 +287,7 @@ fn a_flood_of_hard_resets_is_cut_and_other_control_is_not() {
     let (one, _other) = udp_pair(DataFormat::V2, false);
     let stranger = UdpSocket::bind("127.0.0.1:0").unwrap();
     let target = UdpSocket::bind("127.0.0.1:0").unwrap();
-    one.engine.attach(target.as_raw_fd(), Transport::Udp, b"").unwrap();
+    one.engine.attach(target.as_raw_fd(), Transport::Udp, b"", b"").unwrap();
     let to = target.local_addr().unwrap();
     let (mut resets, mut markers) = (0, 0);
     for round in 1..=300 {
@@ -370,7 +370,7 @@ fn impossible_calls_are_refused() {
     let errno = |result: std::io::Result<()>| result.unwrap_err().raw_os_error();
     assert_eq!(errno(one.engine.swap_keys(99)), Some(libc::ENOENT));
     assert_eq!(errno(one.engine.del_peer(99)), Some(libc::ENOENT));
-    assert_eq!(errno(one.engine.attach(-1, Transport::Udp, b"")), Some(libc::EBADF));
+    assert_eq!(errno(one.engine.attach(-1, Transport::Udp, b"", b"")), Some(libc::EBADF));
     let network = "10.0.0.0".parse().unwrap();
     assert_eq!(errno(one.engine.add_iroute(PEER, network, 33)), Some(libc::EINVAL));
     assert_eq!(errno(one.engine.add_iroute(99, network, 8)), Some(libc::ENOENT));

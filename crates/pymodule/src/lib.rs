@@ -50,9 +50,10 @@ impl Engine {
         fd: RawFd,
         is_stream: bool,
         unread: PyBackedBytes,
+        unsent: PyBackedBytes,
     ) -> PyResult<()> {
         let transport = if is_stream { Transport::Tcp } else { Transport::Udp };
-        Ok(py.detach(|| self.0.attach(fd, transport, &unread))?)
+        Ok(py.detach(|| self.0.attach(fd, transport, &unread, &unsent))?)
     }
 
     #[pyo3(signature = (

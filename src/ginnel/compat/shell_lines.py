@@ -10,7 +10,7 @@ from enum import Enum
 from ginnel.compat.log_lines import Category, LogLine, Severity, printable
 from ginnel.compat.status_file import LinkStatistics, statistics_lines
 from ginnel.compat.versions import library_versions, title
-from ginnel.core.types import Endpoint
+from ginnel.core.types import Endpoint, Transport
 from ginnel.options.errors import ConfigError, render_config_error
 from ginnel.options.model import ProcessOptions
 
@@ -20,6 +20,8 @@ class SignalSource(Enum):
 
     HARD = "hard"
     SOFT = "soft"
+    CONNECTION_FAILED = "connection failed(soft)"
+    """A server that did not accept a connection."""
 
 
 # --- start and stop ----------------------------------------------------------------------------
@@ -136,8 +138,9 @@ def key_file_accessible(path: str) -> LogLine:
 # --- the link ----------------------------------------------------------------------------------
 
 
-def _protocol(endpoint: Endpoint, transport: str) -> str:
-    return f"{transport}v{endpoint.address.version}"
+def _protocol(endpoint: Endpoint, transport: Transport) -> str:
+    version = endpoint.address.version
+    return f"UDPv{version}" if transport is Transport.UDP else f"TCPv{version}_CLIENT"
 
 
 def preserving_remote(remote: Endpoint) -> LogLine:
@@ -153,7 +156,7 @@ def socket_buffers(receive: tuple[int, int], send: tuple[int, int]) -> LogLine:
     )
 
 
-def link_local(remote: Endpoint, bound: Endpoint | None, transport: str = "UDP") -> LogLine:
+def link_local(remote: Endpoint, bound: Endpoint | None, transport: Transport) -> LogLine:
     """``UDPv4 link local: (not bound)`` or ``… (bound): [AF_INET]address:port``.
 
     An unspecified address shows as ``[undef]``, as OpenVPN writes it.
@@ -167,8 +170,24 @@ def link_local(remote: Endpoint, bound: Endpoint | None, transport: str = "UDP")
     return LogLine(text=f"{head} (bound): {shown}")
 
 
-def link_remote(remote: Endpoint, transport: str = "UDP") -> LogLine:
+def link_remote(remote: Endpoint, transport: Transport) -> LogLine:
     return LogLine(text=f"{_protocol(remote, transport)} link remote: {remote}")
+
+
+def tcp_connecting(remote: Endpoint) -> LogLine:
+    return LogLine(text=f"Attempting to establish TCP connection with {remote}")
+
+
+def tcp_connected(remote: Endpoint) -> LogLine:
+    return LogLine(text=f"TCP connection established with {remote}")
+
+
+def tcp_connect_failed(remote: Endpoint, cause: str) -> LogLine:
+    return LogLine(
+        text=f"TCP: connect to {remote} failed: {cause}",
+        severity=Severity.ERROR,
+        category=Category.LINK_ERROR,
+    )
 
 
 def cannot_resolve(host: str, port: str, reason: str) -> LogLine:

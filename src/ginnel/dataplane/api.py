@@ -142,8 +142,12 @@ class DataPlane(Protocol):
 
     capabilities: Capabilities
 
-    def attach(self, link: Link, unread: bytes = b"") -> None:
-        """Starts reading the link; ``unread`` are bytes of a TCP stream the shell already took."""
+    def attach(self, link: Link, unread: bytes = b"", unsent: bytes = b"") -> None:
+        """Starts reading the link.
+
+        Of a TCP stream, ``unread`` are bytes that the shell already took, and ``unsent`` the rest
+        of records that it began to write: they leave before anything else.
+        """
         ...
 
     def new_peer(self, peer: PeerConfig) -> None: ...

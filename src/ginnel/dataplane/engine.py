@@ -61,10 +61,10 @@ class RustDataPlane:
             )
         self._refresh()
 
-    def attach(self, link: Link, unread: bytes = b"") -> None:
+    def attach(self, link: Link, unread: bytes = b"", unsent: bytes = b"") -> None:
         """Starts reading the link, instead of an earlier one."""
         with _reporting("attach"):
-            self._engine.attach(link.fd, link.transport is Transport.TCP, unread)
+            self._engine.attach(link.fd, link.transport is Transport.TCP, unread, unsent)
         self._refresh()
 
     def new_peer(self, peer: PeerConfig) -> None:

@@ -88,13 +88,13 @@ class PythonDataPlane:
 
     # --- set-up ----------------------------------------------------------------------------
 
-    def attach(self, link: Link, unread: bytes = b"") -> None:
+    def attach(self, link: Link, unread: bytes = b"", unsent: bytes = b"") -> None:
         """Starts reading the link, instead of an earlier one."""
         self._require_open("attach")
-        if unread and link.transport is Transport.UDP:
-            raise LocalMisuse("a UDP link has no unread bytes")
+        if (unread or unsent) and link.transport is Transport.UDP:
+            raise LocalMisuse("a UDP link has no bytes of a stream")
         try:
-            opened = open_link(link, unread, self._mtu)
+            opened = open_link(link, unread, unsent, self._mtu)
         except OSError as bad:
             raise DataPlaneError("attach", UNDEFINED_PEER_ID, bad.errno or errno.EIO) from bad
         self._detach()

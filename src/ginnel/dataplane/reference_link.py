@@ -63,10 +63,10 @@ class PacketLink(Protocol):
     def close(self) -> None: ...
 
 
-def open_link(link: Link, unread: bytes, mtu: int) -> PacketLink:
-    """Duplicates the socket. ``unread`` comes before what the socket still holds (TCP)."""
+def open_link(link: Link, unread: bytes, unsent: bytes, mtu: int) -> PacketLink:
+    """Duplicates the socket. On TCP ``unread`` was read already, ``unsent`` leaves first."""
     if link.transport is Transport.TCP:
-        return TcpLink(link, unread, max(MIN_RECORD, mtu + RECORD_SLACK))
+        return TcpLink(link, unread, unsent, max(MIN_RECORD, mtu + RECORD_SLACK))
     return UdpLink(link)
 
 
@@ -148,13 +148,13 @@ class TcpLink:
     Records leave whole and in order; control records overtake data records that have not begun.
     """
 
-    def __init__(self, link: Link, unread: bytes, max_record: int) -> None:
+    def __init__(self, link: Link, unread: bytes, unsent: bytes, max_record: int) -> None:
         self._socket = socket.socket(fileno=os.dup(link.fd))
         self._socket.setblocking(False)
         self.fd: int = self._socket.fileno()
         self._max_record = max_record
         self._incoming = bytearray(unread)
-        self._begun = b""
+        self._begun = unsent
         self._control: deque[bytes] = deque()
         self._data: deque[bytes] = deque()
 

@@ -6,7 +6,6 @@ It moves bytes and nothing else: a decision about OpenVPN belongs in the core, h
 
 import asyncio
 import errno
-import socket
 from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Protocol, assert_never
@@ -31,13 +30,12 @@ from ginnel.core.notices import Advance, Connected, Ended, Notice, Outcome, Peer
 from ginnel.core.types import UNDEFINED_PEER_ID, ActionId, Instant, KeyId, PeerId, Transmit
 from ginnel.dataplane.api import DataPlane, Notification, NotificationKind, PeerStats
 from ginnel.shell.clock import monotonic_now
+from ginnel.shell.link import Link
 from ginnel.shell.tasks import plain_errors
-from ginnel.shell.udp import drain_errors, endpoint_of, socket_address
 
 READ_BATCH = 64
 """Packets taken from the link or the data plane before the loop may do something else."""
 
-MAX_PACKET = 65536
 TRAFFIC_INTERVAL = 2.0
 """Seconds between two reports of the traffic counters to the machine."""
 
@@ -46,7 +44,7 @@ class TunnelOwner(Protocol):
     """What carries out the actions that touch the host: ``shell.tunnel.Tunnel``."""
 
     async def open(
-        self, config: actions.TunnelConfig, link: socket.socket, over: asyncio.Future[Ended]
+        self, config: actions.TunnelConfig, link: Link, over: asyncio.Future[Ended]
     ) -> DataPlane | actions.Failed: ...
     async def finish_start(self, over: asyncio.Future[Ended]) -> None: ...
 
@@ -62,13 +60,13 @@ class Hooks(Protocol):
 
 
 class Drive:
-    """Runs one machine on one UDP link until it ends."""
+    """Runs one machine on one link until it ends."""
 
     def __init__(
         self,
         *,
         machine: ClientMachine,
-        link: socket.socket,
+        link: Link,
         tunnel: TunnelOwner,
         hooks: Hooks,
         on_notice: Callable[[Notice], None],
@@ -118,6 +116,7 @@ class Drive:
                     self._tasks = tasks
                     loop.add_reader(self._link.fileno(), self._guarded, self._read_link)
                     self._feed(self._machine.start)
+                    loop.call_soon(self._guarded, self._read_link)  # what was read with a proxy
                     ended = await self._ended
                     self._stop(loop)
                     for task in self._reports:
@@ -168,22 +167,21 @@ class Drive:
     def _read_link(self) -> None:
         for _ in range(READ_BATCH):
             try:
-                packet, address = self._link.recvfrom(MAX_PACKET)
-            except (BlockingIOError, InterruptedError):
-                drain_errors(self._link)
-                return
+                received = self._link.receive()
             except OSError as error:
                 self._link_error(error)
-                continue
-            self._link_read += len(packet)
-            source = endpoint_of(address)
-            self._feed(partial(self._machine.receive, packet, source))
+                received = ()
+            if received is None:
+                return
+            for packet, source in received:
+                self._link_read += len(packet)
+                self._feed(partial(self._machine.receive, packet, source))
             if self._data_plane is not None or self._ended.done():
                 return
 
     def _link_error(self, error: OSError) -> None:
         """Tells the machine about a link that failed; a refusal by ICMP is only a hint on UDP."""
-        lost = LinkLost(errno=error.errno or errno.EIO)
+        lost = LinkLost(errno=errno.EIO if error.errno is None else error.errno)
         self._feed(partial(self._machine.handle_data_plane, lost))
 
     def _read_data_plane(self) -> None:
@@ -240,12 +238,8 @@ class Drive:
             self._data_plane.send_control(transmit)
             return
         self._link_written += len(transmit.payload)
-        if transmit.destination is None:
-            return
         try:
-            self._link.sendto(transmit.payload, socket_address(transmit.destination))
-        except (BlockingIOError, InterruptedError):
-            return  # the reliability layer sends it again
+            self._link.send(transmit)
         except OSError as error:
             self._link_error(error)
 

@@ -29,9 +29,11 @@ from ginnel.dataclass import dataclass, field, replace
 from ginnel.host.client import Recovered
 from ginnel.options.model import ClientOptions, ConnectionProfile
 from ginnel.shell.clock import monotonic_now, unix_now
+from ginnel.shell.connect import open_link
 from ginnel.shell.drive import Drive
 from ginnel.shell.frontend import Frontend, Unattended
 from ginnel.shell.hooks import ClientHooks, Runner
+from ginnel.shell.link import Attempt, Link, LinkUnavailable
 from ginnel.shell.logging_setup import LogOutput
 from ginnel.shell.login import Login
 from ginnel.shell.peer_log import PeerLog
@@ -42,11 +44,11 @@ from ginnel.shell.signals import STOPPING, Signals, Stopped
 from ginnel.shell.status import Status
 from ginnel.shell.tasks import plain_errors
 from ginnel.shell.tunnel import OpenPlane, Tunnel, TunnelHost
-from ginnel.shell.udp import LinkUnavailable, UdpLink, open_udp
 
 T = TypeVar("T")
 
 EXIT_NOTIFIED = "exit-with-notification"
+CONNECTION_FAILED = "connection-failed"
 INITIALISING = "init_instance"
 """What a signal says that comes before there is a connection."""
 
@@ -254,21 +256,48 @@ class Lifecycle:
         interrupted = await self._ask_login()
         if interrupted is not None:
             return self._by_signal(interrupted, INITIALISING)
-        try:
-            link = open_udp(profile, self._options.link, self._cursor.address)
-        except LinkUnavailable as error:
-            self._log.log(shell_lines.warning(str(error)))
-            return self._next(self._cursor.after(_no_link()), "network-unreachable")
-        except LinkError as error:
-            self._log.log(shell_lines.fatal(f"TCP/UDP: Socket bind failed: {error}")[0])
-            return Turn(signal="SIGTERM", source=SignalSource.SOFT, text="bind-failed", status=1)
+        link = await self._open_link(profile)
+        if isinstance(link, Turn):
+            return link
         try:
             await self._tunnel.make_way(self._cursor.address)
             return await self._connect(profile, link)
         finally:
             self._status.finish_connection()
             self._tunnel.detach()
-            link.sock.close()
+            link.close()
+
+    async def _open_link(self, profile: ConnectionProfile) -> Link | Turn:
+        """Opens the link to the address in turn, or says what follows when that failed."""
+        attempt = Attempt(
+            profile=profile,
+            options=self._options.link,
+            remote=self._cursor.address,
+            log=self._log.log,
+            state=self._frontend.state,
+        )
+        self._log.log(shell_lines.preserving_remote(attempt.remote))
+        opened: list[Link] = []
+
+        async def work() -> None:
+            opened.append(await open_link(attempt))
+
+        try:
+            interrupted = await self._race(work())
+        except LinkUnavailable as error:
+            if error.reason != CONNECTION_FAILED:
+                self._log.log(shell_lines.warning(str(error)))
+            turn = self._next(self._cursor.after(_no_link(error.reason)), error.reason)
+            failed = turn.signal == "SIGUSR1" and error.reason == CONNECTION_FAILED
+            return replace(turn, source=SignalSource.CONNECTION_FAILED) if failed else turn
+        except LinkError as error:
+            self._log.log(shell_lines.fatal(f"TCP/UDP: Socket bind failed: {error}")[0])
+            return Turn(signal="SIGTERM", source=SignalSource.SOFT, text="bind-failed", status=1)
+        if isinstance(interrupted, Interrupted):
+            for link in opened:
+                link.close()
+            return self._by_signal(interrupted.signal, INITIALISING)
+        return opened[0]
 
     async def _ask_login(self) -> str | None:
         """Makes sure of user name and password; returns the signal that came instead."""
@@ -295,7 +324,7 @@ class Lifecycle:
         except LinkError as error:
             return error
 
-    async def _connect(self, profile: ConnectionProfile, link: UdpLink) -> Turn:
+    async def _connect(self, profile: ConnectionProfile, link: Link) -> Turn:
         remote = self._cursor.address
         self._announce_link(link, remote)
         self._common_name = ""
@@ -317,7 +346,7 @@ class Lifecycle:
         )
         drive = Drive(
             machine=machine,
-            link=link.sock,
+            link=link,
             tunnel=self._tunnel,
             hooks=self._hooks,
             on_notice=self._on_notice,
@@ -410,11 +439,9 @@ class Lifecycle:
         self._log.log(shell_lines.initialization_completed(with_errors=with_errors))
         self._frontend.started(with_errors=with_errors)
 
-    def _announce_link(self, link: UdpLink, remote: Endpoint) -> None:
-        self._log.log(shell_lines.preserving_remote(remote))
-        self._log.log(shell_lines.socket_buffers(link.receive_buffer, link.send_buffer))
-        self._log.log(shell_lines.link_local(remote, link.local))
-        self._log.log(shell_lines.link_remote(remote))
+    def _announce_link(self, link: Link, remote: Endpoint) -> None:
+        self._log.log(shell_lines.link_local(remote, link.local, link.transport))
+        self._log.log(shell_lines.link_remote(remote, link.transport))
 
     async def _report_recovered(self) -> None:
         for earlier in await self._kit.host.recovered():
@@ -452,11 +479,11 @@ def _wanted_end(signal: str) -> Ended:
     )
 
 
-def _no_link() -> Ended:
-    """An attempt that had no socket to begin with."""
+def _no_link(reason: str) -> Ended:
+    """An attempt that had no link to begin with."""
     return Ended(
         outcome=Outcome.RESTART,
-        signal_text="network-unreachable",
+        signal_text=reason,
         advance=Advance.NEXT_ADDRESS,
         explanation="",
     )

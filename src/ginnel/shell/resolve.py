@@ -9,7 +9,7 @@ from contextlib import suppress
 from ginnel.core.errors import LinkError
 from ginnel.core.types import Endpoint
 from ginnel.options.model import AddressFamily, ConnectionProfile, LinkProtocol
-from ginnel.shell.udp import endpoint_of
+from ginnel.shell.addresses import endpoint_of
 
 RETRY_INTERVAL = 5.0
 """Seconds between two tries of a name that does not resolve."""

@@ -6,7 +6,6 @@ restart. What to configure is planned by ``host.plan``; the privileged helper ca
 
 import asyncio
 import os
-import socket
 from collections.abc import Callable, Sequence
 from ipaddress import IPv4Network, IPv6Network
 from typing import Protocol
@@ -18,7 +17,7 @@ from ginnel.core.errors import GinnelError, HostError
 from ginnel.core.notices import Ended
 from ginnel.core.types import Endpoint, Transport
 from ginnel.dataclass import dataclass, replace
-from ginnel.dataplane.api import DataPlane, Keepalive, Link, PeerConfig, TunDevice
+from ginnel.dataplane.api import DataPlane, Keepalive, PeerConfig, TunDevice
 from ginnel.host.client import ApplyReport, UndoReport
 from ginnel.host.diff import Change, Do, Revert, changes, diff
 from ginnel.host.executor import ChangeResult, Outcome
@@ -27,7 +26,7 @@ from ginnel.host.steps import AddAddress, AddRoute, RemoveRoute, SetLink, descri
 from ginnel.host.tun import DeviceRequest
 from ginnel.host.underlay import UnderlaySnapshot
 from ginnel.options.model import DeviceType
-from ginnel.shell.udp import report_errors, set_buffers
+from ginnel.shell.link import Link
 
 OpenPlane = Callable[[TunDevice | None], tuple[DataPlane, tuple[str, ...]]]
 """Opens a data plane on a device and says why it is this one."""
@@ -131,7 +130,7 @@ class Tunnel:
         self._established = replace(kept, plan=replace(kept.plan, routes=(*fresh, *rest)))
 
     async def open(
-        self, config: TunnelConfig, link: socket.socket, over: asyncio.Future[Ended]
+        self, config: TunnelConfig, link: Link, over: asyncio.Future[Ended]
     ) -> DataPlane | Failed:
         """Opens device and data plane and configures the interface; routes come with the start.
 
@@ -216,7 +215,7 @@ class Tunnel:
         return replace(device, mtu=config.tun_mtu)
 
     def _open_data_plane(
-        self, device: TunDevice | None, config: TunnelConfig, link: socket.socket
+        self, device: TunDevice | None, config: TunnelConfig, link: Link
     ) -> DataPlane:
         data_plane, reasons = self._open_plane(device)
         offloads = ", ".join(sorted(data_plane.capabilities.offloads)) or "none"
@@ -234,22 +233,18 @@ class Tunnel:
             raise
         return data_plane
 
-    def _connect_peer(
-        self, data_plane: DataPlane, config: TunnelConfig, link: socket.socket
-    ) -> None:
+    def _connect_peer(self, data_plane: DataPlane, config: TunnelConfig, link: Link) -> None:
         """Hands the link over, and tells about the one peer of a client."""
         options = config.options
         try:
-            set_buffers(link, options.link)
-            report_errors(link, wanted=False)
+            link.hand_over(data_plane, options.link)
         except OSError as refused:
             raise HostError("link socket", refused.errno or 0, str(refused)) from refused
-        data_plane.attach(Link(fd=link.fileno(), transport=Transport.UDP))
         data_plane.new_peer(
             PeerConfig(
                 peer_id=config.peer_id,
                 send_peer_id=config.send_peer_id,
-                remote=config.remote,
+                remote=config.remote if link.transport is Transport.UDP else None,
                 allow_float=config.allow_float,
                 mss_ipv4=config.mss_ipv4,
                 mss_ipv6=config.mss_ipv6,

@@ -9,7 +9,7 @@ from ginnel.compat.log_lines import LogLine, Severity
 from ginnel.compat.shell_lines import SignalSource
 from ginnel.compat.status_file import LinkStatistics
 from ginnel.compat.versions import library_versions, title
-from ginnel.core.types import Endpoint
+from ginnel.core.types import Endpoint, Transport
 from ginnel.options.model import ProcessOptions
 
 REMOTE = Endpoint(ip_address("127.0.0.1"), 11940)
@@ -63,23 +63,52 @@ ANY6 = Endpoint(ip_address("::"), 4444)
             3,
             "Socket Buffers: R=[212992->212992] S=[212992->425984]",
         ),
-        (shell_lines.link_local(REMOTE, None), 1, "UDPv4 link local: (not bound)"),
+        (shell_lines.link_local(REMOTE, None, Transport.UDP), 1, "UDPv4 link local: (not bound)"),
         (
-            shell_lines.link_local(REMOTE, ANY),
+            shell_lines.link_local(REMOTE, ANY, Transport.UDP),
             1,
             "UDPv4 link local (bound): [AF_INET][undef]:1194",
         ),
         (
-            shell_lines.link_local(REMOTE6, Endpoint(ip_address("::1"), 1194)),
+            shell_lines.link_local(REMOTE6, Endpoint(ip_address("::1"), 1194), Transport.UDP),
             1,
             "UDPv6 link local (bound): [AF_INET6]::1:1194",
         ),
         (
-            shell_lines.link_local(REMOTE6, ANY6),
+            shell_lines.link_local(REMOTE6, ANY6, Transport.UDP),
             1,
             "UDPv6 link local (bound): [AF_INET6][undef]:4444",
         ),
-        (shell_lines.link_remote(REMOTE), 1, "UDPv4 link remote: [AF_INET]127.0.0.1:11940"),
+        (
+            shell_lines.link_remote(REMOTE, Transport.UDP),
+            1,
+            "UDPv4 link remote: [AF_INET]127.0.0.1:11940",
+        ),
+        (
+            shell_lines.link_local(REMOTE6, None, Transport.TCP),
+            1,
+            "TCPv6_CLIENT link local: (not bound)",
+        ),
+        (
+            shell_lines.link_remote(REMOTE, Transport.TCP),
+            1,
+            "TCPv4_CLIENT link remote: [AF_INET]127.0.0.1:11940",
+        ),
+        (
+            shell_lines.tcp_connecting(REMOTE),
+            1,
+            "Attempting to establish TCP connection with [AF_INET]127.0.0.1:11940",
+        ),
+        (
+            shell_lines.tcp_connected(REMOTE),
+            1,
+            "TCP connection established with [AF_INET]127.0.0.1:11940",
+        ),
+        (
+            shell_lines.tcp_connect_failed(REMOTE, "Connection refused"),
+            1,
+            "TCP: connect to [AF_INET]127.0.0.1:11940 failed: Connection refused",
+        ),
         (
             shell_lines.cannot_resolve("no.such.host", "1", "Name or service not known"),
             1,

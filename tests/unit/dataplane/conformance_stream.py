@@ -32,14 +32,22 @@ CONTROL = b"\x20" + b"c" * 200
 class Stream:
     """The far end of the engine's connection: cuts what arrives into records."""
 
-    def __init__(self, made: Bench, engine: str, *, unread: bytes = b"", family: int = 4) -> None:
+    def __init__(
+        self, made: Bench, engine: str, *, unread: bytes = b"", unsent: bytes = b"", family: int = 4
+    ) -> None:
         near, self.socket = made.tcp_pair(family)
         self.near = near
-        self.node: Node = made.node(engine, near, transport=Transport.TCP, unread=unread)
+        self.node: Node = made.node(
+            engine, near, transport=Transport.TCP, unread=unread, unsent=unsent
+        )
         add_peer(self.node, None, KEY)
         self._bytes = b""
         self.records: list[bytes] = []
         self.ended = False
+
+    def start_with(self, arrived: bytes) -> None:
+        """Tells of bytes that came before the engine took over."""
+        self._bytes = arrived
 
     def send(self, *packets: bytes) -> None:
         self.socket.sendall(b"".join(framed(packet) for packet in packets))
@@ -111,6 +119,17 @@ def test_stream_begins_with_the_unread_bytes(made: Bench, engine: str, cut: int)
 def test_unread_records_need_no_further_byte(made: Bench, engine: str) -> None:
     stream = Stream(made, engine, unread=framed(CONTROL) * 3)
     settle([stream.node], lambda: len(stream.node.control) >= 3, "the unread packets")
+
+
+def test_a_record_that_was_begun_is_finished_first(made: Bench, engine: str) -> None:
+    """The shell wrote a part of it before the link was handed over."""
+    whole = framed(CONTROL)
+    stream = Stream(made, engine, unsent=whole[50:])
+    stream.node.plane.send_control(Transmit(CONTROL + b"2", None))
+    stream.node.inject(INNER)
+    stream.start_with(whole[:50])
+    assert stream.expect(3)[:2] == [CONTROL, CONTROL + b"2"]
+    assert unseal(KEY, stream.records[2]).payload == INNER
 
 
 @pytest.mark.parametrize("length", [b"\x00\x00", b"\xff\xff"], ids=["zero", "huge"])

@@ -253,13 +253,14 @@ class Bench:
         vnet_header: bool = False,
         transport: Transport = Transport.UDP,
         unread: bytes = b"",
+        unsent: bytes = b"",
     ) -> Node:
         """An engine on a socket that stands for its TUN, attached to the link."""
         near, far = self.tun_pair()
         device = TunDevice(fd=near.fileno(), name="tunX", mtu=1500, vnet_header=vnet_header)
         plane = new_plane(engine, device)
         self._stack.callback(plane.close)
-        plane.attach(Link(fd=link.fileno(), transport=transport), unread)
+        plane.attach(Link(fd=link.fileno(), transport=transport), unread, unsent)
         return Node(plane, far, link, vnet_header)
 
     def without_tun(self, engine: str, link: socket.socket) -> Node:

@@ -127,11 +127,11 @@ def test_capabilities_follow_the_link(made: Made) -> None:
     assert (before.name, before.offloads) == ("rust", frozenset({"udp-gso"}))
     assert before.ciphers == frozenset(DataCipher)
     assert before.formats == frozenset(DataFormat)
-    made.plane.attach(Link(fd=5, transport=Transport.TCP), b"read ahead")
-    assert made.last() == ("attach", (5, True, b"read ahead"), {})
+    made.plane.attach(Link(fd=5, transport=Transport.TCP), b"read ahead", b"begun")
+    assert made.last() == ("attach", (5, True, b"read ahead", b"begun"), {})
     assert made.plane.capabilities.offloads == frozenset({"udp-gro", "udp-gso"})
     made.plane.attach(Link(fd=6, transport=Transport.UDP))
-    assert made.last() == ("attach", (6, False, b""), {})
+    assert made.last() == ("attach", (6, False, b"", b""), {})
 
 
 @pytest.mark.parametrize(

@@ -43,7 +43,7 @@ def test_endpoints_become_what_the_kernel_reports() -> None:
 
 def test_a_datagram_that_cannot_leave_is_a_reason() -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as four:
-        link = open_link(Link(fd=four.fileno(), transport=Transport.UDP), b"", 1500)
+        link = open_link(Link(fd=four.fileno(), transport=Transport.UDP), b"", b"", 1500)
         target = ("127.0.0.1", 9)
         assert link.send(bytes(65536), target) == "link-emsgsize"
         assert link.send(b"x", None) == "no-remote"
@@ -57,7 +57,7 @@ def test_a_datagram_that_cannot_leave_is_a_reason() -> None:
 def stream() -> tuple[TcpLink, socket.socket]:
     near, far = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
     near.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
-    link = TcpLink(Link(fd=near.fileno(), transport=Transport.TCP), b"", 4096)
+    link = TcpLink(Link(fd=near.fileno(), transport=Transport.TCP), b"", b"", 4096)
     near.close()
     return link, far
 

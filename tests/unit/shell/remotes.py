@@ -1,5 +1,8 @@
 """Profiles and options of tests that use real sockets on the loopback."""
 
+from dataclasses import replace
+
+from ginnel.core.types import Endpoint
 from ginnel.options.model import (
     AddressFamily,
     ClientOptions,
@@ -10,6 +13,7 @@ from ginnel.options.model import (
     TunOptions,
 )
 from ginnel.options.values import Origin
+from ginnel.shell.link import Attempt
 
 ORIGIN = Origin("client.ovpn", 1)
 
@@ -23,6 +27,24 @@ def udp_profile(host: str = "127.0.0.1", port: int | str = 1194) -> ConnectionPr
         family=AddressFamily.ANY,
         origin=ORIGIN,
         connect_retry=0,
+    )
+
+
+def tcp_profile(host: str = "127.0.0.1", port: int | str = 1194) -> ConnectionProfile:
+    """The same over TCP."""
+    return replace(udp_profile(host, port), protocol=LinkProtocol.TCP_CLIENT)
+
+
+def attempt(
+    profile: ConnectionProfile, remote: Endpoint, options: LinkOptions | None = None
+) -> Attempt:
+    """An attempt whose lines and states nobody hears."""
+    return Attempt(
+        profile=profile,
+        options=options or LinkOptions(),
+        remote=remote,
+        log=lambda _line: None,
+        state=lambda _name: None,
     )
 
 

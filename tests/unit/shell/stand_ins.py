@@ -163,6 +163,8 @@ class FakePlane:
         self.counters = PeerStats()
         self.keys: dict[KeySlot, DataKey] = {}
         self.closed = False
+        self.handed = (Transport.UDP, b"", b"")
+        """Transport, unread and unsent bytes of the link."""
 
     def _do(self, name: str) -> None:
         self._story.tell(f"plane {name}")
@@ -172,8 +174,9 @@ class FakePlane:
     def wake(self) -> None:
         self._theirs.send(b"x")
 
-    def attach(self, link: Link, unread: bytes = b"") -> None:
+    def attach(self, link: Link, unread: bytes = b"", unsent: bytes = b"") -> None:
         self._do("attach")
+        self.handed = (link.transport, unread, unsent)
         self._link = socket.socket(fileno=os.dup(link.fd))
 
     def new_peer(self, peer: PeerConfig) -> None:

@@ -13,11 +13,10 @@ import pytest
 from ginnel.core import actions
 from ginnel.core.client import ClientMachine
 from ginnel.core.notices import Advance, Connected, Ended, Notice, Outcome, PeerConnected, Warned
-from ginnel.core.types import Endpoint, Instant, PeerId, Transport
+from ginnel.core.types import Endpoint, Instant, PeerId
 from ginnel.dataplane.api import (
     ControlPacket,
     DataPlane,
-    Link,
     Notification,
     NotificationKind,
     PeerStats,
@@ -25,12 +24,13 @@ from ginnel.dataplane.api import (
 from ginnel.options.model import ClientOptions, LinkOptions, LoginOptions
 from ginnel.shell.clock import unix_now
 from ginnel.shell.drive import Drive
+from ginnel.shell.link import Link
 from ginnel.shell.udp import open_udp
 from tests.sim.pair import CAPABILITIES, credentials
 from tests.sim.server import ServerScript
 from tests.unit.shell.loopback_server import LoopbackServer
 from tests.unit.shell.loops import run, until
-from tests.unit.shell.remotes import options_for, udp_profile
+from tests.unit.shell.remotes import attempt, options_for, udp_profile
 from tests.unit.shell.stand_ins import FakePlane, Story
 
 PEER = PeerId(0)
@@ -49,14 +49,14 @@ class FakeTunnel:
     overs: list[bool] = field(default_factory=list)
 
     async def open(
-        self, config: actions.TunnelConfig, link: socket.socket, over: asyncio.Future[Ended]
+        self, config: actions.TunnelConfig, link: Link, over: asyncio.Future[Ended]
     ) -> DataPlane | actions.Failed:
         self.story.tell("open")
         await self.gate.wait()
         self.overs.append(over.done())
         if self.refuse:
             return actions.Failed(reason="no device")
-        self.plane.attach(Link(fd=link.fileno(), transport=Transport.UDP))
+        link.hand_over(self.plane, LinkOptions())
         return self.plane
 
     async def finish_start(self, over: asyncio.Future[Ended]) -> None:
@@ -99,7 +99,7 @@ class Rig:
         self.server = server
         self.remote = Endpoint(ip_address("127.0.0.1"), server.port)
         profile = options.profiles[0]
-        self.link = open_udp(profile, LinkOptions(), self.remote)
+        self.link = open_udp(attempt(profile, self.remote))
         self.machine = ClientMachine(
             options=options,
             profile=profile,
@@ -112,7 +112,7 @@ class Rig:
         )
         self.drive = Drive(
             machine=self.machine,
-            link=self.link.sock,
+            link=self.link,
             tunnel=self.tunnel,
             hooks=self.hooks,
             on_notice=self.notices.append,
@@ -125,14 +125,8 @@ class Rig:
 
     def pump(self) -> None:
         """Plays the engine's part: hands up what came on the link it took over."""
-        while True:
-            try:
-                packet, source = self.link.sock.recvfrom(65536)
-            except OSError:
-                return
-            self.plane.control.append(
-                ControlPacket(packet, Endpoint(ip_address(source[0]), source[1]))
-            )
+        while received := self.link.receive():
+            self.plane.control += [ControlPacket(*packet) for packet in received]
             self.plane.wake()
 
 
@@ -147,7 +141,7 @@ async def rig(
             yield made
         finally:
             made.plane.close()
-            made.link.sock.close()
+            made.link.close()
 
 
 def unasked() -> ServerScript:
@@ -187,10 +181,10 @@ def test_packets_and_reports_of_the_data_plane_reach_the_machine() -> None:
             def restart() -> None:
                 made.server.say("RESTART,[N]bye")
                 loop = asyncio.get_running_loop()
-                loop.add_reader(made.link.sock.fileno(), made.pump)
+                loop.add_reader(made.link.fileno(), made.pump)
 
             ended = await session(made, restart)
-            asyncio.get_running_loop().remove_reader(made.link.sock.fileno())
+            asyncio.get_running_loop().remove_reader(made.link.fileno())
             assert ended.signal_text == "server-pushed-connection-reset"
             assert made.plane.sent, "what is sent after the hand-over goes through the plane"
 
@@ -276,7 +270,7 @@ def test_an_exit_notice_waits_for_the_server_and_a_second_wish_does_not() -> Non
                 return await session(made, leave)
             finally:
                 made.plane.close()
-                made.link.sock.close()
+                made.link.close()
 
     assert run(work()).explanation == "insisted"
 
@@ -319,7 +313,7 @@ def test_a_cancelled_drive_leaves_no_reader_and_no_timer() -> None:
                 await until(lambda: made.server.packets > 0, "the first packet")
                 running.cancel()
             loop = asyncio.get_running_loop()
-            assert not loop.remove_reader(made.link.sock.fileno())
+            assert not loop.remove_reader(made.link.fileno())
 
     run(work())
 
@@ -338,7 +332,7 @@ def test_credentials_are_asked_for(known: bool) -> None:
                 ended = await session(made, lambda: made.drive.close("SIGTERM", Outcome.TERMINATE))
             finally:
                 made.plane.close()
-                made.link.sock.close()
+                made.link.close()
             return server.server.logins, ended.hard_error
 
     logins, hard_error = run(work())
@@ -362,7 +356,7 @@ def test_the_verify_hook_decides(allowed: bool) -> None:
                 ended = await session(made, lambda: made.drive.close("SIGTERM", Outcome.TERMINATE))
             finally:
                 made.plane.close()
-                made.link.sock.close()
+                made.link.close()
             return ended.signal_text
 
     assert run(work()) == ("SIGTERM" if allowed else "tls-error")
@@ -380,7 +374,7 @@ def test_a_bug_in_a_task_is_not_swallowed() -> None:
                 await made.drive.run()
             finally:
                 made.plane.close()
-                made.link.sock.close()
+                made.link.close()
 
     with pytest.raises(RuntimeError, match="a bug in a hook"):
         run(work())
@@ -419,7 +413,7 @@ def test_a_data_plane_that_fails_leads_to_a_restart(refused: str) -> None:
                 return await session(made, made.plane.wake)
             finally:
                 made.plane.close()
-                made.link.sock.close()
+                made.link.close()
 
     ended = run(work())
     assert ended.outcome is Outcome.RESTART
@@ -437,11 +431,14 @@ def test_a_closed_port_is_said_and_ends_nothing() -> None:
                 await until(lambda: any(isinstance(n, Warned) for n in made.notices), "the refusal")
                 assert not running.done()
                 await asyncio.sleep(0)
-                with pytest.raises(BlockingIOError):  # else the loop would spin on the socket
-                    made.link.sock.recvmsg(9, 9, socket.MSG_ERRQUEUE | socket.MSG_DONTWAIT)
+                with (
+                    socket.socket(fileno=os.dup(made.link.fileno())) as sock,
+                    pytest.raises(BlockingIOError),  # else the loop would spin on the socket
+                ):
+                    sock.recvmsg(9, 9, socket.MSG_ERRQUEUE | socket.MSG_DONTWAIT)
                 made.drive.close("SIGTERM", Outcome.TERMINATE)
             made.plane.close()
-            made.link.sock.close()
+            made.link.close()
             return made.notices
 
     warned = [notice.text for notice in run(work()) if isinstance(notice, Warned)]

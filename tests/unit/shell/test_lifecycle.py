@@ -28,11 +28,11 @@ from ginnel.options.values import FileContent, Secret
 from ginnel.shell import lifecycle
 from ginnel.shell.hooks import ClientHooks
 from ginnel.shell.lifecycle import Equipment, Finished, Lifecycle
+from ginnel.shell.link import LinkUnavailable
 from ginnel.shell.login import Login
 from ginnel.shell.rights import Rights
 from ginnel.shell.signals import Signals, Stopped
 from ginnel.shell.status import Status
-from ginnel.shell.udp import LinkUnavailable
 from tests.sim.server import ServerScript
 from tests.unit.shell.loopback_server import LoopbackServer
 from tests.unit.shell.loops import Lines, run, until
@@ -424,10 +424,10 @@ def test_a_name_that_does_not_resolve_counts_as_a_try(monkeypatch: pytest.Monkey
 
 
 def test_an_address_of_a_family_we_lack_is_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*_: object) -> None:
+    async def refuse(*_: object) -> None:
         raise LinkUnavailable("[AF_INET6]2001:db8::1:1194", "this host has no IPv6")
 
-    monkeypatch.setattr(lifecycle, "open_udp", refuse)
+    monkeypatch.setattr(lifecycle, "open_link", refuse)
 
     async def work() -> None:
         options = with_tun(options_for(connect_retry_max=2))
@@ -440,10 +440,10 @@ def test_an_address_of_a_family_we_lack_is_passed_over(monkeypatch: pytest.Monke
 
 
 def test_an_address_that_cannot_be_bound_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*_: object) -> None:
+    async def refuse(*_: object) -> None:
         raise LinkError("[AF_INET]127.0.0.1:1194", "Address already in use")
 
-    monkeypatch.setattr(lifecycle, "open_udp", refuse)
+    monkeypatch.setattr(lifecycle, "open_link", refuse)
 
     async def work() -> None:
         async with life() as made:

@@ -23,6 +23,7 @@ from ginnel.options.model import (
     TunOptions,
 )
 from ginnel.shell.tunnel import Tunnel
+from ginnel.shell.udp import UdpLink
 from tests.unit.host.plans import DUAL, VPN_GATEWAY, config, route
 from tests.unit.shell.loops import Lines, run
 from tests.unit.shell.stand_ins import FakeHost, FakePlane, FakeScripts, Story
@@ -47,7 +48,8 @@ class Rig:
         self.host = FakeHost(self.story)
         self.scripts = FakeScripts(self.story)
         self.planes: list[FakePlane] = []
-        self.link = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.link = UdpLink(sock, local=None)
         self.tunnel = Tunnel(
             host=self.host,
             scripts=self.scripts,

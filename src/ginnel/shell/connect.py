@@ -1,0 +1,25 @@
+"""Opens the link of one attempt: chooses the transport that its profile names."""
+
+from typing import assert_never
+
+from ginnel.options.model import LinkProtocol
+from ginnel.shell.link import Attempt, Link, LinkUnavailable
+from ginnel.shell.tcp import connect_tcp
+from ginnel.shell.udp import open_udp
+
+
+async def open_link(attempt: Attempt) -> Link:
+    """Opens the link, which on TCP takes until the server accepts.
+
+    Raises LinkUnavailable when another address or remote may do; LinkError when none would, as for
+    a local address that this host does not have.
+    """
+    match attempt.profile.protocol:
+        case LinkProtocol.UDP:
+            return open_udp(attempt)
+        case LinkProtocol.TCP_CLIENT:
+            return await connect_tcp(attempt)
+        case LinkProtocol.TCP_SERVER:
+            raise LinkUnavailable(str(attempt.remote), "a client does not wait for connections")
+        case other:
+            assert_never(other)

@@ -1,0 +1,88 @@
+"""The link of one connection, whatever carries it: the seam between transports and the drive.
+
+``shell.connect.open_link`` makes a link for an attempt; ``shell.drive`` reads and writes packets on
+it until ``hand_over`` gives its socket to the data plane; ``shell.lifecycle`` closes it.
+
+To add a way to connect (a proxy, say), open the socket there and return one of the links there are:
+``shell.tcp.TcpLink(sock, ...)`` takes a connected stream, with ``unread`` for what a handshake read
+too far; ``shell.udp.UdpLink`` a bound UDP socket. A class of its own is only needed where packets
+are wrapped differently; then it implements ``Link``, wrapping in ``send``, unwrapping in
+``receive``, and tells the data plane about it in ``hand_over``.
+
+Not responsible for what a packet means, or for what follows when a link is lost.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from ginnel.compat.log_lines import LogLine
+from ginnel.core.errors import LinkError
+from ginnel.core.types import Endpoint, Transmit, Transport
+from ginnel.dataclass import dataclass
+from ginnel.dataplane.api import DataPlane
+from ginnel.options.model import ConnectionProfile, LinkOptions
+
+Received = tuple[bytes, Endpoint | None]
+"""A whole packet and where it came from; None on a stream, which has one peer."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """What is known when a link is opened, and where the opener tells what it does."""
+
+    profile: ConnectionProfile
+    options: LinkOptions
+    remote: Endpoint
+    """The server's address."""
+    log: Callable[[LogLine], None]
+    state: Callable[[str], None]
+    """Hears management states that come before the machine's, such as ``TCP_CONNECT``."""
+
+
+class Link(Protocol):
+    """An open, non-blocking link. Its methods may raise OSError.
+
+    On UDP such an error is a hint, as anybody can fake the ICMP message behind it. On a stream it
+    is the end: errno 0 when the peer closed it, EBADMSG for a record of an impossible length.
+    """
+
+    @property
+    def transport(self) -> Transport:
+        """How packets are framed."""
+        ...
+
+    @property
+    def local(self) -> Endpoint | None:
+        """The local address that the user asked for; None when the system chose."""
+        ...
+
+    def fileno(self) -> int:
+        """Readable when ``receive`` may have something."""
+        ...
+
+    def receive(self) -> Sequence[Received] | None:
+        """The packets that one read completed, perhaps none; None when nothing is there to read."""
+        ...
+
+    def send(self, packet: Transmit) -> None:
+        """Sends a control packet, or drops it when too much waits: it is sent again later."""
+        ...
+
+    def hand_over(self, data_plane: DataPlane, options: LinkOptions) -> None:
+        """Attaches the socket to the data plane, after options that may have been pushed.
+
+        From here on neither ``receive`` nor ``send`` may be called. Raises DataPlaneError, too.
+        """
+        ...
+
+    def close(self) -> None:
+        """Closes our descriptor; a data plane has its own. Idempotent."""
+        ...
+
+
+class LinkUnavailable(LinkError):
+    """No link to this address: another address or remote may do. ``reason`` becomes the signal."""
+
+    def __init__(self, remote: str, cause: str, *, reason: str = "network-unreachable") -> None:
+        super().__init__(remote, cause)
+        self.reason = reason

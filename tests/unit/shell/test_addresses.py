@@ -1,0 +1,14 @@
+"""Endpoints and the socket module's addresses translate both ways."""
+
+from ipaddress import ip_address
+
+from ginnel.core.types import Endpoint
+from ginnel.shell.addresses import endpoint_of, socket_address
+
+
+def test_endpoints_and_socket_addresses_translate() -> None:
+    assert endpoint_of(("192.0.2.1", 5)) == Endpoint(ip_address("192.0.2.1"), 5)
+    scoped = endpoint_of(("fe80::1%eth0", 5, 0, 3))
+    assert scoped == Endpoint(ip_address("fe80::1"), 5, 3)
+    assert socket_address(scoped) == ("fe80::1", 5, 0, 3)
+    assert socket_address(Endpoint(ip_address("127.0.0.1"), 9)) == ("127.0.0.1", 9)
