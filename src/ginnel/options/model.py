@@ -92,6 +92,46 @@ ControlWrapping = PlainWrapping | TlsAuth | TlsCrypt | TlsCryptV2
 # --- where to connect --------------------------------------------------------------------------
 
 
+class ProxyLogin(Enum):
+    """How user name and password are shown to an HTTP proxy."""
+
+    NONE = "none"
+    BASIC = "basic"
+    """At once, in the clear."""
+    AUTO = "auto"
+    """As the proxy asks for."""
+    AUTO_NO_CLEARTEXT = "auto-nct"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpProxy:
+    """``http-proxy`` with its options."""
+
+    host: str
+    port: str
+    login: ProxyLogin = ProxyLogin.NONE
+    credentials: FileContent | None = None
+    """User name and password on two lines; None asks for them when they are needed."""
+    version: str = "1.0"
+    agent: str | None = None
+    headers: tuple[tuple[str, str | None], ...] = ()
+    """Name and value, or a whole header and None."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SocksProxy:
+    """``socks-proxy``."""
+
+    host: str
+    port: str
+    with_login: bool = False
+    credentials: FileContent | None = None
+    """User name and password on two lines; None asks for them when a login is configured."""
+
+
+Proxy = HttpProxy | SocksProxy
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConnectionProfile:
     """One ``remote`` with everything that a ``<connection>`` block may set for it."""
@@ -119,11 +159,13 @@ class ConnectionProfile:
     mssfix_mode: str = ""
     """``""`` (payload), ``mtu`` or ``fixed``."""
     wrapping: ControlWrapping = PlainWrapping()
+    proxy: Proxy | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LinkOptions:
     remote_random: bool = False
+    remote_random_hostname: bool = False
     connect_retry_max: int = 0
     """Attempts for each remote before giving up; 0 is without limit."""
     resolv_retry: float = float("inf")
