@@ -10,6 +10,9 @@ _Address = tuple[bytes, int, int]
 _Note = tuple[str, int, int, _Address | None, int, bytes]
 """Kind, peer-id, key-id, remote, errno, payload."""
 
+_Material = tuple[bytes, bytes, bytes]
+"""Cipher key, implicit IV, HMAC key; what a suite does not use is empty."""
+
 _Stats = tuple[int, int, int, int, int, int, int, int, list[tuple[str, int]]]
 """The counters in the order of ``PeerStats``: tun read, tun write, link read, link write, each
 bytes and packets; then drops by reason."""
@@ -48,10 +51,10 @@ class Engine:
         peer_id: int,
         slot: int,
         key_id: int,
-        cipher: str,
-        format: str,
-        send: tuple[bytes, bytes],
-        receive: tuple[bytes, bytes],
+        suite: tuple[str, str],
+        format: tuple[str, int],
+        send: _Material,
+        receive: _Material,
     ) -> None: ...
     def swap_keys(self, peer_id: int) -> None: ...
     def del_key(self, peer_id: int, slot: int) -> None: ...

@@ -24,15 +24,17 @@ fn key(cipher: Cipher, format: DataFormat) -> Key {
     let half = || Direction {
         cipher_key: Zeroizing::new(vec![7; length]),
         implicit_iv: Zeroizing::new(vec![9; iv]),
+        ..Direction::default()
     };
     Key::new(&KeySpec {
         key_id: 0,
-        cipher,
+        suite: cipher.into(),
         format,
         send: half(),
         receive: half(),
         replay_window: 64,
         replay_time: 15,
+        packet_time: 0,
         limits: Limits::default(),
     })
     .unwrap()
@@ -55,14 +57,14 @@ fn seal_and_open(criterion: &mut Criterion) {
             let mut sealing = key(cipher, format);
             let mut packet = record(format, 1400);
             group.bench_function("seal", |bencher| {
-                bencher.iter(|| sealing.seal(1, black_box(&mut packet)).unwrap());
+                bencher.iter(|| sealing.seal(1, black_box(&mut packet), 1400).unwrap());
             });
             let (mut sealing, mut opening) = (key(cipher, format), key(cipher, format));
             group.bench_function("open", |bencher| {
                 bencher.iter_batched_ref(
                     || {
                         let mut packet = record(format, 1400);
-                        sealing.seal(1, &mut packet).unwrap();
+                        sealing.seal(1, &mut packet, 1400).unwrap();
                         packet
                     },
                     |packet| {

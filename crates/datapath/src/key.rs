@@ -5,6 +5,7 @@
 
 mod classic;
 mod epochs;
+mod old;
 mod track;
 
 use std::ops::Range;
@@ -13,9 +14,11 @@ use zeroize::Zeroizing;
 
 use self::classic::Classic;
 use self::epochs::Epochs;
+use self::old::Old;
 use self::track::Rules;
-use crate::cipher::{BadKey, Cipher};
-use crate::wire::{DataFormat, DataHeader};
+use crate::cipher::BadKey;
+use crate::suite::Suite;
+use crate::wire::{DataFormat, DataHeader, Layout};
 
 const MAX_COUNTER: u64 = (1 << 48) - 1;
 
@@ -50,19 +53,22 @@ impl Default for Limits {
 }
 
 /// Material of one direction; for `Epoch` the cipher key is E1 and the implicit IV is empty.
+#[derive(Default)]
 pub struct Direction {
-    /// The cipher key, or the first chain secret.
+    /// The cipher key, or the first chain secret, or nothing with `cipher none`.
     pub cipher_key: Zeroizing<Vec<u8>>,
-    /// The 8-byte nonce tail, or nothing.
+    /// The 8-byte nonce tail of AEAD ciphers, or nothing.
     pub implicit_iv: Zeroizing<Vec<u8>>,
+    /// The HMAC key of the digest's length, or nothing.
+    pub hmac_key: Zeroizing<Vec<u8>>,
 }
 
 /// All that a key is made from.
 pub struct KeySpec {
     /// Three-bit number of the negotiation.
     pub key_id: u8,
-    /// The negotiated cipher.
-    pub cipher: Cipher,
+    /// What packets are protected with.
+    pub suite: Suite,
     /// The negotiated packet format.
     pub format: DataFormat,
     /// What we seal with.
@@ -73,6 +79,8 @@ pub struct KeySpec {
     pub replay_window: usize,
     /// Backtrack time of the replay window in seconds.
     pub replay_time: u64,
+    /// Unix time in seconds that goes into packet-ids of the long form.
+    pub packet_time: u32,
     /// Limits; the default is the protocol's.
     pub limits: Limits,
 }
@@ -86,6 +94,9 @@ pub enum SealError {
     /// The buffer has no room for header and tag.
     #[error("no room for header and tag")]
     NoRoom,
+    /// The system gave no random bytes for an IV.
+    #[error("no random bytes")]
+    NoRandom,
 }
 
 /// Why a packet was not opened.
@@ -112,6 +123,7 @@ pub enum OpenError {
 pub struct Key {
     key_id: u8,
     format: DataFormat,
+    layout: Layout,
     rules: Rules,
     inner: Inner,
     nears_limit: bool,
@@ -121,19 +133,32 @@ pub struct Key {
 enum Inner {
     Classic(Classic),
     Epochs(Box<Epochs>),
+    Old(Box<Old>),
 }
 
 impl Key {
     /// Expands the material. The specification's own copies are wiped when it is dropped.
     pub fn new(spec: &KeySpec) -> Result<Self, BadKey> {
-        let inner = match spec.format {
-            DataFormat::V1 | DataFormat::V2 => Inner::Classic(Classic::new(spec)?),
-            DataFormat::Epoch => Inner::Epochs(Box::new(Epochs::new(spec)?)),
+        let (inner, layout) = match (spec.suite, spec.format) {
+            (Suite::Aead(_), DataFormat::Static) => return Err(BadKey),
+            (Suite::Aead(cipher), DataFormat::Epoch) => {
+                let keys = Epochs::new(spec, cipher)?;
+                (Inner::Epochs(Box::new(keys)), Layout::of_aead(spec.format))
+            }
+            (Suite::Aead(cipher), format) => {
+                (Inner::Classic(Classic::new(spec, cipher)?), Layout::of_aead(format))
+            }
+            (Suite::Old(suite), format) => {
+                let keys = Old::new(spec, suite)?;
+                let layout = keys.layout(format);
+                (Inner::Old(Box::new(keys)), layout)
+            }
         };
-        let counts_blocks = spec.cipher.is_block_limited();
+        let counts_blocks = spec.suite.is_block_limited();
         Ok(Self {
             key_id: spec.key_id & 0x07,
             format: spec.format,
+            layout,
             rules: Rules { limits: spec.limits, counts_blocks },
             inner,
             nears_limit: false,
@@ -151,6 +176,11 @@ impl Key {
         self.format
     }
 
+    /// Where a plaintext lies in the packets we seal.
+    pub const fn layout(&self) -> Layout {
+        self.layout
+    }
+
     /// True once: when the key came near a limit and a renegotiation should start.
     pub fn take_nears_limit(&mut self) -> bool {
         let report = self.nears_limit && !self.reported;
@@ -166,18 +196,34 @@ impl Key {
         match &mut self.inner {
             Inner::Classic(keys) => keys.position(packet_id),
             Inner::Epochs(keys) => keys.position(epoch, packet_id),
+            Inner::Old(keys) => keys.position(packet_id),
         }
     }
 
-    /// Seals in place. `packet` is prefix, plaintext and suffix of the key's format, in one piece.
-    pub fn seal(&mut self, peer_id: u32, packet: &mut [u8]) -> Result<(), SealError> {
-        if packet.len() < self.format.prefix_len() + self.format.suffix_len() {
+    /// Makes the next random IV a known one; for vectors.
+    pub fn preset_iv(&mut self, iv: &[u8]) {
+        if let Inner::Old(keys) = &mut self.inner {
+            keys.preset_iv(iv);
+        }
+    }
+
+    /// Seals `length` bytes of plaintext in place.
+    ///
+    /// `packet` has the layout's `sealed_len(length)` bytes, the plaintext behind its prefix.
+    pub fn seal(
+        &mut self,
+        peer_id: u32,
+        packet: &mut [u8],
+        length: usize,
+    ) -> Result<(), SealError> {
+        if packet.len() != self.layout.sealed_len(length) {
             return Err(SealError::NoRoom);
         }
         let names = (self.key_id, peer_id);
         let result = match &mut self.inner {
             Inner::Classic(keys) => keys.seal(self.format, names, packet, &self.rules),
             Inner::Epochs(keys) => keys.seal(names, packet, &self.rules),
+            Inner::Old(keys) => keys.seal(self.format, names, packet, length, &self.rules.limits),
         };
         self.nears_limit |= result == Err(SealError::Exhausted);
         self.look_at_limits();
@@ -196,6 +242,11 @@ impl Key {
             Inner::Classic(keys) => keys.open(format, packet, now_ms, &self.rules),
             Inner::Epochs(_) if format == DataFormat::V1 => Err(OpenError::Malformed),
             Inner::Epochs(keys) => keys.open(packet, now_ms, &self.rules),
+            Inner::Old(keys) => {
+                let is_static = self.format == DataFormat::Static;
+                let format = if is_static { DataFormat::Static } else { format };
+                keys.open(format, packet, now_ms)
+            }
         };
         self.look_at_limits();
         result
@@ -205,6 +256,7 @@ impl Key {
         self.nears_limit |= match &self.inner {
             Inner::Classic(keys) => keys.nears_limit(&self.rules),
             Inner::Epochs(keys) => keys.nears_limit(),
+            Inner::Old(keys) => keys.nears_limit(self.format, &self.rules.limits),
         };
     }
 }

@@ -6,17 +6,21 @@
 
 #![forbid(unsafe_code)]
 
+pub mod block;
 pub mod checksum;
 pub mod cipher;
 pub mod coalesce;
 pub mod epoch;
 pub mod inner;
+mod ivs;
 pub mod key;
+pub mod mac;
 pub mod mss;
 pub mod peer;
 pub mod replay;
 pub mod route;
 pub mod segment;
 pub mod stats;
+pub mod suite;
 pub mod vnet;
 pub mod wire;

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use crate::key::{Key, OpenError, SealError};
 use crate::stats::{Drop, Stats};
-use crate::wire::{DataFormat, DataHeader};
+use crate::wire::{DataHeader, Layout};
 
 /// A place for a key: packets are sealed with the primary, and opened with either by key-id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -189,15 +189,15 @@ impl Peer {
         std::mem::swap(&mut self.primary, &mut self.secondary);
     }
 
-    /// The format we seal in; None without a primary key.
-    pub fn send_format(&self) -> Option<DataFormat> {
-        self.primary.as_ref().map(Key::format)
+    /// Where a plaintext lies in the packets we seal; None without a primary key.
+    pub fn send_layout(&self) -> Option<Layout> {
+        self.primary.as_ref().map(Key::layout)
     }
 
-    /// Seals a record of the primary key's format in place.
-    pub fn seal(&mut self, packet: &mut [u8]) -> Result<(), SealError> {
+    /// Seals `length` bytes of plaintext in place, in a packet of the primary key's layout.
+    pub fn seal(&mut self, packet: &mut [u8], length: usize) -> Result<(), SealError> {
         let key = self.primary.as_mut().ok_or(SealError::Exhausted)?;
-        key.seal(self.config.send_peer_id, packet)
+        key.seal(self.config.send_peer_id, packet, length)
     }
 
     /// Opens in place with the key that the header names.

@@ -2,6 +2,7 @@
 //!
 //! `check` before authentication, `mark` after it. Time is coarse milliseconds of the caller.
 
+use std::cmp::Ordering;
 use std::collections::VecDeque;
 
 const SWEEP_EVERY_MS: u64 = 5_000;
@@ -98,5 +99,43 @@ impl ReplayWindow {
         if let Some(back) = self.seen.iter().position(stale) {
             self.floor = self.floor.max(self.highest - back as u64);
         }
+    }
+}
+
+/// A replay window for packet-ids with a time, which start anew when the time goes up.
+///
+/// A lower time than the last is refused. Ids without a time have the time 0.
+#[derive(Debug)]
+pub struct TimedWindow {
+    size: usize,
+    backtrack: u64,
+    time: u32,
+    ids: ReplayWindow,
+}
+
+impl TimedWindow {
+    /// As `ReplayWindow::new`.
+    pub fn new(size: usize, backtrack: u64) -> Self {
+        Self { size, backtrack, time: 0, ids: ReplayWindow::new(size, backtrack) }
+    }
+
+    /// Tells whether the id may still be accepted.
+    pub fn check(&mut self, (time, id): (u32, u32), now_ms: u64) -> Result<(), Replayed> {
+        let is_fresh = match time.cmp(&self.time) {
+            Ordering::Less => false,
+            Ordering::Equal => return self.ids.check(u64::from(id), now_ms),
+            Ordering::Greater if self.size == 0 => id == 1,
+            Ordering::Greater => id != 0,
+        };
+        if is_fresh { Ok(()) } else { Err(Replayed) }
+    }
+
+    /// Marks an id that passed `check` and whose packet authenticated.
+    pub fn mark(&mut self, (time, id): (u32, u32), now_ms: u64) {
+        if time > self.time {
+            self.time = time;
+            self.ids = ReplayWindow::new(self.size, self.backtrack);
+        }
+        self.ids.mark(u64::from(id), now_ms);
     }
 }

@@ -10,11 +10,6 @@ pub const DATA_V2: u8 = 9;
 pub const UNDEFINED_PEER_ID: u32 = 0x00FF_FFFF;
 /// Length of every AEAD tag.
 pub const TAG_LEN: usize = 16;
-/// The longest distance between the start of a packet and its ciphertext, over all formats.
-pub const MAX_PREFIX: usize = 24;
-/// The most bytes any format adds to a plaintext.
-pub const MAX_OVERHEAD: usize = 28;
-
 const HARD_RESETS: [u8; 5] = [1, 2, 7, 8, 10];
 
 /// Payload of a keepalive ping, sent inside the data channel (protocol-facts 12).
@@ -29,30 +24,70 @@ pub const OCC_MAGIC: [u8; 16] = [
 /// Layout of data packets (protocol-facts 9).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DataFormat {
-    /// `op(1) packet-id(4) tag(16) ciphertext`, AD = packet-id.
+    /// `op(1)` in front; AEAD: `packet-id(4) tag(16) ciphertext`, AD = packet-id.
     V1,
-    /// `op(1) peer-id(3) packet-id(4) tag(16) ciphertext`, AD = the first 8 bytes.
+    /// `op(1) peer-id(3)` in front; AEAD: as V1, AD = the first 8 bytes.
     V2,
-    /// `op(1) peer-id(3) epoch(2) counter(6) ciphertext tag(16)`, AD = the first 12 bytes.
+    /// AEAD only: `op(1) peer-id(3) epoch(2) counter(6) ciphertext tag(16)`, AD = the first 12 bytes.
     Epoch,
+    /// Without TLS: nothing in front, long packet-ids, no AEAD.
+    Static,
 }
 
 impl DataFormat {
-    /// Bytes before the ciphertext.
-    pub const fn prefix_len(self) -> usize {
+    /// Bytes that name key and peer.
+    pub const fn header_len(self) -> usize {
         match self {
-            Self::V1 => 5 + TAG_LEN,
-            Self::V2 => 8 + TAG_LEN,
-            Self::Epoch => 12,
+            Self::V1 => 1,
+            Self::V2 | Self::Epoch => 4,
+            Self::Static => 0,
         }
     }
 
-    /// Bytes after the ciphertext.
+    /// Bytes before the ciphertext of an AEAD cipher.
+    pub const fn prefix_len(self) -> usize {
+        match self {
+            Self::V1 | Self::V2 => self.header_len() + 4 + TAG_LEN,
+            Self::Epoch => 12,
+            Self::Static => 0,
+        }
+    }
+
+    /// Bytes after the ciphertext of an AEAD cipher.
     pub const fn suffix_len(self) -> usize {
         match self {
-            Self::V1 | Self::V2 => 0,
+            Self::V1 | Self::V2 | Self::Static => 0,
             Self::Epoch => TAG_LEN,
         }
+    }
+}
+
+/// Where a plaintext lies in its packet, and how long the packet becomes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Layout {
+    /// Bytes before the plaintext.
+    pub prefix: usize,
+    /// Bytes after the plaintext, padding not counted.
+    pub suffix: usize,
+    /// How many bytes of `prefix` are padded together with the plaintext.
+    pub inner: usize,
+    /// Length of the blocks that plaintexts are padded to; 0 when they are not.
+    pub block: usize,
+}
+
+impl Layout {
+    /// The layout of an AEAD cipher in a format.
+    pub const fn of_aead(format: DataFormat) -> Self {
+        Self { prefix: format.prefix_len(), suffix: format.suffix_len(), inner: 0, block: 0 }
+    }
+
+    /// Length of the packet that carries so many bytes of plaintext.
+    pub const fn sealed_len(&self, plaintext: usize) -> usize {
+        if self.block == 0 {
+            return self.prefix + plaintext + self.suffix;
+        }
+        let padded = ((self.inner + plaintext) / self.block + 1) * self.block;
+        self.prefix - self.inner + padded + self.suffix
     }
 }
 

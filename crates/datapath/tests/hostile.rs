@@ -147,15 +147,17 @@ fn noise_from_the_link_never_opens() {
         let half = |seed: u8| Direction {
             cipher_key: Zeroizing::new(vec![seed; 32]),
             implicit_iv: Zeroizing::new(vec![seed; iv]),
+            ..Direction::default()
         };
         let mut key = Key::new(&KeySpec {
             key_id: 0,
-            cipher: Cipher::ChaCha20Poly1305,
+            suite: Cipher::ChaCha20Poly1305.into(),
             format,
             send: half(1),
             receive: half(2),
             replay_window: 64,
             replay_time: 15,
+            packet_time: 0,
             limits: Limits::default(),
         })
         .unwrap();

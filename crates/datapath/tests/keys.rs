@@ -14,14 +14,26 @@ fn direction(seed: u8, cipher: Cipher, format: DataFormat) -> Direction {
     Direction {
         cipher_key: Zeroizing::new(vec![seed; key]),
         implicit_iv: Zeroizing::new(vec![seed ^ 0xFF; iv]),
+        ..Direction::default()
     }
 }
 
 fn spec(cipher: Cipher, format: DataFormat, limits: Limits, swap: bool) -> KeySpec {
     let (one, two) = (direction(1, cipher, format), direction(2, cipher, format));
     let (send, receive) = if swap { (two, one) } else { (one, two) };
-    let (key_id, replay_window, replay_time) = (5, 64, 15);
-    KeySpec { key_id, cipher, format, send, receive, replay_window, replay_time, limits }
+    let (key_id, replay_window, replay_time, packet_time) = (5, 64, 15, 0);
+    let suite = cipher.into();
+    KeySpec {
+        key_id,
+        suite,
+        format,
+        send,
+        receive,
+        replay_window,
+        replay_time,
+        packet_time,
+        limits,
+    }
 }
 
 fn pair_with(cipher: Cipher, format: DataFormat, limits: Limits) -> (Key, Key) {
@@ -34,11 +46,11 @@ fn pair(format: DataFormat) -> (Key, Key) {
 }
 
 fn seal(key: &mut Key, payload: &[u8]) -> Result<Vec<u8>, SealError> {
-    let format = key.format();
-    let mut packet = vec![0; format.prefix_len()];
+    let layout = key.layout();
+    let mut packet = vec![0; layout.prefix];
     packet.extend_from_slice(payload);
-    packet.resize(packet.len() + format.suffix_len(), 0);
-    key.seal(0x0A_0B0C, &mut packet)?;
+    packet.resize(layout.sealed_len(payload.len()), 0);
+    key.seal(0x0A_0B0C, &mut packet, payload.len())?;
     Ok(packet)
 }
 
@@ -92,6 +104,7 @@ fn wrong_material_is_refused() {
             bad.send = Direction {
                 cipher_key: Zeroizing::new(vec![0; key]),
                 implicit_iv: Zeroizing::new(vec![0; iv]),
+                ..Direction::default()
             };
             let accepted = Key::new(&bad).is_ok();
             assert_eq!(accepted, format == DataFormat::Epoch && key == 32, "{format:?} {key} {iv}");

@@ -10,7 +10,7 @@ use ginnel_datapath::mss;
 use ginnel_datapath::peer::drop_of;
 use ginnel_datapath::stats::{Drop, Stats};
 use ginnel_datapath::vnet::VnetHeader;
-use ginnel_datapath::wire::{self, DataHeader, Kind, OCC_MAGIC, PING};
+use ginnel_datapath::wire::{DataHeader, Kind, OCC_MAGIC, PING};
 use ginnel_netio::sys::errno;
 use ginnel_netio::tun::Tun;
 
@@ -71,7 +71,7 @@ impl Inbound<'_> {
         range: Range<usize>,
         from: Option<SocketAddr>,
     ) {
-        match wire::classify(&storage[range.clone()]) {
+        match self.peers.classify(&storage[range.clone()]) {
             None => self.unassigned.drop(Drop::Malformed, 1),
             Some(Kind::Data(header)) => self.data(storage, range, header, from),
             Some(Kind::Control { hard_reset }) => {

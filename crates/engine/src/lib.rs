@@ -115,7 +115,7 @@ impl Engine {
 
     /// Puts a key into a slot, or empties it.
     pub fn set_key(&self, peer_id: u32, slot: Slot, key: Option<Key>) -> io::Result<()> {
-        self.change(|state| state.peer(peer_id).map(|peer| peer.set_key(slot, key)))?
+        self.change(|state| state.set_key(peer_id, slot, key))?
     }
 
     /// Exchanges the slots.

@@ -106,24 +106,23 @@ struct Lane<'a> {
 impl Lane<'_> {
     /// Reserves a record, lets `fill` write the plaintext into it, seals and keeps it.
     fn send(&mut self, length: usize, fill: impl FnOnce(&mut [u8])) {
-        let Some(format) = self.peer.send_format() else {
+        let Some(layout) = self.peer.send_layout() else {
             self.peer.stats.drop(Drop::NoKey, 1);
             return;
         };
         let to = self.peer.remote;
         let frame = if self.is_stream { FRAME_LEN } else { 0 };
-        let prefix = format.prefix_len();
-        let sealed = prefix + length + format.suffix_len();
+        let sealed = layout.sealed_len(length);
         let Some(slot) = self.batch.reserve(frame + sealed) else {
             self.peer.stats.drop(Drop::LinkFull, 1);
             return;
         };
         let record = &mut slot[frame..];
-        fill(&mut record[prefix..prefix + length]);
-        if let Err(error) = self.peer.seal(record) {
+        fill(&mut record[layout.prefix..layout.prefix + length]);
+        if let Err(error) = self.peer.seal(record, length) {
             let reason = match error {
                 SealError::Exhausted => Drop::Exhausted,
-                SealError::NoRoom => Drop::Malformed,
+                SealError::NoRoom | SealError::NoRandom => Drop::Malformed,
             };
             self.peer.stats.drop(reason, 1);
             return;

@@ -3,12 +3,16 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 
-use ginnel_datapath::peer::Peer;
+use ginnel_datapath::key::Key;
+use ginnel_datapath::peer::{Peer, Slot};
+use ginnel_datapath::wire::{self, DataFormat, DataHeader, Kind};
 
 #[derive(Default)]
 pub(crate) struct Peers {
     by_id: HashMap<u32, Peer>,
     by_address: HashMap<SocketAddr, u32>,
+    /// The link belongs to one peer without TLS, whose packets have no header.
+    is_headerless: bool,
 }
 
 impl Peers {
@@ -27,7 +31,25 @@ impl Peers {
 
     pub(crate) fn remove(&mut self, peer_id: u32) -> bool {
         self.by_address.retain(|_, owner| *owner != peer_id);
-        self.by_id.remove(&peer_id).is_some()
+        let is_known = self.by_id.remove(&peer_id).is_some();
+        self.is_headerless &= !self.by_id.is_empty();
+        is_known
+    }
+
+    /// Puts a key into a slot, or empties it; None when there is no such peer.
+    pub(crate) fn set_key(&mut self, peer_id: u32, slot: Slot, key: Option<Key>) -> Option<()> {
+        let peer = self.by_id.get_mut(&peer_id)?;
+        self.is_headerless |= key.as_ref().is_some_and(|key| key.format() == DataFormat::Static);
+        peer.set_key(slot, key);
+        Some(())
+    }
+
+    /// Tells what a packet of the link is; None when it is too short to say.
+    pub(crate) fn classify(&self, packet: &[u8]) -> Option<Kind> {
+        if self.is_headerless {
+            return Some(Kind::Data(DataHeader { key_id: 0, peer_id: None }));
+        }
+        wire::classify(packet)
     }
 
     pub(crate) fn get(&mut self, peer_id: u32) -> Option<&mut Peer> {

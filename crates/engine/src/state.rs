@@ -6,7 +6,8 @@ use std::os::fd::{AsFd, RawFd};
 use std::sync::Arc;
 
 use ginnel_datapath::coalesce::Coalescer;
-use ginnel_datapath::peer::{Due, Keepalive, KeepaliveClock, Peer, PeerConfig};
+use ginnel_datapath::key::Key;
+use ginnel_datapath::peer::{Due, Keepalive, KeepaliveClock, Peer, PeerConfig, Slot};
 use ginnel_datapath::route::Routes;
 use ginnel_datapath::stats::{Drop, Stats};
 use ginnel_datapath::vnet::{self, VnetHeader};
@@ -116,6 +117,10 @@ impl State {
         self.peers.get(peer_id).ok_or_else(unknown_peer)
     }
 
+    pub(crate) fn set_key(&mut self, peer_id: u32, slot: Slot, key: Option<Key>) -> io::Result<()> {
+        self.peers.set_key(peer_id, slot, key).ok_or_else(unknown_peer)
+    }
+
     pub(crate) fn add_iroute(
         &mut self,
         peer_id: u32,
@@ -165,7 +170,7 @@ impl State {
         let is_stream = self.port.is_stream();
         let peer = self.peers.get(peer_id).ok_or_else(unknown_peer)?;
         if let Some(is_stream) = is_stream
-            && peer.send_format().is_some()
+            && peer.send_layout().is_some()
         {
             send_payload(peer, &mut self.batch, is_stream, payload, self.clock.now);
             report_worn(peer, &self.outbox);
@@ -329,7 +334,7 @@ impl State {
                 let kind = match due {
                     Due::Ping => {
                         if let Some(is_stream) = is_stream
-                            && peer.send_format().is_some()
+                            && peer.send_layout().is_some()
                         {
                             send_payload(peer, &mut self.batch, is_stream, &PING, self.clock.now);
                         }

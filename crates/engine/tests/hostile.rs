@@ -66,15 +66,17 @@ fn key() -> Key {
     let half = || Direction {
         cipher_key: Zeroizing::new(vec![7; 32]),
         implicit_iv: Zeroizing::new(vec![9; 8]),
+        ..Direction::default()
     };
     Key::new(&KeySpec {
         key_id: 0,
-        cipher: Cipher::Aes256Gcm,
+        suite: Cipher::Aes256Gcm.into(),
         format: DataFormat::V2,
         send: half(),
         receive: half(),
         replay_window: 64,
         replay_time: 15,
+        packet_time: 0,
         limits: Limits::default(),
     })
     .unwrap()
@@ -83,7 +85,7 @@ fn key() -> Key {
 fn sealed(key: &mut Key, payload: &[u8]) -> Vec<u8> {
     let mut packet = vec![0; DataFormat::V2.prefix_len()];
     packet.extend_from_slice(payload);
-    key.seal(PEER, &mut packet).unwrap();
+    key.seal(PEER, &mut packet, payload.len()).unwrap();
     packet
 }
 

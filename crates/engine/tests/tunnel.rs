@@ -62,16 +62,18 @@ impl Node {
         let half = |seed: u8| Direction {
             cipher_key: Zeroizing::new(vec![seed + key_id * 2; 32]),
             implicit_iv: Zeroizing::new(vec![seed; iv]),
+            ..Direction::default()
         };
         let (send, receive) = if self.is_first { (half(1), half(2)) } else { (half(2), half(1)) };
         Key::new(&KeySpec {
             key_id,
-            cipher: Cipher::Aes256Gcm,
+            suite: Cipher::Aes256Gcm.into(),
             format,
             send,
             receive,
             replay_window: 64,
             replay_time: 15,
+            packet_time: 0,
             limits: Limits::default(),
         })
         .unwrap()

@@ -8,9 +8,9 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::os::fd::RawFd;
 
-use ginnel_dataplane::datapath::cipher::Cipher;
 use ginnel_dataplane::datapath::key::{Direction, Key, KeySpec, Limits};
 use ginnel_dataplane::datapath::peer::{Keepalive, PeerConfig, Slot};
+use ginnel_dataplane::datapath::suite::Suite;
 use ginnel_dataplane::datapath::wire::DataFormat;
 use ginnel_dataplane::{Engine as Running, Note, NoteKind, Transport, TunSpec};
 use pyo3::exceptions::PyValueError;
@@ -25,6 +25,8 @@ type Address = (PyBackedBytes, u16, u32);
 type AddressUp<'py> = (Bound<'py, PyBytes>, u16, u32);
 /// Kind, peer-id, key-id, remote, errno, payload.
 type NoteUp<'py> = (&'static str, u32, u8, Option<AddressUp<'py>>, i32, Bound<'py, PyBytes>);
+/// Cipher key, implicit IV, HMAC key.
+type Material = (PyBackedBytes, PyBackedBytes, PyBackedBytes);
 /// Counters in the order of `PeerStats`, then drops by reason.
 type StatsUp = (u64, u64, u64, u64, u64, u64, u64, u64, Vec<(&'static str, u64)>);
 
@@ -109,26 +111,27 @@ impl Engine {
         peer_id: u32,
         slot: u8,
         key_id: u8,
-        cipher: &str,
-        format: &str,
-        send: (PyBackedBytes, PyBackedBytes),
-        receive: (PyBackedBytes, PyBackedBytes),
+        suite: (String, String),
+        format: (String, u32),
+        send: Material,
+        receive: Material,
     ) -> PyResult<()> {
         let slot = slot_of(slot)?;
-        let cipher = Cipher::by_name(cipher).ok_or_else(invalid)?;
-        let format = format_of(format)?;
+        let suite = Suite::by_name(&suite.0, &suite.1).ok_or_else(invalid)?;
+        let (format, packet_time) = (format_of(&format.0)?, format.1);
         let (send, receive) = (direction(&send), direction(&receive));
         py.detach(|| {
             let (replay_window, replay_time) = self.0.replay_of(peer_id)?;
             let limits = Limits::default();
             let spec = KeySpec {
                 key_id,
-                cipher,
+                suite,
                 format,
                 send,
                 receive,
                 replay_window,
                 replay_time,
+                packet_time,
                 limits,
             };
             let key = Key::new(&spec).map_err(|_| invalid())?;
@@ -235,14 +238,16 @@ fn format_of(name: &str) -> PyResult<DataFormat> {
         "v1" => Ok(DataFormat::V1),
         "v2" => Ok(DataFormat::V2),
         "epoch" => Ok(DataFormat::Epoch),
-        _ => Err(PyValueError::new_err("format is v1, v2 or epoch")),
+        "static" => Ok(DataFormat::Static),
+        _ => Err(PyValueError::new_err("format is v1, v2, epoch or static")),
     }
 }
 
-fn direction((cipher_key, implicit_iv): &(PyBackedBytes, PyBackedBytes)) -> Direction {
+fn direction((cipher_key, implicit_iv, hmac_key): &Material) -> Direction {
     Direction {
         cipher_key: Zeroizing::new(cipher_key.to_vec()),
         implicit_iv: Zeroizing::new(implicit_iv.to_vec()),
+        hmac_key: Zeroizing::new(hmac_key.to_vec()),
     }
 }
 

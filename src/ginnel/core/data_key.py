@@ -5,9 +5,12 @@ The derivation itself is in ``key_method``; the packet formats are in ``dataplan
 
 from enum import Enum, IntEnum
 
+from ginnel.core.digests import Digest
 from ginnel.core.types import KeyId
 from ginnel.dataclass import dataclass
 from ginnel.options.values import Secret
+
+_UNUSED = Secret(b"")
 
 
 class DataCipher(Enum):
@@ -44,14 +47,16 @@ class KeySlot(IntEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DirectionKey:
-    """Material of one direction.
+    """Material of one direction; what a suite does not use is empty.
 
-    V1/V2: ``cipher_key`` of the cipher's key length, 8-byte ``implicit_iv`` (the nonce tail).
-    EPOCH: ``cipher_key`` is the 32-byte chain secret E1 and ``implicit_iv`` is empty.
+    AEAD in V1/V2: ``cipher_key`` of the cipher's key length, 8-byte ``implicit_iv`` (the nonce
+    tail). EPOCH: ``cipher_key`` is the 32-byte chain secret E1. Any other cipher: ``cipher_key``
+    and ``hmac_key``, the latter of the digest's size.
     """
 
     cipher_key: Secret
     implicit_iv: Secret
+    hmac_key: Secret = _UNUSED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,3 +68,7 @@ class DataKey:
     format: DataFormat
     send: DirectionKey
     receive: DirectionKey
+    digest: Digest | None = None
+    """Of the HMAC; None with AEAD ciphers, and with ``auth none``."""
+    packet_time: int = 0
+    """Unix time in seconds when the key was made; part of packet-ids in their long form."""

@@ -103,8 +103,8 @@ class RustDataPlane:
                 peer_id,
                 slot.value,
                 key.key_id,
-                key.cipher.value,
-                key.format.value,
+                (key.cipher.value, key.digest.name if key.digest is not None else "none"),
+                (key.format.value, key.packet_time),
                 _material(key.send),
                 _material(key.receive),
             )
@@ -216,8 +216,8 @@ def _reporting(operation: str, peer_id: PeerId = UNDEFINED_PEER_ID) -> Iterator[
         raise DataPlaneError(operation, peer_id, errno.EINVAL) from bad
 
 
-def _material(key: DirectionKey) -> tuple[bytes, bytes]:
-    return key.cipher_key.reveal(), key.implicit_iv.reveal()
+def _material(key: DirectionKey) -> tuple[bytes, bytes, bytes]:
+    return key.cipher_key.reveal(), key.implicit_iv.reveal(), key.hmac_key.reveal()
 
 
 def _packed(endpoint: Endpoint | None) -> _Address | None:

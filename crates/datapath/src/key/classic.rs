@@ -6,7 +6,7 @@ use zeroize::Zeroizing;
 
 use super::track::{Rules, Track, usage_of};
 use super::{KeySpec, OpenError, SealError};
-use crate::cipher::{AeadKey, BadKey, NonceBytes};
+use crate::cipher::{AeadKey, BadKey, Cipher, NonceBytes};
 use crate::wire::{DATA_V1, DATA_V2, DataFormat, TAG_LEN, first_byte};
 
 /// Both directions. Opens either 32-bit format, whichever it seals in.
@@ -29,16 +29,16 @@ struct Receive {
 }
 
 impl Classic {
-    pub(super) fn new(spec: &KeySpec) -> Result<Self, BadKey> {
+    pub(super) fn new(spec: &KeySpec, cipher: Cipher) -> Result<Self, BadKey> {
         Ok(Self {
             send: Send {
-                aead: AeadKey::new(spec.cipher, &spec.send.cipher_key)?,
+                aead: AeadKey::new(cipher, &spec.send.cipher_key)?,
                 tail: nonce_tail(&spec.send.implicit_iv)?,
                 last_id: 0,
                 usage: 0,
             },
             receive: Receive {
-                aead: AeadKey::new(spec.cipher, &spec.receive.cipher_key)?,
+                aead: AeadKey::new(cipher, &spec.receive.cipher_key)?,
                 tail: nonce_tail(&spec.receive.implicit_iv)?,
                 track: Track::new(spec.replay_window, spec.replay_time),
             },

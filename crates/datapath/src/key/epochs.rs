@@ -38,9 +38,9 @@ struct Receive {
 }
 
 impl Epochs {
-    pub(super) fn new(spec: &KeySpec) -> Result<Self, BadKey> {
-        let send = Send::new(spec.cipher, &spec.send.cipher_key)?;
-        Ok(Self { send, receive: Receive::new(spec)? })
+    pub(super) fn new(spec: &KeySpec, cipher: Cipher) -> Result<Self, BadKey> {
+        let send = Send::new(cipher, &spec.send.cipher_key)?;
+        Ok(Self { send, receive: Receive::new(spec, cipher)? })
     }
 
     pub(super) fn position(&mut self, epoch: u16, packet_id: u64) -> bool {
@@ -136,8 +136,8 @@ impl Send {
 }
 
 impl Receive {
-    fn new(spec: &KeySpec) -> Result<Self, BadKey> {
-        let mut chain = Chain::new(spec.cipher, &spec.receive.cipher_key)?;
+    fn new(spec: &KeySpec, cipher: Cipher) -> Result<Self, BadKey> {
+        let mut chain = Chain::new(cipher, &spec.receive.cipher_key)?;
         let current = (chain.key()?, Track::new(spec.replay_window, spec.replay_time));
         chain.advance()?;
         let mut receive = Self {
