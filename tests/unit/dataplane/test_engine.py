@@ -179,8 +179,9 @@ def test_limits_keys_and_routes_cross_whole(made: Made) -> None:
         receive=direction(b"r"),
     )
     made.plane.new_key(PEER, KeySlot.SECONDARY, key)
-    material = ((b"s" * 32, b"s" * 8), (b"r" * 32, b"r" * 8))
-    assert made.last() == ("new_key", (7, 1, 5, "CHACHA20-POLY1305", "epoch", *material), {})
+    material = ((b"s" * 32, b"s" * 8, b""), (b"r" * 32, b"r" * 8, b""))
+    names = (("CHACHA20-POLY1305", "none"), ("epoch", 0))
+    assert made.last() == ("new_key", (7, 1, 5, *names, *material), {})
     made.plane.swap_keys(PEER)
     assert made.last() == ("swap_keys", (7,), {})
     made.plane.del_key(PEER, KeySlot.PRIMARY)
