@@ -12,6 +12,7 @@ TypeError when it is made.
 """
 
 from collections.abc import Callable
+from functools import cached_property
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -63,17 +64,30 @@ class _StandardFields:
 
 
 class _Shape:
-    """What is known of one class."""
+    """What is known of one class; worked out when it is first needed."""
 
     def __init__(
-        self, annotations: dict[str, Any], fields: dict[str, _Field], *, kw_only: bool
+        self, annotations: dict[str, Any], given: dict[str, Any], *, kw_only: bool
     ) -> None:
+        """``given`` is what the class body assigns to fields: defaults and descriptions."""
         self.annotations = annotations
-        self.fields = fields
+        self.names = tuple(annotations)
         self.kw_only = kw_only
-        self.names = tuple(fields)
-        self.values = _values_of(self.names)
-        self.compared = _values_of(tuple(name for name in fields if fields[name].compare))
+        self.given = given
+
+    @cached_property
+    def fields(self) -> dict[str, _Field]:
+        given = self.given
+        return {name: _as_field(given.get(name, _MISSING)) for name in self.names}
+
+    @cached_property
+    def values(self) -> Values:
+        return _values_of(self.names)
+
+    @cached_property
+    def compared(self) -> Values:
+        fields = self.fields
+        return _values_of(tuple(name for name in self.names if fields[name].compare))
 
 
 def _dataclass(
@@ -109,7 +123,7 @@ def _replace(instance: T, /, **changes: object) -> T:
 def _build(cls: type[T], *, frozen: bool, kw_only: bool) -> type[T]:
     namespace = dict(cls.__dict__)
     shape = _shape_of(cls, namespace, kw_only=kw_only)
-    for name in ("__dict__", "__weakref__", *shape.names):
+    for name in ("__dict__", "__weakref__", *shape.given):
         namespace.pop(name, None)
     namespace |= {
         "__slots__": shape.names,
@@ -143,18 +157,16 @@ def _build(cls: type[T], *, frozen: bool, kw_only: bool) -> type[T]:
 
 
 def _shape_of(cls: type, namespace: dict[str, Any], *, kw_only: bool) -> _Shape:
-    for base in cls.__mro__[1:]:
-        if "__quick_shape__" in base.__dict__:
-            raise TypeError(f"{cls.__name__}: a data class does not inherit from another one")
+    if any("__quick_shape__" in base.__dict__ for base in cls.__mro__[1:]):
+        raise TypeError(f"{cls.__name__}: a data class does not inherit from another one")
     annotations: dict[str, Any] = namespace.get("__annotations__", {})
-    fields: dict[str, _Field] = {}
-    for name in annotations:
-        given = namespace.get(name, _MISSING)
-        fields[name] = given if isinstance(given, _Field) else _Field(given, _MISSING, compare=True)
-    defaults = [field.has_default for field in fields.values()]
-    if not kw_only and defaults != sorted(defaults):
-        raise TypeError(f"{cls.__name__}: a field without a default follows one that has one")
-    return _Shape(annotations, fields, kw_only=kw_only)
+    given = {name: namespace[name] for name in annotations if name in namespace}
+    shape = _Shape(annotations, given, kw_only=kw_only)
+    if given and not kw_only:
+        defaults = [field.has_default for field in shape.fields.values()]
+        if defaults != sorted(defaults):
+            raise TypeError(f"{cls.__name__}: a field without a default follows one that has one")
+    return shape
 
 
 def _compile_init(cls: type, shape: _Shape) -> Callable[..., None]:
@@ -187,6 +199,10 @@ def _compile_init(cls: type, shape: _Shape) -> Callable[..., None]:
 
 
 # --- what all classes share --------------------------------------------------------------------
+
+
+def _as_field(given: Any) -> _Field:
+    return given if isinstance(given, _Field) else _Field(given, _MISSING, compare=True)
 
 
 def _values_of(names: tuple[str, ...]) -> Values:

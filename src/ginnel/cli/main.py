@@ -4,6 +4,7 @@ Everything behind a command is imported when that command runs; start-up time is
 Installed or linked as ``openvpn`` the program takes OpenVPN's command line (``cli.openvpn``).
 """
 
+import gc
 import os
 import sys
 from collections.abc import Sequence
@@ -82,6 +83,9 @@ def _openvpn(arguments: list[str]) -> int:
 
         print(*version_text(), sep="\n", flush=True)
         return 0
+    # Nothing that is made while modules are loaded is garbage; looking through it again and again
+    # would be a tenth of the start. ``shell.client`` turns the collector on.
+    gc.disable()
     from ginnel.cli import openvpn
 
     return openvpn.run(arguments)

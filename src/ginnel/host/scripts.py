@@ -8,7 +8,6 @@ that is needed is opened when the runner is made.
 import asyncio
 import asyncio.subprocess
 import os
-import tempfile
 from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -118,6 +117,8 @@ class ScriptRunner:
 
 def export_certificate(directory: str, der: bytes) -> Path:
     """Writes a peer certificate for ``tls-export-cert``; the caller removes it. ``OSError``."""
+    import tempfile  # with what it needs, six modules that a plain start does without
+
     fd, path = tempfile.mkstemp(prefix="openvpn_pcf_", suffix=".tmp", dir=directory)
     text = b64encode(der).decode()
     lines = [text[start : start + 64] for start in range(0, len(text), 64)]

@@ -6,6 +6,7 @@ before. The life of the client itself is ``shell.lifecycle``.
 """
 
 import asyncio
+import gc
 import os
 import traceback
 from collections.abc import Callable, Iterator, Sequence
@@ -132,6 +133,8 @@ def _run(request: RunClient, reload: Reload, log: LogOutput, make_frontend: Make
             client = _Client(
                 log=log, host=host, rights=rights, runner=runner, reload=reload, frontend=frontend
             )
+            gc.freeze()  # what was loaded stays; the collector need not look at it
+            gc.enable()
             return asyncio.run(client.run(request.options, secrets))
         finally:
             runner.close()

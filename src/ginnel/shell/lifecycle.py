@@ -10,7 +10,6 @@ ended is kept and obeyed next.
 
 import asyncio
 import os
-import random
 from collections.abc import Callable, Coroutine, Sequence
 from ipaddress import ip_address
 from typing import Protocol, TypeVar
@@ -495,4 +494,6 @@ def _set_once(future: "asyncio.Future[None]") -> None:
 
 
 def _shuffled(profiles: Sequence[ConnectionProfile]) -> Sequence[ConnectionProfile]:
+    import random
+
     return random.SystemRandom().sample(profiles, len(profiles))

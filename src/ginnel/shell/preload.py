@@ -19,6 +19,7 @@ MODULES = (
     "encodings.utf_8",
     "getpass",
     "linecache",
+    "random",
     "stringprep",
     "subprocess",
     "syslog",

@@ -4,7 +4,6 @@ The question goes to the controlling terminal, as OpenVPN's does, so that redire
 hides it nor takes it. Ending the wait is ``signals.stoppable``'s business.
 """
 
-import getpass
 import sys
 
 from ginnel.core.actions import Credentials
@@ -47,6 +46,8 @@ def login_credentials(login: LoginOptions) -> Credentials | None:
 def _ask_hidden(question: str, option: str) -> bytes:
     _need_terminal(option)
     try:
+        import getpass
+
         return getpass.getpass(question).encode()
     except EOFError as closed:
         raise ConfigError("no password was entered", option=option) from closed
