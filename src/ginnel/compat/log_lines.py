@@ -145,7 +145,9 @@ def _warning(text: str) -> LogLine:
     """The machine says failures of TLS and link in OpenVPN's words already; they are errors."""
     if text.startswith(("TLS Error", "TLS_ERROR")):
         return _error(text)
-    if text.startswith("read UDP"):
+    if text.startswith("OPTIONS IMPORT"):
+        return _push(text)
+    if text.startswith(("read UDP", "read TCP", "Fatal TLS error")):
         return _error(text, category=Category.LINK_ERROR)
     known = text.startswith(("WARNING", "NOTE", "Note"))
     shown = text if known else f"WARNING: {text}"
@@ -267,6 +269,7 @@ _END_LINES = {
     "inactive": "Inactivity timeout (--inactive), exiting",
     "session-timeout": "Session timeout, exiting",
     "server_poll": "Server poll timeout, restarting",
+    "decryption-error": "Fatal decryption error (process_incoming_link), restarting",
     "network-unreachable": "Network unreachable, restarting",
 }
 _NAMED_ENDS = frozenset({"ping-restart", "ping-exit", "session-timeout"})

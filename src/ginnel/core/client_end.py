@@ -60,6 +60,12 @@ def peer_left() -> Ended:
     return restart("remote-exit", "the server said that it leaves")
 
 
+def stream_lost(number: int) -> Ended:
+    """The connection of a TCP link ended. In OpenVPN's words: 0 by the peer, -1 by an error."""
+    status = 0 if number in {0, errno.EBADMSG} else -1
+    return restart("connection-reset", f"Connection reset, restarting [{status}]")
+
+
 def by_message(
     message: said.TextMessage,
     options: ClientOptions,
@@ -255,6 +261,9 @@ _LINK_ERRORS = {
     errno.EADDRNOTAVAIL: "Cannot assign requested address: this machine has none to send from",
     errno.EMSGSIZE: "Message too long: a link on the way has a smaller MTU",
     errno.EACCES: "Permission denied: a firewall of this machine drops the packets",
+    errno.ECONNRESET: "Connection reset by peer: the server, or a firewall in between, ended it",
+    errno.EPIPE: "Broken pipe: the server, or a firewall in between, ended the connection",
+    errno.ETIMEDOUT: "Connection timed out: nothing of what was sent arrives",
     errno.EPERM: "Operation not permitted: a firewall of this machine drops the packets",
 }
 
@@ -264,6 +273,26 @@ def explain_link_error(remote: Endpoint, number: int) -> str:
     name = errno.errorcode.get(number, str(number))
     words = _LINK_ERRORS.get(number, "the system reports an error")
     return f"read UDPv{remote.address.version} [{name}]: {words} (code={number})"
+
+
+def explain_lost_stream(remote: Endpoint, number: int, *, heard: bool) -> str:
+    """Why a TCP connection ended, in plain words; ``heard`` when the server had said something."""
+    if number == errno.EBADMSG:
+        return (
+            f"WARNING: Bad encapsulated packet length from peer {remote}: either another service "
+            "than OpenVPN over TCP answers there, or its packets are longer than --tun-mtu allows, "
+            "or somebody tampers with the connection -- [Attempting restart...]"
+        )
+    if number == 0 and heard:
+        return f"NOTE: {remote} closed the connection"
+    if number == 0:
+        return (
+            f"{remote} closed the connection without an answer: another service than OpenVPN over "
+            "TCP may listen there, or its tls-auth or tls-crypt key differs from ours"
+        )
+    name = errno.errorcode.get(number, str(number))
+    words = _LINK_ERRORS.get(number, "the system reports an error")
+    return f"read TCPv{remote.address.version}_CLIENT [{name}]: {words} (code={number})"
 
 
 def _wrapping_word(wrapping: ControlWrapping) -> str:

@@ -56,7 +56,9 @@ class ClientReports:
     def _handle_link_loss(self, errno: int) -> None:
         course = self._course
         if course.link.transport is Transport.TCP:
-            course.finish(end.restart("connection-reset", f"connection lost (errno {errno})"))
+            heard = self._sessions.heard
+            course.outbox.warn(end.explain_lost_stream(course.link.remote, errno, heard=heard))
+            course.finish(end.stream_lost(errno))
             return
         # On UDP these may be hints (ICMP) that anybody can fake: say it once, let silence decide.
         # Before the server was heard, a remote that cannot be sent to is left for the next one.

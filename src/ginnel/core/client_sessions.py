@@ -168,6 +168,8 @@ class ClientSessions:
             and course.link.transport is Transport.UDP
         )
         if not keeps:
+            if course.link.transport is Transport.TCP:
+                course.outbox.warn("Fatal TLS error (check_tls_errors_co), restarting")
             course.finish(end.tls_error(course.options, explanation))
             return
         course.outbox.warn(f"{explanation}; the key in use serves on while a new session is made")

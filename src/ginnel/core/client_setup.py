@@ -14,8 +14,11 @@ from ginnel.core.client_tunnel import ClientTunnel
 from ginnel.core.negotiate import Agreement
 from ginnel.core.notices import Connected, DataChannelReady, ManagementState
 from ginnel.core.tunnel_config import tunnel_config
-from ginnel.core.types import UNDEFINED_PEER_ID, Instant
+from ginnel.core.types import UNDEFINED_PEER_ID, Instant, Transport
 from ginnel.options.model import ClientOptions
+
+EXIT_NOTIFY_REFUSED = "OPTIONS IMPORT: --explicit-exit-notify can only be used with --proto udp"
+"""Said of a push over TCP, where the end of the connection tells the server."""
 
 
 class ClientSetup:
@@ -38,6 +41,8 @@ class ClientSetup:
             agreement=agreement,
             pulled_digest=digest,
         )
+        if options.link.explicit_exit_notify and course.link.transport is Transport.TCP:
+            course.outbox.warn(EXIT_NOTIFY_REFUSED)
         if course.tunnel is not None:
             self._go_on(course.tunnel, config, agreement, now)
             return

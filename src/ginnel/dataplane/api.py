@@ -71,7 +71,7 @@ class PeerConfig:
     send_peer_id: PeerId
     """The peer-id written into ``P_DATA_V2`` headers we send (``UNDEFINED_PEER_ID`` when none)."""
     remote: Endpoint | None
-    """Where its packets go and must come from; None on TCP."""
+    """Where its packets go and must come from; on TCP only what ``drop_recursive`` goes by."""
     allow_float: bool = False
     """Accept an authenticated packet from another address, move there, and report FLOATED."""
     mss_ipv4: int = 0

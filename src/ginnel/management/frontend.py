@@ -262,7 +262,7 @@ class ManagementFrontend:
         self._enter(StateRecord(when=self._wall_clock(), name=name, detail=detail))
 
     def link_opened(self, remote: Endpoint, local: Endpoint | None) -> None:
-        """A new attempt; ``local`` is None when the socket is not bound."""
+        """A new attempt; ``local`` is None while the system chooses the address for each packet."""
         self._link_remote = remote
         self._link_local = local
         self._imported = None

@@ -27,11 +27,12 @@ def check_client(draft: Draft) -> None:
 def check_profile(draft: Draft, profile: ProfileDraft) -> None:
     """Checks one connection: transport, binding, control-channel key."""
     origin = profile.origin
-    if profile.protocol is not LinkProtocol.UDP:
+    if profile.protocol is LinkProtocol.TCP_SERVER:
         place = profile.protocol_origin or origin
         if place is not None:
-            word = profile.protocol.value
-            raise not_supported(f"--proto {word} (a link over TCP)", "proto", place)
+            raise not_supported(
+                "--proto tcp-server (a client that is connected to)", "proto", place
+            )
     if profile.nobind:
         for name, given in (
             ("local", profile.local is not None),

@@ -17,6 +17,7 @@ from ginnel.options.model import (
     TlsCrypt,
     TlsCryptV2,
 )
+from ginnel.options.notes import Note
 from ginnel.options.source import match_directive
 from ginnel.options.values import COMMAND_LINE, Origin
 
@@ -78,6 +79,12 @@ def build_profiles(draft: Draft, loader: FileLoader) -> tuple[ConnectionProfile,
         raise ConfigError("You must define the server to connect to (--remote HOST [PORT] [PROTO])")
     for candidate in candidates:
         check_profile(draft, candidate)
+    if any(
+        entry.protocol is not LinkProtocol.UDP and entry.explicit_exit_notify
+        for entry in candidates
+    ):
+        text = "NOTICE: --explicit-exit-notify ignored for --proto tcp"
+        draft.notes.append(Note(text=text, option="explicit-exit-notify"))
     return tuple(_build(draft, candidate, loader) for candidate in candidates)
 
 
@@ -128,6 +135,7 @@ def _build(draft: Draft, entry: ProfileDraft, loader: FileLoader) -> ConnectionP
     asked_to_bind = entry.bind_defined or entry.local is not None or entry.lport_defined
     # A client that pulls lets the system choose its port unless told otherwise (protocol-facts 24).
     bind = not entry.nobind and (asked_to_bind or not draft.options.pull)
+    notices = entry.explicit_exit_notify if entry.protocol is LinkProtocol.UDP else None
     return ConnectionProfile(
         host=entry.host or "",
         port=entry.rport,
@@ -142,7 +150,7 @@ def _build(draft: Draft, entry: ProfileDraft, loader: FileLoader) -> ConnectionP
         connect_retry=entry.connect_retry,
         connect_retry_max_delay=max(entry.connect_retry_max_delay, entry.connect_retry),
         connect_timeout=entry.connect_timeout,
-        explicit_exit_notify=entry.explicit_exit_notify or None,
+        explicit_exit_notify=notices or None,
         tun_mtu=entry.tun_mtu or _DEFAULT_MTU,
         mtu_disc=entry.mtu_disc,
         mssfix=entry.mssfix,

@@ -1,5 +1,6 @@
 """Endpoints as the socket module writes them."""
 
+import socket
 from ipaddress import ip_address
 
 from ginnel.core.types import Endpoint
@@ -12,6 +13,12 @@ def endpoint_of(address: tuple[object, ...]) -> Endpoint:
     assert isinstance(port, int)
     assert isinstance(scope, int)
     return Endpoint(ip_address(host), port, scope)
+
+
+def own_address(sock: socket.socket) -> Endpoint | None:
+    """The address that the socket sends from; None while the system chooses for each packet."""
+    endpoint = endpoint_of(sock.getsockname())
+    return None if endpoint.address.is_unspecified else endpoint
 
 
 def socket_address(endpoint: Endpoint) -> tuple[str, int] | tuple[str, int, int, int]:

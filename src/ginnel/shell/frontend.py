@@ -88,7 +88,7 @@ class Frontend(Protocol):
         ...
 
     def link_opened(self, remote: Endpoint, local: Endpoint | None) -> None:
-        """Hears that an attempt begins."""
+        """Hears that an attempt begins; ``local`` is None while the system chooses the address."""
         ...
 
     def notice(self, notice: Notice) -> None:

@@ -328,7 +328,7 @@ class Lifecycle:
         self._announce_link(link, remote)
         self._common_name = ""
         self._hooks.begin()
-        self._frontend.link_opened(remote, link.local)
+        self._frontend.link_opened(remote, link.own_address())
         login = self._options.login
         login = replace(login, auth_retry=self._frontend.choose_auth_retry(login.auth_retry))
         machine = ClientMachine(

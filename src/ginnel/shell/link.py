@@ -56,6 +56,10 @@ class Link(Protocol):
         """The local address that the user asked for; None when the system chose."""
         ...
 
+    def own_address(self) -> Endpoint | None:
+        """The address that packets leave from; None while the system chooses for each."""
+        ...
+
     def fileno(self) -> int:
         """Readable when ``receive`` may have something."""
         ...

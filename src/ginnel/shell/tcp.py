@@ -17,7 +17,7 @@ from ginnel.core.types import Endpoint, Transmit, Transport
 from ginnel.core.wire import TcpDeframer, frame_tcp
 from ginnel.dataplane import api
 from ginnel.options.model import LinkOptions
-from ginnel.shell.addresses import socket_address
+from ginnel.shell.addresses import own_address, socket_address
 from ginnel.shell.link import Attempt, LinkUnavailable, Received
 from ginnel.shell.socket_options import open_socket, set_asked_buffers
 
@@ -88,6 +88,9 @@ class TcpLink:
         self._watched = False
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_LIMIT)
+
+    def own_address(self) -> Endpoint | None:
+        return own_address(self._socket)
 
     def fileno(self) -> int:
         return self._socket.fileno()

@@ -15,7 +15,7 @@ from ginnel.compat.log_lines import LogLine
 from ginnel.core.actions import Failed, TunnelConfig
 from ginnel.core.errors import GinnelError, HostError
 from ginnel.core.notices import Ended
-from ginnel.core.types import Endpoint, Transport
+from ginnel.core.types import Endpoint
 from ginnel.dataclass import dataclass, replace
 from ginnel.dataplane.api import DataPlane, Keepalive, PeerConfig, TunDevice
 from ginnel.host.client import ApplyReport, UndoReport
@@ -244,7 +244,7 @@ class Tunnel:
             PeerConfig(
                 peer_id=config.peer_id,
                 send_peer_id=config.send_peer_id,
-                remote=config.remote if link.transport is Transport.UDP else None,
+                remote=config.remote,
                 allow_float=config.allow_float,
                 mss_ipv4=config.mss_ipv4,
                 mss_ipv6=config.mss_ipv6,

@@ -7,7 +7,7 @@ from contextlib import suppress
 from ginnel.core.types import Endpoint, Transmit, Transport
 from ginnel.dataplane import api
 from ginnel.options.model import LinkOptions
-from ginnel.shell.addresses import endpoint_of, socket_address
+from ginnel.shell.addresses import endpoint_of, own_address, socket_address
 from ginnel.shell.link import Attempt, Received
 from ginnel.shell.socket_options import open_socket, set_datagram_buffers
 
@@ -28,6 +28,9 @@ class UdpLink:
         """``local`` is the address asked for, or None when the system chose."""
         self.local = local
         self._socket = sock
+
+    def own_address(self) -> Endpoint | None:
+        return own_address(self._socket)
 
     def fileno(self) -> int:
         return self._socket.fileno()

@@ -320,6 +320,14 @@ def test_refused_push_option_names_it_and_why() -> None:
                 "[server] Inactivity timeout (--ping-restart), restarting",
             ],
         ),
+        (
+            ended("decryption-error", "a data packet is not authentic"),
+            "server",
+            [
+                "a data packet is not authentic",
+                "Fatal decryption error (process_incoming_link), restarting",
+            ],
+        ),
         (ended(), "server", []),
     ],
 )

@@ -43,13 +43,29 @@ def test_unreachable_remote_is_left_only_before_it_was_heard(heard: bool, ends: 
     assert isinstance(made.outbox.notices.pop(), Ended if ends else Warned)
 
 
-def test_lost_stream_ends_the_connection() -> None:
-    handler, made, _ = reports()
+@pytest.mark.parametrize(
+    ("number", "heard", "status", "cause"),
+    [
+        (0, True, 0, "closed the connection"),
+        (0, False, 0, "another service than OpenVPN over TCP may listen there"),
+        (errno.EBADMSG, False, 0, "Bad encapsulated packet length from peer"),
+        (errno.ECONNRESET, True, -1, "read TCPv4_CLIENT [ECONNRESET]: Connection reset by peer"),
+        (errno.EPROTO, True, -1, "(code=71)"),
+    ],
+)
+def test_lost_stream_ends_the_connection_with_the_cause(
+    number: int, heard: bool, status: int, cause: str
+) -> None:
+    handler, made, sessions = reports()
+    sessions.heard = heard
     made.link.transport = Transport.TCP
-    handler.handle(LinkLost(errno=errno.ECONNRESET), NOW)
-    ended = made.outbox.notices.pop()
+    handler.handle(LinkLost(errno=number), NOW)
+    warned, ended = list(made.outbox.notices)[-2:]
+    assert isinstance(warned, Warned)
+    assert cause in warned.text
     assert isinstance(ended, Ended)
     assert ended.signal_text == "connection-reset"
+    assert ended.explanation == f"Connection reset, restarting [{status}]"
 
 
 def test_requests_inside_the_tunnel_are_answered_once_there_is_one() -> None:

@@ -10,7 +10,7 @@ from ginnel.core.client_sessions import ClientSessions
 from ginnel.core.client_state import Deadline, Negotiating, Over
 from ginnel.core.notices import Ended, ManagementState, StateEntered, Warned
 from ginnel.core.tls import TlsFailure
-from ginnel.core.types import Instant
+from ginnel.core.types import Instant, Transport
 from tests.sim.pair import CAPABILITIES
 from tests.unit.core.test_client_course import course
 
@@ -51,6 +51,15 @@ def test_failure_before_the_tunnel_ends_the_connection_with_the_cause() -> None:
     assert second == Warned(text="TLS Error: TLS handshake failed")
     assert isinstance(ended, Ended)
     assert ended.explanation.endswith("failed: alert: a hint")
+
+
+def test_failure_on_tcp_is_fatal_to_the_connection() -> None:
+    begun, made = sessions()
+    made.link.transport = Transport.TCP
+    begun.begin(NOW)
+    assert made.timers.deadline(Deadline.SILENCE) is None, "a stream tells when its peer is gone"
+    begun.negotiation_failed(TlsFailure("alert"), NOW)
+    assert Warned(text="Fatal TLS error (check_tls_errors_co), restarting") in made.outbox.notices
 
 
 @pytest.mark.parametrize(("restart", "signal"), [(30, "ping-restart"), (0, "ping-exit")])

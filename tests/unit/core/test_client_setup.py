@@ -3,10 +3,10 @@
 from dataclasses import replace
 
 from ginnel.core.actions import Failed, OpenTunnel
-from ginnel.core.client_setup import ClientSetup
+from ginnel.core.client_setup import EXIT_NOTIFY_REFUSED, ClientSetup
 from ginnel.core.client_state import Opening, Over
-from ginnel.core.notices import DataChannelReady, Ended, ManagementState, StateEntered
-from ginnel.core.types import Instant
+from ginnel.core.notices import DataChannelReady, Ended, ManagementState, StateEntered, Warned
+from ginnel.core.types import Instant, Transport
 from tests.unit.core.test_client_course import course
 from tests.unit.core.test_client_tunnel import AGREEMENT, tunnel_with
 
@@ -24,6 +24,16 @@ def test_tunnel_is_asked_for_under_the_agreed_terms() -> None:
     assert isinstance(ready, DataChannelReady)
     assert ready.peer_id == 0
     assert state == StateEntered(state=ManagementState.ASSIGN_IP)
+
+
+def test_pushed_goodbyes_are_refused_on_tcp() -> None:
+    made = course()
+    options = replace(made.options, link=replace(made.options.link, explicit_exit_notify=2))
+    ClientSetup(made).open(options, AGREEMENT, "", NOW)
+    assert not any(isinstance(notice, Warned) for notice in made.outbox.notices)
+    made.link.transport = Transport.TCP
+    ClientSetup(made).open(options, AGREEMENT, "", NOW)
+    assert Warned(text=EXIT_NOTIFY_REFUSED) in made.outbox.notices
 
 
 def test_tunnel_that_cannot_be_opened_ends_the_program() -> None:

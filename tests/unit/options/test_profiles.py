@@ -60,12 +60,33 @@ def test_too_many_remotes_are_refused() -> None:
         profiles("remote a\n" * (MAX_REMOTES + 1))
 
 
-@pytest.mark.parametrize("proto", ["tcp", "tcp-client", "tcp4", "tcp6-client", "tcp-server"])
-def test_tcp_is_refused_by_the_line_that_asks(proto: str) -> None:
-    with pytest.raises(ConfigError, match=r"In c\.ovpn:5: --proto tcp-\w+ .* not supported"):
-        profiles(f"remote a\nproto {proto}\n")
-    with pytest.raises(ConfigError, match=r"In c\.ovpn:5: --proto tcp-\w+ .* not supported"):
-        profiles(f"remote a\nremote b 443 {proto}\n")
+def test_a_listening_client_is_refused_by_the_line_that_asks() -> None:
+    with pytest.raises(ConfigError, match=r"In c\.ovpn:5: --proto tcp-server .* not supported"):
+        profiles("remote a\nproto tcp-server\n")
+    with pytest.raises(ConfigError, match=r"In c\.ovpn:5: --proto tcp-server .* not supported"):
+        profiles("remote a\nremote b 443 tcp4-server\n")
+
+
+@pytest.mark.parametrize("word", ["tcp", "tcp-client", "tcp4", "tcp6-client"])
+def test_each_remote_has_its_own_transport(word: str) -> None:
+    family = AddressFamily.ANY
+    if word[3:4].isdigit():
+        family = AddressFamily(word[3])
+    for text in (
+        f"remote a 1 udp\nremote b 443 {word}\n",
+        f"remote a 1 udp\nproto {word}\nremote b\n",
+    ):
+        first, second = profiles(text)
+        assert first.protocol is LinkProtocol.UDP
+        assert (second.protocol, second.family) == (LinkProtocol.TCP_CLIENT, family)
+        assert not second.bind
+
+
+def test_a_tcp_server_is_not_told_goodbye() -> None:
+    first, second = profiles("remote a 1 tcp\nremote b 2 udp\nexplicit-exit-notify 2\n")
+    assert (first.explicit_exit_notify, second.explicit_exit_notify) == (None, 2)
+    notes = run_config(HEAD + "remote a 1 tcp\nexplicit-exit-notify 2\n").notes
+    assert "NOTICE: --explicit-exit-notify ignored for --proto tcp" in [n.text for n in notes]
 
 
 def test_proto_force_keeps_the_remotes_of_a_transport() -> None:

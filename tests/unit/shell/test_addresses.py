@@ -1,9 +1,19 @@
 """Endpoints and the socket module's addresses translate both ways."""
 
+import socket
 from ipaddress import ip_address
 
 from ginnel.core.types import Endpoint
-from ginnel.shell.addresses import endpoint_of, socket_address
+from ginnel.shell.addresses import endpoint_of, own_address, socket_address
+
+
+def test_a_socket_has_an_address_once_it_is_bound_to_one() -> None:
+    with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as sock:
+        sock.bind(("::", 0))
+        assert own_address(sock) is None
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.bind(("127.0.0.1", 0))
+        assert own_address(sock) == Endpoint(ip_address("127.0.0.1"), sock.getsockname()[1])
 
 
 def test_endpoints_and_socket_addresses_translate() -> None:

@@ -191,6 +191,7 @@ def test_connecting_is_told_in_openvpns_words() -> None:
             link = await connect_tcp(replace(wanted, log=lines.append, state=states.append))
             listener.accept()[0].close()
         assert link.local is None
+        assert link.own_address() is not None
         link.close()
         assert states == ["TCP_CONNECT"]
         assert [line.text for line in lines[1:]] == [

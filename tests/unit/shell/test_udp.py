@@ -22,6 +22,7 @@ def test_unbound_link_is_ready_to_be_read(remote: Endpoint) -> None:
     link = open_udp(attempt(udp_profile(), remote))
     try:
         assert link.local is None
+        assert link.own_address() is None
         family = socket.AF_INET if remote == LOOPBACK else socket.AF_INET6
         with socket.socket(family, socket.SOCK_DGRAM) as other:
             other.bind((str(remote.address), 0))
