@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from ginnel.core.errors import Malformed
 
-MAX_PUSH_CHARACTERS = 256 * 1024
+MAX_PUSH_CHARACTERS = 1 << 20
 MAX_PUSH_ITEMS = 16384
 BUNDLE_SIZE = 1024 - 84
 """Characters of a part that OpenVPN fills before it begins another."""

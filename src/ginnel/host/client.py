@@ -163,7 +163,11 @@ class HostClient:
         results: list[ChangeResult] = []
         for start in range(0, len(wanted), CHANGES_PER_MESSAGE):
             part = wanted[start : start + CHANGES_PER_MESSAGE]
-            request = {"op": "apply", "changes": [change_record(change) for change in part]}
+            request = {
+                "op": "apply",
+                "changes": [change_record(change) for change in part],
+                "continued": start > 0,
+            }
             done = await self._results(request)
             results.extend(done)
             if done and done[-1].outcome is Outcome.FAILED:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from ginnel.core.types import IPNetwork
 from ginnel.dataclass import dataclass
 from ginnel.host.plan import HostPlan, Planned
+from ginnel.host.rtnetlink import TABLE_MAIN
 from ginnel.host.steps import AddAddress, AddRoute, RemoveRoute, SetLink, Step
 
 
@@ -49,8 +50,9 @@ def diff(old: HostPlan, new: HostPlan) -> tuple[Change, ...]:
     leaving = [item.step for item in before if item.step not in wanted or item.step in renewed]
     coming = [item for item in after if item.step not in had or item.step in renewed]
     occupied = {_place(step) for step in leaving} - {None}
-    early = [i for i in coming if i.bypass and _place(i.step) not in occupied]
-    late = [item for item in coming if item not in early]
+    is_early = [item.bypass and _place(item.step) not in occupied for item in coming]
+    early = [item for item, first in zip(coming, is_early, strict=True) if first]
+    late = [item for item, first in zip(coming, is_early, strict=True) if not first]
     return (
         *(Do(item.step) for item in early),
         # A link's settings are replaced by the new ones; taking them back would bring it down.
@@ -71,6 +73,12 @@ def _depending_on(changed: set[Step], before: Sequence[Planned]) -> set[Step]:
     }
 
 
-def _place(step: Step) -> tuple[IPNetwork, int | None] | None:
-    """What the kernel allows only once: a destination with a metric."""
-    return (step.network, step.metric) if isinstance(step, AddRoute | RemoveRoute) else None
+def _place(step: Step) -> tuple[IPNetwork, int | None, int] | None:
+    """What the kernel allows only once in a table: a destination with a metric."""
+    match step:
+        case AddRoute():
+            return step.network, step.metric, step.table
+        case RemoveRoute():
+            return step.network, step.metric, TABLE_MAIN
+        case _:
+            return None

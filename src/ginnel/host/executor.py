@@ -4,7 +4,7 @@ Responsible for the order of record, change and result. What the steps are is in
 for them in ``helper``.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import Enum
 
 from ginnel.core.errors import HostError
@@ -66,7 +66,9 @@ class Executor:
         self._netlink = netlink
         self._journal = journal
         self._batch = Batch(netlink)
-        self._entries: list[_Entry] = []
+        self._entries: dict[int, _Entry] = {}
+        """By number, in the order of the changes."""
+        self._of_steps: dict[Step, list[_Entry]] = {}
 
     def begin_request(self) -> None:
         """Forgets what was remembered of the kernel's tables: others may have changed them."""
@@ -74,23 +76,45 @@ class Executor:
 
     def apply(self, step: Step) -> ChangeResult:
         """Records and makes one change."""
-        what = describe(step)
+        return self.apply_together((step,))[0]
+
+    def apply_together(self, steps: Sequence[Step]) -> list[ChangeResult]:
+        """Makes changes that do not build on each other, such as routes: recorded all at once.
+
+        Going to the disk for each of ten thousand routes would take minutes.
+        """
+        undos = [self._prepare(step) for step in steps]
+        wanted = [undo for undo in undos if undo is not None and not isinstance(undo, HostError)]
         try:
-            change = prepare(step, self._batch)
-            if change is None:
-                return ChangeResult(outcome=Outcome.PRESENT, what=what)
-            number = self._journal.intend(change)
+            numbers = iter(self._journal.intend_all(wanted) if wanted else ())
         except HostError as refused:
-            return _failed(what, refused)
-        entry = _Entry(number, change, step)
-        self._entries.append(entry)
+            return [_failed(describe(step), refused) for step in steps]
+        results = []
+        for step, change in zip(steps, undos, strict=True):
+            what = describe(step)
+            if change is None:
+                results.append(ChangeResult(outcome=Outcome.PRESENT, what=what))
+            elif isinstance(change, HostError):
+                results.append(_failed(what, change))
+            else:
+                results.append(self._make(_Entry(next(numbers), change, step), step))
+        return results
+
+    def _prepare(self, step: Step) -> Undo | HostError | None:
+        try:
+            return prepare(step, self._batch)
+        except HostError as refused:
+            return refused
+
+    def _make(self, entry: _Entry, step: Step) -> ChangeResult:
+        self._remember(entry)
         try:
             apply(step, self._batch)
         except HostError as refused:
             self._take_back_half_done(entry)
-            return _failed(what, refused)
+            return _failed(describe(step), refused)
         self._settle(entry, EntryState.DONE)
-        return ChangeResult(outcome=Outcome.APPLIED, what=what)
+        return ChangeResult(outcome=Outcome.APPLIED, what=describe(step))
 
     def device_opened(self, device: str, index: int) -> None:
         """Notes a device that we made, so that it is removed with everything else.
@@ -100,15 +124,15 @@ class Executor:
         """
         change = DropDevice(device=device, index=index)
         entry = _Entry(self._journal.intend(change), change, None)
-        self._entries.append(entry)
+        self._remember(entry)
         self._settle(entry, EntryState.DONE)
 
     def revert(self, step: Step) -> ChangeResult:
         """Takes back one change that was made for an equal step."""
-        for entry in reversed(self._entries):
-            if entry.step == step:
-                return self._undo(entry)
-        return ChangeResult(outcome=Outcome.GONE, what=describe(step))
+        made = self._of_steps.get(step)
+        if not made:
+            return ChangeResult(outcome=Outcome.GONE, what=describe(step))
+        return self._undo(made[-1])
 
     def undo_routes(self) -> list[ChangeResult]:
         """Takes back all routes, last first."""
@@ -129,7 +153,7 @@ class Executor:
     def removed_defaults(self) -> list[RouteState]:
         """Default routes that are away because of us."""
         found = []
-        for entry in self._entries:
+        for entry in self._entries.values():
             if isinstance(entry.change, PutBackRoute):
                 route = decode_route(entry.change.message)
                 if route is not None:
@@ -137,7 +161,7 @@ class Executor:
         return found
 
     def _undo_where(self, chosen: Callable[[Undo], bool]) -> list[ChangeResult]:
-        entries = [entry for entry in reversed(self._entries) if chosen(entry.change)]
+        entries = [e for e in reversed(self._entries.values()) if chosen(e.change)]
         return [self._undo(entry) for entry in entries]
 
     def _undo(self, entry: _Entry) -> ChangeResult:
@@ -158,8 +182,17 @@ class Executor:
                 return  # stays in the journal: rollback or recovery tries again
         self._forget(entry, EntryState.FAILED)
 
+    def _remember(self, entry: _Entry) -> None:
+        self._entries[entry.number] = entry
+        if entry.step is not None:
+            self._of_steps.setdefault(entry.step, []).append(entry)
+
     def _forget(self, entry: _Entry, state: EntryState) -> None:
-        self._entries.remove(entry)
+        del self._entries[entry.number]
+        if entry.step is not None:
+            self._of_steps[entry.step].remove(entry)
+            if not self._of_steps[entry.step]:
+                del self._of_steps[entry.step]
         if self._entries:
             self._settle(entry, state)
         else:

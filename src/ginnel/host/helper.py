@@ -19,6 +19,7 @@ import syslog
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
+from itertools import groupby
 from pathlib import Path
 
 from ginnel.core.errors import HostError
@@ -44,6 +45,7 @@ from ginnel.host.records import (
     Record,
     as_record,
     device_field,
+    flag_field,
     list_field,
     number_field,
     optional_address,
@@ -185,7 +187,8 @@ class Helper:
                 return _Answer(self._underlay(request))
             case "apply":
                 changes = list_field(request, "changes", CHANGES_PER_MESSAGE)
-                return _Answer(self._apply([read_change(value) for value in changes]))
+                continued = flag_field(request, "continued")
+                return _Answer(self._apply([read_change(v) for v in changes], continued=continued))
             case "undo-routes":
                 return _Answer(results_record(self._running().undo_routes()))
             case "undo-all":
@@ -199,10 +202,11 @@ class Helper:
             case _:
                 raise BadRecord("op")
 
-    def _running(self) -> Executor:
+    def _running(self, *, afresh: bool = True) -> Executor:
         if self._executor is None:
             raise BadRecord("hello comes first")
-        self._executor.begin_request()
+        if afresh:
+            self._executor.begin_request()
         return self._executor
 
     def _hello(self, main_pid: int) -> Record:
@@ -256,20 +260,25 @@ class Helper:
         )
         return snapshot_record(snapshot)
 
-    def _apply(self, changes: list[Change]) -> Record:
-        """Makes changes in order, up to the first failure that is not about a route."""
-        executor = self._running()
+    def _apply(self, changes: list[Change], *, continued: bool) -> Record:
+        """Makes changes in order, up to the first failure that is not about a route.
+
+        What was remembered of the kernel's tables serves all parts of a long list.
+        """
+        executor = self._running(afresh=not continued)
         for change in changes:
             self._permit(change.step)
         results: list[ChangeResult] = []
-        for change in changes:
-            if isinstance(change, Do):
-                results.append(executor.apply(change.step))
-            else:
-                results.append(executor.revert(change.step))
-            about_route = isinstance(change.step, AddRoute | RemoveRoute)
-            if results[-1].outcome is Outcome.FAILED and not about_route:
-                break
+        for are_new_routes, group in groupby(changes, _adds_route):
+            if are_new_routes:
+                results.extend(executor.apply_together([change.step for change in group]))
+                continue
+            for change in group:
+                make = executor.apply if isinstance(change, Do) else executor.revert
+                results.append(make(change.step))
+                about_route = isinstance(change.step, AddRoute | RemoveRoute)
+                if results[-1].outcome is Outcome.FAILED and not about_route:
+                    return results_record(results)
         return results_record(results)
 
     def _permit(self, step: Step) -> None:
@@ -280,3 +289,7 @@ class Helper:
                     raise HostError(describe(step), _EPERM, "not a device of this tunnel")
             case AddRoute() | RemoveRoute():
                 return
+
+
+def _adds_route(change: Change) -> bool:
+    return isinstance(change, Do) and isinstance(change.step, AddRoute)

@@ -11,7 +11,7 @@ import errno
 import fcntl
 import os
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from enum import Enum
 from pathlib import Path
@@ -100,16 +100,26 @@ class Journal:
     _live_size: int = 0
 
     def intend(self, change: Undo) -> int:
-        """Records how a change is undone, before it is made; returns the entry's number."""
-        number = self._next
-        line = render_record({"n": number, "undo": undo_record(change)})
-        if self._live_size + len(line) > _LIVE_LIMIT:
+        """Records how one change is undone, before it is made; returns the entry's number."""
+        return self.intend_all((change,))[0]
+
+    def intend_all(self, changes: Sequence[Undo]) -> list[int]:
+        """Records how changes are undone, before any is made; returns the entries' numbers.
+
+        However many there are, they wait for the disk once.
+        """
+        lines = {
+            number: render_record({"n": number, "undo": undo_record(change)})
+            for number, change in enumerate(changes, start=self._next)
+        }
+        size = sum(map(len, lines.values()))
+        if self._live_size + size > _LIVE_LIMIT:
             raise HostError("journal", errno.EFBIG, "more changes at once than can be recorded")
-        self._write(line, sync=True)
-        self._live[number] = line
-        self._live_size += len(line)
-        self._next += 1
-        return number
+        self._write(b"\n".join(lines.values()), sync=True)
+        self._live.update(lines)
+        self._live_size += size
+        self._next += len(lines)
+        return list(lines)
 
     def settle(self, number: int, state: EntryState) -> None:
         """Records what became of an entry."""

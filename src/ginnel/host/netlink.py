@@ -94,12 +94,16 @@ class Netlink:
         found = (decode_address(body) for body in self._dump(MessageType.GETADDR, bytes(8)))
         return [address for address in found if address is not None]
 
-    def routes(self, version: int) -> list[RouteState]:
-        """Unicast and other routes of the main table for IP version 4 or 6."""
+    def routes(self, version: int, table: int = TABLE_MAIN) -> list[RouteState]:
+        """Unicast and other routes of a table for IP version 4 or 6."""
         family = int(socket.AF_INET if version == 4 else socket.AF_INET6)
         bodies = self._dump(MessageType.GETROUTE, encode_route_dump(family))
         found = (decode_route(body) for body in bodies if not is_cloned(body))
-        return [route for route in found if route is not None and route.table == TABLE_MAIN]
+        return [route for route in found if route is not None and route.table == table]
+
+    def routes_to(self, network: IPNetwork, table: int) -> list[RouteState]:
+        """Those of a table for one destination."""
+        return [r for r in self.routes(network.version, table) if r.network == network]
 
     def route_to(self, destination: IPAddress) -> RouteState | None:
         """How the kernel would reach ``destination`` now; None when it would not."""
@@ -152,10 +156,11 @@ class Netlink:
         gateway: IPAddress | None,
         index: int | None,
         metric: int | None,
+        table: int = TABLE_MAIN,
     ) -> None:
-        """Adds a route to the main table; EEXIST when its destination and metric are taken."""
+        """Adds a route to a table; EEXIST when its destination and metric are taken there."""
         flags = Flag.ACK | Flag.CREATE | Flag.EXCLUSIVE
-        body = encode_route(network, gateway=gateway, index=index, metric=metric)
+        body = encode_route(network, gateway=gateway, index=index, metric=metric, table=table)
         self._request(MessageType.NEWROUTE, flags, body, "add route")
 
     def delete_route(self, route: RouteState) -> None:

@@ -7,6 +7,7 @@ addition: a bypass route is also made when a pushed IPv4 route, or the tunnel's 
 the server's address, where OpenVPN would route the tunnel into itself.
 """
 
+from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
 from ginnel.core.actions import TunnelConfig
@@ -21,6 +22,7 @@ from ginnel.host.route_words import (
     resolve_routes,
     vpn_gateway,
 )
+from ginnel.host.rtnetlink import TABLE_MAIN
 from ginnel.host.steps import (
     AddAddress,
     AddRoute,
@@ -155,19 +157,31 @@ class _Drawing:
     def routes(self) -> None:
         """Plans the routes, those that must stay outside the tunnel first."""
         self._redirected = self._redirect_possible()
-        planned = [*self._redirect_ipv4(), *self._tunnel_routes4(), *self._tunnel_routes6()]
+        planned = [
+            *self._redirect_ipv4(),
+            *(self._in_table(item) for item in self._tunnel_routes4()),
+            *self._tunnel_routes6(),
+        ]
         planned = [*self._server_bypass(planned), *self._other_bypasses(), *planned]
         if self.config.options.routes.route_noexec:
             return
-        taken: dict[tuple[IPNetwork, int], AddRoute] = {}
+        taken: dict[tuple[IPNetwork, int, int], AddRoute] = {}
         for item in planned:
             if isinstance(item.step, AddRoute):
-                place = (item.step.network, kernel_metric(item.step.network, item.step.metric))
+                step = item.step
+                place = (step.network, kernel_metric(step.network, step.metric), step.table)
                 first = taken.setdefault(place, item.step)
                 if first is not item.step:
                     self._warn_taken(first, item.step)
                     continue
             self._routes.append(item)
+
+    def _in_table(self, item: Planned) -> Planned:
+        """Routes by name of an option go to ``route-table``; those of redirection do not."""
+        table = self.config.options.routes.route_table
+        if table is None or not isinstance(item.step, AddRoute):
+            return item
+        return replace(item, step=replace(item.step, table=table))
 
     def _warn_taken(self, first: AddRoute, second: AddRoute) -> None:
         """The kernel holds one route for a destination and metric: the first one counts."""
@@ -281,7 +295,8 @@ class _Drawing:
                 index=self.device.index,
                 metric=route.metric,
             )
-            planned.append(Planned(step=step, reason=reason))
+            item = Planned(step=step, reason=reason)
+            planned.append(item if route.origin is None else self._in_table(item))
         if planned and tun.ifconfig_ipv6 is None and not tun.ifconfig_noexec:
             self._warnings.append(
                 "ROUTE6: WARNING: IPv6 routes are set up but the tunnel has no IPv6 address "
@@ -335,7 +350,10 @@ class _Drawing:
         covering = [
             item.step.network
             for item in planned
-            if isinstance(item.step, AddRoute) and not item.bypass and server in item.step.network
+            if isinstance(item.step, AddRoute)
+            and item.step.table == TABLE_MAIN
+            and not item.bypass
+            and server in item.step.network
         ]
         redirect = {*_HALVES, _DEFAULT_IPV4, *IPV6_REDIRECT} if self._redirects else set()
         pushed = [net for net in covering if net not in redirect]

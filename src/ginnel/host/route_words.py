@@ -11,6 +11,7 @@ from ginnel.dataclass import dataclass, field
 from ginnel.host.underlay import UnderlaySnapshot
 from ginnel.options.model import (
     ClientOptions,
+    HostName,
     RedirectFlag,
     Route4,
     RouteKeyword,
@@ -129,6 +130,9 @@ def _resolve(
     route: Route4, config: TunnelConfig, underlay: UnderlaySnapshot, warnings: list[str]
 ) -> ResolvedRoute4 | None:
     network = route.network
+    if isinstance(network, HostName):
+        warnings.append(_unresolved(route, network))
+        return None
     if isinstance(network, RouteKeyword):
         address = _keyword(network, config, underlay)
         if address is None:
@@ -136,6 +140,9 @@ def _resolve(
             return None
         network = IPv4Network(address)
     gateway = RouteKeyword.VPN_GATEWAY if route.gateway is None else route.gateway
+    if isinstance(gateway, HostName):
+        warnings.append(_unresolved(route, gateway))
+        return None
     if isinstance(gateway, RouteKeyword):
         address = _keyword(gateway, config, underlay)
         if address is None:
@@ -161,6 +168,10 @@ def _keyword(
             return server if isinstance(server, IPv4Address) else None
 
 
+def _unresolved(route: Route4, name: HostName) -> str:
+    return f"ROUTE: a route ({route.origin}) was left out: {name.name} does not resolve"
+
+
 def _left_out(route: Route4, keyword: RouteKeyword) -> str:
     cause = {
         RouteKeyword.VPN_GATEWAY: (
@@ -170,5 +181,6 @@ def _left_out(route: Route4, keyword: RouteKeyword) -> str:
         RouteKeyword.NET_GATEWAY: "there is no IPv4 default gateway to use as net_gateway",
         RouteKeyword.REMOTE_HOST: "the server is not reached over IPv4",
     }[keyword]
-    shown = route.network.value if isinstance(route.network, RouteKeyword) else route.network
+    network = route.network
+    shown = network.value if isinstance(network, RouteKeyword) else network
     return f"ROUTE: route {shown} ({route.origin}) was left out: {cause}"

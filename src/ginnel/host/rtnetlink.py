@@ -75,6 +75,9 @@ RTA_TABLE = 15
 RTA_VIA = 18
 NLMSGERR_ATTR_MSG = 1
 TABLE_MAIN = 254
+_LARGEST_SHORT_TABLE = 255
+"""A greater number goes into an attribute of its own."""
+
 PROTOCOL_BOOT = 3
 SCOPE_UNIVERSE = 0
 SCOPE_LINK = 253
@@ -253,8 +256,9 @@ def encode_route(
     index: int | None,
     metric: int | None,
     protocol: int = PROTOCOL_BOOT,
+    table: int = TABLE_MAIN,
 ) -> bytes:
-    """Body of a request on a unicast route of the main table.
+    """Body of a request on a unicast route, of the main table if no other is named.
 
     Without gateway an IPv4 destination is on the link, which the kernel wants said by its scope.
     """
@@ -264,7 +268,7 @@ def encode_route(
         network.prefixlen,
         0,
         0,
-        TABLE_MAIN,
+        table if table <= _LARGEST_SHORT_TABLE else 0,
         protocol,
         SCOPE_LINK if on_link else SCOPE_UNIVERSE,
         TYPE_UNICAST,
@@ -280,6 +284,8 @@ def encode_route(
         body += encode_word(RTA_OIF, index)
     if metric is not None:
         body += encode_word(RTA_PRIORITY, metric)
+    if table > _LARGEST_SHORT_TABLE:
+        body += encode_word(RTA_TABLE, table)
     return body
 
 

@@ -21,6 +21,7 @@ from ginnel.host.records import (
     optional_text,
     text_field,
 )
+from ginnel.host.rtnetlink import TABLE_MAIN
 from ginnel.host.steps import (
     AddAddress,
     AddRoute,
@@ -61,7 +62,7 @@ def step_record(step: Step) -> Record:
                 "peer": optional_text(step.peer),
             }
         case AddRoute() | RemoveRoute():
-            return {
+            record: Record = {
                 "kind": "add-route" if isinstance(step, AddRoute) else "remove-route",
                 "network": str(step.network),
                 "gateway": optional_text(step.gateway),
@@ -69,6 +70,7 @@ def step_record(step: Step) -> Record:
                 "index": step.index,
                 "metric": step.metric,
             }
+            return record if isinstance(step, RemoveRoute) else {**record, **_table(step)}
         case _:
             assert_never(step)
 
@@ -101,6 +103,7 @@ def read_step(record: Record) -> Step:
                 device=optional_device(record, "device"),
                 index=optional_number(record, "index", 1),
                 metric=optional_number(record, "metric"),
+                table=_read_table(record),
             )
         case "remove-route":
             network, gateway = _read_route(record)
@@ -148,6 +151,7 @@ def undo_record(change: Undo) -> Record:
                 "gateway": optional_text(change.gateway),
                 "index": change.index,
                 "metric": change.metric,
+                **_table(change),
             }
         case PutBackRoute():
             return {
@@ -192,6 +196,7 @@ def read_undo(record: Record) -> Undo:
                 gateway=gateway,
                 index=optional_number(record, "index", 1),
                 metric=number_field(record, "metric"),
+                table=_read_table(record),
             )
         case "put-back-route":
             return PutBackRoute(
@@ -213,6 +218,15 @@ def _read_address(record: Record) -> tuple[IPAddress, int, IPAddress | None]:
     if peer is not None and peer.version != local.version:
         raise BadRecord("peer")
     return local, number_field(record, "prefix", 0, local.max_prefixlen), peer
+
+
+def _table(route: AddRoute | DropRoute) -> Record:
+    """The main table goes without saying, as in journals of earlier releases."""
+    return {} if route.table == TABLE_MAIN else {"table": route.table}
+
+
+def _read_table(record: Record) -> int:
+    return number_field(record, "table", 1) if "table" in record else TABLE_MAIN
 
 
 def _read_route(record: Record) -> tuple[IPNetwork, IPAddress | None]:

@@ -7,6 +7,7 @@ it is still as we left it. Order, journal and errors belong to ``executor``; the
 is in ``step_records``.
 """
 
+from collections.abc import Sequence
 from enum import Enum
 from typing import Protocol, assert_never
 
@@ -16,6 +17,7 @@ from ginnel.dataclass import dataclass
 from ginnel.host.netlink import NoSuchThing
 from ginnel.host.rtnetlink import (
     PROTOCOL_BOOT,
+    TABLE_MAIN,
     TYPE_UNICAST,
     AddressState,
     LinkState,
@@ -49,7 +51,7 @@ class AddAddress:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AddRoute:
-    """Adds a route to the main table.
+    """Adds a route to the main table, or to another one (``route-table``).
 
     Without ``index`` the kernel finds the device by the gateway. Routes carry protocol ``boot``, as
     those of ``ip route add`` and of OpenVPN do: ``ip route`` shows them without decoration, and
@@ -62,6 +64,7 @@ class AddRoute:
     device: str | None
     index: int | None
     metric: int | None = None
+    table: int = TABLE_MAIN
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,6 +114,7 @@ class DropRoute:
     gateway: IPAddress | None
     index: int | None
     metric: int
+    table: int = TABLE_MAIN
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,7 +152,8 @@ class Kernel(Protocol):
 
     def link(self, index: int) -> LinkState | None: ...
     def addresses(self) -> list[AddressState]: ...
-    def routes(self, version: int) -> list[RouteState]: ...
+    def routes(self, version: int, table: int = TABLE_MAIN) -> list[RouteState]: ...
+    def routes_to(self, network: IPNetwork, table: int) -> Sequence[RouteState]: ...
     def set_link(
         self,
         index: int,
@@ -171,6 +176,7 @@ class Kernel(Protocol):
         gateway: IPAddress | None,
         index: int | None,
         metric: int | None,
+        table: int = TABLE_MAIN,
     ) -> None: ...
     def delete_route(self, route: RouteState) -> None: ...
     def put_back_route(self, message: bytes) -> None: ...
@@ -203,8 +209,9 @@ def prepare(step: Step, netlink: Kernel) -> Undo | None:
                 gateway=step.gateway,
                 index=step.index,
                 metric=kernel_metric(step.network, step.metric),
+                table=step.table,
             )
-            routes = netlink.routes(undo.network.version)
+            routes = netlink.routes_to(undo.network, undo.table)
             present = any(_is_route(route, undo) for route in routes)
             return None if present else undo
         case RemoveRoute():
@@ -229,7 +236,11 @@ def apply(step: Step, netlink: Kernel) -> None:
             netlink.add_address(step.index, step.local, step.prefix, step.peer)
         case AddRoute():
             netlink.add_route(
-                step.network, gateway=step.gateway, index=step.index, metric=step.metric
+                step.network,
+                gateway=step.gateway,
+                index=step.index,
+                metric=step.metric,
+                table=step.table,
             )
         case RemoveRoute():
             for route in netlink.routes(step.network.version):
@@ -289,13 +300,19 @@ def describe(change: Step | Undo) -> str:
             name = change.device if not isinstance(change, DropRoute) else None
             device = f" dev {name}" if name else ""
             metric = f" metric {change.metric}" if change.metric else ""
-            return f"route {change.network}{via}{device}{metric}"
+            return f"route {change.network}{via}{device}{metric}{_table(change)}"
         case PutBackRoute():
             return f"route {change.network} that was there before"
         case DropDevice():
             return f"device {change.device}"
         case _:
             assert_never(change)
+
+
+def _table(change: AddRoute | DropRoute | RemoveRoute) -> str:
+    if isinstance(change, RemoveRoute) or change.table == TABLE_MAIN:
+        return ""
+    return f" table {change.table}"
 
 
 def _prepare_link(step: SetLink, netlink: Kernel) -> RestoreLink:
@@ -352,7 +369,7 @@ def _undo_removal(change: PutBackRoute, netlink: Kernel) -> UndoOutcome:
 
 
 def _find(change: DropRoute, netlink: Kernel) -> RouteState | None:
-    for route in netlink.routes(change.network.version):
+    for route in netlink.routes_to(change.network, change.table):
         if _is_route(route, change) and route.protocol == PROTOCOL_BOOT:
             return route
     return None

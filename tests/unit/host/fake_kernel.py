@@ -45,8 +45,12 @@ class FakeKernel:
     def addresses(self) -> list[AddressState]:
         return list(self.known_addresses)
 
-    def routes(self, version: int) -> list[RouteState]:
-        return [route for route in self.known_routes if route.network.version == version]
+    def routes(self, version: int, table: int = TABLE_MAIN) -> list[RouteState]:
+        known = (route for route in self.known_routes if route.network.version == version)
+        return [route for route in known if route.table == table]
+
+    def routes_to(self, network: IPNetwork, table: int) -> list[RouteState]:
+        return [r for r in self.routes(network.version, table) if r.network == network]
 
     def set_link(
         self,
@@ -104,10 +108,11 @@ class FakeKernel:
         gateway: IPAddress | None,
         index: int | None,
         metric: int | None,
+        table: int = TABLE_MAIN,
     ) -> None:
         self._note("add_route")
         number = kernel_metric(network, metric)
-        message = encode_route(network, gateway=gateway, index=index, metric=number)
+        message = encode_route(network, gateway=gateway, index=index, metric=number, table=table)
         self._insert(message, network)
 
     def delete_route(self, route: RouteState) -> None:
@@ -125,8 +130,8 @@ class FakeKernel:
         assert route is not None
         if route.index is not None:
             self._existing(route.index)
-        taken = {(known.network, known.metric) for known in self.known_routes}
-        if (network or route.network, route.metric) in taken:
+        taken = {(known.network, known.metric, known.table) for known in self.known_routes}
+        if (network or route.network, route.metric, route.table) in taken:
             raise HostError("add route", EEXIST, "File exists")
         self.known_routes.append(route)
 

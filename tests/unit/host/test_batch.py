@@ -7,7 +7,7 @@ import pytest
 
 from ginnel.core.errors import HostError
 from ginnel.host.batch import Batch
-from ginnel.host.rtnetlink import RouteState
+from ginnel.host.rtnetlink import TABLE_MAIN, RouteState
 from tests.unit.host.fake_kernel import FakeKernel, fake_link, fake_route
 
 OFFICE = IPv4Network("10.0.0.0/8")
@@ -19,9 +19,9 @@ class Counting(FakeKernel):
 
     reads = 0
 
-    def routes(self, version: int) -> list[RouteState]:
+    def routes(self, version: int, table: int = TABLE_MAIN) -> list[RouteState]:
         self.reads += 1
-        return super().routes(version)
+        return super().routes(version, table)
 
 
 @pytest.fixture
@@ -54,12 +54,20 @@ def test_own_changes_are_seen(kernel: Counting, network: IPv4Network | IPv6Netwo
     assert batch.routes(network.version) == before
 
 
-def test_route_by_a_device_that_the_kernel_chose_is_read_back(kernel: Counting) -> None:
+def test_route_by_a_device_that_the_kernel_chose_needs_no_second_look(kernel: Counting) -> None:
     batch = Batch(kernel)
     batch.routes(4)
     batch.add_route(OFFICE, gateway=VPN, index=None, metric=None)
-    batch.routes(4)
-    assert kernel.reads == 2
+    (added,) = batch.routes_to(OFFICE, TABLE_MAIN)
+    assert (added.gateway, added.index) == (VPN, None)
+    assert kernel.reads == 1
+
+
+def test_tables_are_told_apart(kernel: Counting) -> None:
+    batch = Batch(kernel)
+    batch.add_route(OFFICE, gateway=VPN, index=7, metric=None, table=1000)
+    assert batch.routes_to(OFFICE, TABLE_MAIN) == []
+    assert [route.table for route in batch.routes_to(OFFICE, 1000)] == [1000]
 
 
 def test_what_moves_routes_by_itself_forgets_them(kernel: Counting) -> None:

@@ -80,10 +80,14 @@ def test_hello_comes_first_and_once(wire: Wire) -> None:
             "device": {"name": "tun7", "kind": "tun", "node": "/dev/\ud800", **_PLAIN},
         },
         {"op": "open-tun", "device": {"name": "\ud800", "kind": "tun", "node": "/dev/x", **_PLAIN}},
-        {"op": "apply", "changes": 7},
-        {"op": "apply", "changes": [{}] * 129},
-        {"op": "apply", "changes": [{"do": {"kind": "add-route"}}]},
-        {"op": "apply", "changes": [{"do": {"kind": "remove-route", "network": "10.0.0.0/8"}}]},
+        {"op": "apply", "changes": 7, "continued": False},
+        {"op": "apply", "changes": [{}] * 129, "continued": False},
+        {"op": "apply", "changes": [{"do": {"kind": "add-route"}}], "continued": False},
+        {
+            "op": "apply",
+            "changes": [{"do": {"kind": "remove-route", "network": "10.0.0.0/8"}}],
+            "continued": False,
+        },
         {"op": "underlay", "server": "everywhere"},
         {"op": "close-tun", "name": 7},
     ],
@@ -105,7 +109,7 @@ def test_device_that_is_not_ours_is_not_touched(wire: Wire) -> None:
     link = {"kind": "set-link", **step, "mtu": 1400, "txqueuelen": None, "up": False}
     address = {"kind": "add-address", **step, "local": "192.0.2.1", "prefix": 32, "peer": None}
     for each in (link, address):
-        reply = wire.ask(op="apply", changes=[{"do": each}])
+        reply = wire.ask(op="apply", changes=[{"do": each}], continued=False)
         assert "not a device of this tunnel" in refusal(reply)
 
 

@@ -137,7 +137,7 @@ def test_what_was_undone_is_noted_even_after_a_torn_line(
     path = leave(tmp_path / "run")
     path.write_bytes(path.read_bytes() + b'{"n":3,"undo":{"ki')
 
-    def refuse(_self: object, _version: int) -> list[object]:
+    def refuse(_self: object, _version: int, _table: int) -> list[object]:
         raise HostError("listing", 1, "not now")
 
     with monkeypatch.context() as broken:
