@@ -22,6 +22,7 @@ from ginnel.options.actions import (
     ShowCiphers,
     ShowCurves,
     ShowDigests,
+    ShowEngines,
     ShowGateway,
     ShowHelp,
     ShowTls,
@@ -141,6 +142,10 @@ def _carry_out(action: Action, process: ProcessOptions) -> int:
             from ginnel.cli import show
 
             print_lines(show.digests())
+        case ShowEngines():
+            from ginnel.cli import show
+
+            print_lines(show.engines())
         case ShowTls(options=options):
             from ginnel.cli import show
 

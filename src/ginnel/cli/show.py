@@ -43,6 +43,11 @@ def digests() -> Iterator[str]:
     yield ""
 
 
+def engines() -> Iterator[str]:
+    """The lines of ``--show-engines``: the TLS library was built without support for them."""
+    yield "Sorry, OpenSSL hardware crypto engine functionality is not available."
+
+
 def tls(options: TlsOptions) -> Iterator[str]:
     """The lines of ``--show-tls``. Raises ConfigError when the options leave no cipher."""
     modern, older = tls_cipher_names(options)

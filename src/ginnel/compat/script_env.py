@@ -6,11 +6,12 @@ PATH among them.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from enum import Enum
-from hashlib import sha1, sha256
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
-from typing import TYPE_CHECKING, Protocol
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+from typing import Protocol
 
+from ginnel.compat.certificate_env import certificate_variables
 from ginnel.core.actions import CertificateInfo
 from ginnel.core.types import Endpoint
 from ginnel.core.x509 import render_name
@@ -21,12 +22,10 @@ from ginnel.options.model import (
     ConnectionProfile,
     DeviceType,
     DnsOptions,
+    DnsServer,
     Topology,
     TunOptions,
 )
-
-if TYPE_CHECKING:
-    from cryptography import x509
 
 _DEFAULT_PORT = "1194"
 
@@ -40,6 +39,8 @@ class Hook(Enum):
     ROUTE_PRE_DOWN = "route-pre-down"
     IPCHANGE = "ipchange"
     TLS_VERIFY = "tls-verify"
+    DNS_UP = "dns-up"
+    DNS_DOWN = "dns-down"
 
 
 class Route4Facts(Protocol):
@@ -123,7 +124,7 @@ class ScriptContext:
 def script_arguments(hook: Hook, context: ScriptContext) -> tuple[str, ...]:
     """The words after the command's own."""
     match hook:
-        case Hook.ROUTE_UP:
+        case Hook.ROUTE_UP | Hook.DNS_UP | Hook.DNS_DOWN:
             return ()
         case Hook.TLS_VERIFY:
             certificate = context.certificates[-1]
@@ -138,12 +139,15 @@ def script_arguments(hook: Hook, context: ScriptContext) -> tuple[str, ...]:
 
 def script_environment(hook: Hook, context: ScriptContext) -> dict[str, str]:
     """The whole environment of one call."""
+    if hook in (Hook.DNS_UP, Hook.DNS_DOWN):
+        return _dns_updown_environment(hook, context)
     # What the program itself knows wins over a setenv of the same name.
     environment: dict[str, str] = dict(context.options.scripts.setenv)
     environment.update(_process_variables(context))
     environment.update(_remote_variables(context.options.profiles))
     environment.update(_peer_variables(context))
-    environment.update(certificate_variables(context.certificates))
+    tracked = context.options.tls.x509_track
+    environment.update(certificate_variables(context.certificates, tracked))
     if context.common_name is not None:
         environment["common_name"] = context.common_name
     if context.peer_certificate is not None and hook is Hook.TLS_VERIFY:
@@ -160,6 +164,15 @@ def script_environment(hook: Hook, context: ScriptContext) -> dict[str, str]:
     environment["script_type"] = hook.value
     cleaned = ((_clean_name(name), _clean(value)) for name, value in environment.items())
     return {name: value for name, value in cleaned if name}
+
+
+def _dns_updown_environment(hook: Hook, context: ScriptContext) -> dict[str, str]:
+    """A ``dns-updown`` command is told the device and the settings, and nothing else."""
+    told = {"script_type": hook.value}
+    if context.tunnel is not None:
+        told["dev"] = context.tunnel.device
+    told.update(_dns_settings(installable_dns(context.options.dns)))
+    return {name: _clean(value) for name, value in told.items()}
 
 
 # --- parts -------------------------------------------------------------------------------------
@@ -262,6 +275,25 @@ def dns_variables(dns: DnsOptions) -> Iterator[tuple[str, str]]:
     Where ``dns`` options name servers or search domains, they take the place of the
     ``dhcp-option`` lines of the same purpose in ``foreign_option_N``.
     """
+    yield from _dns_settings(dns)
+    yield from _foreign_variables(_foreign_options(dns))
+
+
+def installable_dns(dns: DnsOptions) -> DnsOptions:
+    """Without ``dns`` servers those of ``dhcp-option`` are one, as OpenVPN 2.7 has it."""
+    if dns.servers:
+        return dns
+    kinds = {"DNS": 0, "DNS6": 0, "DOMAIN": 1, "ADAPTER_DOMAIN_SUFFIX": 1, "DOMAIN-SEARCH": 1}
+    addresses = [ip_address(w[1]) for w in dns.dhcp_options if kinds.get(w[0]) == 0]
+    domains = [w[1] for w in dns.dhcp_options if kinds.get(w[0]) == 1]
+    if not addresses:
+        return dns
+    server = DnsServer(number=0, addresses=tuple((address, None) for address in addresses))
+    found = tuple(dict.fromkeys((*domains, *dns.search_domains)))
+    return replace(dns, servers=(server,), search_domains=found)
+
+
+def _dns_settings(dns: DnsOptions) -> Iterator[tuple[str, str]]:
     servers = sorted(dns.servers, key=lambda server: server.number)
     for number, domain in enumerate(dns.search_domains, start=1):
         yield f"dns_search_domain_{number}", domain
@@ -280,7 +312,6 @@ def dns_variables(dns: DnsOptions) -> Iterator[tuple[str, str]]:
         ):
             if value is not None:
                 yield f"{prefix}_{word}", value
-    yield from _foreign_variables(_foreign_options(dns))
 
 
 def _foreign_variables(options: Iterable[tuple[str, ...]]) -> Iterator[tuple[str, str]]:
@@ -300,60 +331,6 @@ def _foreign_options(dns: DnsOptions) -> Iterator[tuple[str, ...]]:
             yield ("DNS" if address.version == 4 else "DNS6", str(address))
     for domain in dns.search_domains:
         yield ("DOMAIN-SEARCH", domain)
-
-
-# --- certificates ------------------------------------------------------------------------------
-
-
-def certificate_variables(chain: Sequence[CertificateInfo]) -> Iterator[tuple[str, str]]:
-    """``tls_*`` and ``X509_*`` of each certificate, and the ``common_name`` of the last one.
-
-    A certificate that OpenSSL takes and a stricter parser refuses is told without its fields.
-    """
-    for info in chain:
-        depth = info.depth
-        yield f"tls_id_{depth}", info.subject
-        yield f"tls_digest_{depth}", sha1(info.der, usedforsecurity=False).digest().hex(":")
-        yield f"tls_digest_sha256_{depth}", sha256(info.der).digest().hex(":")
-        try:
-            serial, fields = _parsed_fields(info.der)
-        except ValueError:
-            continue
-        digits = f"{abs(serial):x}"
-        octets = bytes.fromhex(digits.rjust(len(digits) + len(digits) % 2, "0"))
-        yield f"tls_serial_{depth}", str(serial)
-        yield f"tls_serial_hex_{depth}", octets.hex(":")
-        for name, value in fields.items():
-            yield f"X509_{depth}_{name}", value
-        if depth == 0 and "CN" in fields:
-            yield "common_name", _last_common_name(fields)
-
-
-def _parsed_fields(der: bytes) -> tuple[int, dict[str, str]]:
-    """Serial number and subject. Raises ValueError when it cannot be parsed."""
-    from cryptography import x509
-
-    certificate = x509.load_der_x509_certificate(der)
-    return certificate.serial_number, dict(_subject_fields(certificate.subject))
-
-
-def _subject_fields(subject: "x509.Name") -> Iterator[tuple[str, str]]:
-    """Each attribute by its short name; further ones of a name get ``_1``, ``_2`` ..."""
-    from cryptography import x509
-
-    seen: dict[str, int] = {}
-    for attribute in subject:
-        name = render_name(x509.Name([attribute])).partition("=")[0]
-        count = seen.get(name, 0)
-        seen[name] = count + 1
-        value = attribute.value if isinstance(attribute.value, str) else attribute.value.hex()
-        printable = "".join(char if char.isprintable() else "_" for char in value)
-        yield (f"{name}_{count}" if count else name), printable
-
-
-def _last_common_name(fields: dict[str, str]) -> str:
-    numbered = [name for name in fields if name == "CN" or name.startswith("CN_")]
-    return fields[numbered[-1]]
 
 
 # --- words -------------------------------------------------------------------------------------

@@ -322,6 +322,11 @@ def certificate_script(depth: int, subject: str, *, accepted: bool) -> LogLine:
     return LogLine(text=text, severity=Severity.ERROR, category=Category.TLS_ERROR)
 
 
+def dns_command_ended(status: int, *, up: bool) -> LogLine:
+    """Told after each run of ``dns-updown``, in the words of OpenVPN 2.7."""
+    return LogLine(text=f"dns {'up' if up else 'down'} command exited with status {status}")
+
+
 def script_failed(hook: str, reason: str) -> LogLine:
     """``WARNING: Failed running command (--up): external program exited with …``."""
     return LogLine(

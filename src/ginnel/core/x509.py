@@ -15,6 +15,7 @@ from ginnel.core.actions import CertificateInfo
 from ginnel.core.notices import CertificateAccepted, CertificateRejected
 from ginnel.dataclass import dataclass
 from ginnel.options.model import NameMatch, TlsOptions, VerifyName
+from ginnel.options.x509_names import SHORT_NAMES
 
 if TYPE_CHECKING:
     from cryptography import x509
@@ -38,37 +39,6 @@ _WEAK = frozenset({66, 67, 68})
 _NO_ISSUER = frozenset(
     {_SELF_SIGNED_LEAF, _SELF_SIGNED_IN_CHAIN, _NO_LOCAL_ISSUER, _NO_FIRST_ISSUER}
 )
-
-_SHORT_NAMES = {
-    "2.5.4.3": "CN",
-    "2.5.4.4": "SN",
-    "2.5.4.5": "serialNumber",
-    "2.5.4.6": "C",
-    "2.5.4.7": "L",
-    "2.5.4.8": "ST",
-    "2.5.4.9": "street",
-    "2.5.4.10": "O",
-    "2.5.4.11": "OU",
-    "2.5.4.12": "title",
-    "2.5.4.13": "description",
-    "2.5.4.15": "businessCategory",
-    "2.5.4.17": "postalCode",
-    "2.5.4.41": "name",
-    "2.5.4.42": "GN",
-    "2.5.4.43": "initials",
-    "2.5.4.44": "generationQualifier",
-    "2.5.4.45": "x500UniqueIdentifier",
-    "2.5.4.46": "dnQualifier",
-    "2.5.4.65": "pseudonym",
-    "2.5.4.97": "organizationIdentifier",
-    "0.9.2342.19200300.100.1.1": "UID",
-    "0.9.2342.19200300.100.1.25": "DC",
-    "1.2.840.113549.1.9.1": "emailAddress",
-    "1.2.840.113549.1.9.2": "unstructuredName",
-    "1.3.6.1.4.1.311.60.2.1.1": "jurisdictionL",
-    "1.3.6.1.4.1.311.60.2.1.2": "jurisdictionST",
-    "1.3.6.1.4.1.311.60.2.1.3": "jurisdictionC",
-}
 
 _EXTENDED_USES = {
     "tls web server authentication": "1.3.6.1.5.5.7.3.1",
@@ -315,7 +285,7 @@ def _escape_char(char: str) -> str:
 
 
 def _short_name(dotted: str) -> str:
-    return _SHORT_NAMES.get(dotted, dotted)
+    return SHORT_NAMES.get(dotted, dotted)
 
 
 def _name_matches(rule: VerifyName, name: str, subject: str) -> bool:

@@ -52,6 +52,11 @@ class ShowCurves:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ShowEngines:
+    """``--show-engines``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ShowGateway:
     """``--show-gateway``, for a destination when one was given."""
 
@@ -119,6 +124,7 @@ Action = (
     | ShowDigests
     | ShowTls
     | ShowCurves
+    | ShowEngines
     | ShowGateway
     | GenKey
     | TestCrypto

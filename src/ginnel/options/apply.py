@@ -9,9 +9,8 @@ from ginnel.options import (
     apply_tun,
 )
 from ginnel.options.arguments import ArgKind
-from ginnel.options.draft import Draft, Handler, Use, not_supported
+from ginnel.options.draft import Draft, Handler, Use, no_effect, not_supported
 from ginnel.options.errors import ConfigError
-from ginnel.options.notes import Note
 from ginnel.options.table import Support
 
 HANDLERS: dict[str, Handler] = {
@@ -35,7 +34,7 @@ def apply_use(draft: Draft, use: Use) -> None:
     if handler is not None:
         handler(draft, use)
     elif row.support is Support.NO_EFFECT:
-        _note_no_effect(draft, use)
+        draft.notes.append(no_effect(use))
     elif row.support is Support.REFUSED:
         raise ConfigError(
             f"In {use.origin}: --{row.name} is refused: {row.why}",
@@ -58,8 +57,3 @@ def _set_field(draft: Draft, use: Use) -> None:
         draft.set_field(row.field, use.words)
     else:
         draft.set_field(row.field, use.values[0])
-
-
-def _note_no_effect(draft: Draft, use: Use) -> None:
-    text = f"--{use.row.name} has no effect here: {use.row.why}"
-    draft.notes.append(Note(text=text, origin=use.origin, option=use.row.name))

@@ -36,6 +36,7 @@ DIGESTS = (
 MAX_CIPHER_LIST = 127
 _OLD_MODES = ("-CBC", "-CFB", "-CFB1", "-CFB8", "-OFB", "-CTR", "-ECB")
 _OLD_NAMES = frozenset({"NONE", "[NULL-CIPHER]"})
+_PROVIDERS = ("default", "legacy")
 _PROTOCOL_FLAGS = {
     "cc-exit": "data.cc_exit",
     "tls-ekm": "data.tls_ekm",
@@ -162,6 +163,18 @@ def _push_continuation(draft: Draft, use: Use) -> None:
     draft.places.note("push-continuation", use.origin)
 
 
+def _providers(draft: Draft, use: Use) -> None:
+    """The TLS library has these two built in; OpenVPN ends for one that does not load."""
+    for name in use.words:
+        if name not in _PROVIDERS:
+            raise use.wrong(
+                f"failed to load provider {printable(name, 40)!r}: the TLS library has "
+                f"{' and '.join(_PROVIDERS)} built in and loads no others; a key in hardware is "
+                "reached by --pkcs11-providers"
+            )
+    draft.places.note("providers", use.origin)
+
+
 def _allow_compression(draft: Draft, use: Use) -> None:
     if use.text(0) != "no":
         note = f"--allow-compression {use.text(0)} has no effect here: nothing is ever compressed"
@@ -179,4 +192,5 @@ HANDLERS: dict[str, Handler] = {
     "protocol-flags": _protocol_flags,
     "push-continuation": _push_continuation,
     "allow-compression": _allow_compression,
+    "providers": _providers,
 }

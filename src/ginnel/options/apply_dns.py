@@ -124,4 +124,22 @@ def _domain(text: str, use: Use) -> str:
     raise use.wrong("expected a domain name")
 
 
-HANDLERS: dict[str, Handler] = {"dhcp-option": _dhcp_option, "dns": _dns}
+def _dns_updown(draft: Draft, use: Use) -> None:
+    """Two words are not commands (options.tsv)."""
+    match use.text(0):
+        case "disable":
+            draft.set_field("scripts.dns_updown", None)
+        case "force":
+            raise use.wrong(
+                "this program brings no command of its own to install DNS settings: name one, "
+                "such as the dns-updown script of OpenVPN 2.7, or use an up script"
+            )
+        case _:
+            draft.set_field("scripts.dns_updown", use.values[0])
+
+
+HANDLERS: dict[str, Handler] = {
+    "dhcp-option": _dhcp_option,
+    "dns": _dns,
+    "dns-updown": _dns_updown,
+}

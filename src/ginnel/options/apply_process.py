@@ -16,6 +16,7 @@ ACTIONS = (
     "help",
     "show-ciphers",
     "show-digests",
+    "show-engines",
     "show-tls",
     "show-curves",
     "show-groups",

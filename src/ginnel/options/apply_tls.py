@@ -2,15 +2,18 @@
 
 import binascii
 
+from ginnel.options.draft import Draft, Handler, Use, no_effect
 from ginnel.dataclass import replace
 from ginnel.options.draft import Draft, Handler, Use
 from ginnel.options.files import FileRef
-from ginnel.options.model import AuthRetry, NameMatch, VerifyName
+from ginnel.options.model import AuthRetry, NameMatch, TrackedAttribute, VerifyName
 from ginnel.options.notes import Note, NoteKind
 from ginnel.options.values import Secret
+from ginnel.options.x509_names import trackable
 
 MAX_FINGERPRINTS = 4096
 MAX_TOKEN_BYTES = 4096
+MAX_TRACKED = 256
 _DIGEST_BYTES = {"SHA1": 20, "SHA256": 32}
 _KEY_USAGE_MAX = 0xFFFF
 # The role a certificate is made for: key usage must be present, plus this extended usage.
@@ -138,6 +141,28 @@ def _remote_cert_ku(draft: Draft, use: Use) -> None:
     draft.set_field("tls.remote_cert_ku", tuple(masks))
 
 
+def _x509_track(draft: Draft, use: Use) -> None:
+    name = use.text(0).removeprefix("+")
+    oid = trackable(name)
+    if oid is None:
+        raise use.wrong(
+            "no such attribute; expected a part of the subject such as CN or emailAddress, SHA1, "
+            "SHA256, subjectAltName, keyUsage, extendedKeyUsage, basicConstraints or "
+            "subjectKeyIdentifier"
+        )
+    tracked = draft.options.tls.x509_track
+    if len(tracked) >= MAX_TRACKED:
+        raise use.wrong(f"there are more than {MAX_TRACKED} of these")
+    added = TrackedAttribute(name=name, oid=oid, whole_chain=use.text(0).startswith("+"))
+    draft.set_field("tls.x509_track", (*tracked, added))
+
+
+def _keying_material_exporter(draft: Draft, use: Use) -> None:
+    if not use.text(0).startswith("EXPORTER"):
+        raise use.wrong('keying material exporter label must begin with "EXPORTER"')
+    draft.notes.append(no_effect(use))
+
+
 def _tls_version_min(draft: Draft, use: Use) -> None:
     draft.set_field("tls.tls_version_min", use.text(0))
     draft.set_field("tls.tls_version_min_or_highest", len(use.words) > 1)
@@ -242,6 +267,8 @@ HANDLERS: dict[str, Handler] = {
     "verify-x509-name": _verify_x509_name,
     "remote-cert-tls": _remote_cert_tls,
     "remote-cert-ku": _remote_cert_ku,
+    "x509-track": _x509_track,
+    "keying-material-exporter": _keying_material_exporter,
     "tls-version-min": _tls_version_min,
     "reneg-sec": _reneg_sec,
     "reneg-bytes": _reneg_bytes,

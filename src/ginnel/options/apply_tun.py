@@ -7,6 +7,7 @@ from ginnel.options.arguments import parse_number
 from ginnel.options.draft import Draft, Handler, Use
 from ginnel.options.model import (
     DeviceType,
+    HostName,
     RedirectFlag,
     Route4,
     Route6,
@@ -14,14 +15,20 @@ from ginnel.options.model import (
     Topology,
 )
 
-MAX_ROUTES = 4096
+MAX_ROUTES = 16384
 """Routes of each family: far above any real profile, low enough that a hostile push cannot hurt."""
 
 _MAX_METRIC = 2**32 - 1
+_MAIN_TABLES = (0, 254)
 _HOST_MASK = "255.255.255.255"
 _KEYWORDS = {keyword.value: keyword for keyword in RouteKeyword}
 _DEVICE_LETTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-+@")
 _MAX_DEVICE = 15
+_MAX_NAME = 253
+_ADDRESS_LETTERS = frozenset("0123456789.")
+_NAME_LETTERS = _ADDRESS_LETTERS | frozenset(
+    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-_"
+)
 
 
 def ipv4(text: str, use: Use) -> IPv4Address:
@@ -88,7 +95,13 @@ def _topology(draft: Draft, use: Use) -> None:
 
 
 def _ifconfig(draft: Draft, use: Use) -> None:
+    if any(_is_name(word, draft, use) for word in use.words):
+        names = (HostName(use.text(0)), HostName(use.text(1)))
+        draft.set_field("tun.ifconfig", None)
+        draft.set_field("tun.ifconfig_names", names)
+        return
     draft.set_field("tun.ifconfig", (ipv4(use.text(0), use), ipv4(use.text(1), use)))
+    draft.set_field("tun.ifconfig_names", None)
 
 
 def _ifconfig_ipv6(draft: Draft, use: Use) -> None:
@@ -123,15 +136,15 @@ def _route(draft: Draft, use: Use) -> None:
     if len(routes.routes) >= MAX_ROUTES:
         raise use.wrong(f"there are more than {MAX_ROUTES} routes")
     route = Route4(
-        network=_route_network(use),
-        gateway=_route_gateway4(use),
+        network=_route_network(draft, use),
+        gateway=_route_gateway4(draft, use),
         metric=_metric(use, 3),
         origin=use.origin,
     )
     draft.options = replace(draft.options, routes=replace(routes, routes=(*routes.routes, route)))
 
 
-def _route_network(use: Use) -> IPv4Network | RouteKeyword:
+def _route_network(draft: Draft, use: Use) -> IPv4Network | RouteKeyword | HostName:
     mask = use.text(1, "default")
     bits = 32 if mask in {"default", ""} else _ipv4_mask(mask, use)
     keyword = _KEYWORDS.get(use.text(0))
@@ -139,14 +152,26 @@ def _route_network(use: Use) -> IPv4Network | RouteKeyword:
         if bits != 32:
             raise use.wrong(f"{keyword.value} is one address, its netmask can only be {_HOST_MASK}")
         return keyword
+    if _is_name(use.text(0), draft, use):
+        return HostName(use.text(0), bits)
     return IPv4Network((ipv4(use.text(0), use), bits), strict=False)
 
 
-def _route_gateway4(use: Use) -> IPv4Address | RouteKeyword | None:
+def _route_gateway4(draft: Draft, use: Use) -> IPv4Address | RouteKeyword | HostName | None:
     text = use.text(2, "default")
     if text in {"default", ""}:
         return None
-    return _KEYWORDS.get(text) or ipv4(text, use)
+    if text in _KEYWORDS:
+        return _KEYWORDS[text]
+    return HostName(text) if _is_name(text, draft, use) else ipv4(text, use)
+
+
+def _is_name(text: str, draft: Draft, use: Use) -> bool:
+    """True for what can only be a host's name. A server may send one with allow-pull-fqdn only."""
+    if use.pushed and not draft.options.routes.allow_pull_fqdn:
+        return False
+    letters = 1 <= len(text) <= _MAX_NAME and set(text) <= _NAME_LETTERS
+    return letters and not set(text) <= _ADDRESS_LETTERS and text[0] not in "-."
 
 
 def _metric(use: Use, index: int) -> int | None:
@@ -176,7 +201,9 @@ def _route_ipv6(draft: Draft, use: Use) -> None:
 def _route_gateway(draft: Draft, use: Use) -> None:
     if use.text(0) == "dhcp":
         raise use.later("--route-gateway dhcp, which needs a tap device,")
-    draft.set_field("routes.route_gateway", ipv4(use.text(0), use))
+    name = HostName(use.text(0)) if _is_name(use.text(0), draft, use) else None
+    draft.set_field("routes.route_gateway_name", name)
+    draft.set_field("routes.route_gateway", None if name else ipv4(use.text(0), use))
 
 
 def _route_ipv6_gateway(draft: Draft, use: Use) -> None:
@@ -186,6 +213,11 @@ def _route_ipv6_gateway(draft: Draft, use: Use) -> None:
 def _route_delay(draft: Draft, use: Use) -> None:
     draft.set_field("routes.route_delay", use.number(0, 0))
     draft.set_field("routes.route_delay_window", use.number(1, 30))
+
+
+def _route_table(draft: Draft, use: Use) -> None:
+    number = use.number(0)
+    draft.set_field("routes.route_table", None if number in _MAIN_TABLES else number)
 
 
 def _redirect_gateway(draft: Draft, use: Use) -> None:
@@ -215,6 +247,7 @@ HANDLERS: dict[str, Handler] = {
     "route-gateway": _route_gateway,
     "route-ipv6-gateway": _route_ipv6_gateway,
     "route-delay": _route_delay,
+    "route-table": _route_table,
     "redirect-gateway": _redirect_gateway,
     "redirect-private": _redirect_private,
 }

@@ -173,5 +173,11 @@ def not_supported(what: str, option: str, origin: Origin) -> ConfigError:
     )
 
 
+def no_effect(use: Use) -> Note:
+    """The line about an option that is taken and does nothing."""
+    text = f"--{use.row.name} has no effect here: {use.row.why}"
+    return Note(text=text, origin=use.origin, option=use.row.name)
+
+
 def _changed(group: "_Group", name: str, value: object) -> "_Group":
     return replace(group, **{name: value})

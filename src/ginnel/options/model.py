@@ -208,6 +208,17 @@ class VerifyName:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TrackedAttribute:
+    """One ``x509-track``."""
+
+    name: str
+    """As written: it becomes part of the variable's name."""
+    oid: str
+    """Dotted number of a subject attribute or extension, or ``sha1`` or ``sha256``."""
+    whole_chain: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TlsOptions:
     ca: FileContent | None = None
     capath: str | None = None
@@ -247,6 +258,7 @@ class TlsOptions:
     tls_verify: tuple[str, ...] | None = None
     tls_export_cert: str | None = None
     x509_username_field: tuple[str, ...] = ("CN",)
+    x509_track: tuple[TrackedAttribute, ...] = ()
     max_packet_size: int = 1250
     push_peer_info: bool = False
 
@@ -288,6 +300,15 @@ class DataOptions:
 # --- host --------------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True, slots=True)
+class HostName:
+    """A name in place of an address; the shell resolves it when the tunnel opens."""
+
+    name: str
+    bits: int = 32
+    """Prefix length of a network that begins at that address."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TunOptions:
     dev: str = "tun"
@@ -296,6 +317,8 @@ class TunOptions:
     topology: Topology = Topology.NET30
     ifconfig: tuple[IPv4Address, IPv4Address] | None = None
     """Local address and the second word: a netmask for subnet, else the peer's address."""
+    ifconfig_names: tuple[HostName, HostName] | None = None
+    """Given in place of ``ifconfig`` when at least one word is no address."""
     ifconfig_ipv6: IPv6Interface | None = None
     ifconfig_ipv6_remote: IPv6Address | None = None
     ifconfig_noexec: bool = False
@@ -321,8 +344,8 @@ class RouteKeyword(Enum):
 class Route4:
     """``route``. None means the default of that word."""
 
-    network: IPv4Network | RouteKeyword
-    gateway: IPv4Address | RouteKeyword | None
+    network: IPv4Network | RouteKeyword | HostName
+    gateway: IPv4Address | RouteKeyword | HostName | None
     metric: int | None
     origin: Origin
 
@@ -353,8 +376,12 @@ class RouteOptions:
     routes: tuple[Route4, ...] = ()
     routes_ipv6: tuple[Route6, ...] = ()
     route_gateway: IPv4Address | None = None
+    route_gateway_name: HostName | None = None
+    """Given in place of ``route_gateway``."""
     route_ipv6_gateway: IPv6Address | None = None
     route_metric: int | None = None
+    route_table: int | None = None
+    """Number of the routing table for ``route`` and ``route-ipv6``; None is the main one."""
     redirect_gateway: frozenset[RedirectFlag] | None = None
     """Flags of ``redirect-gateway`` (route everything); None when it is not in force."""
     redirect_private: frozenset[RedirectFlag] | None = None
@@ -399,6 +426,7 @@ class ScriptOptions:
     route_up: tuple[str, ...] | None = None
     route_pre_down: tuple[str, ...] | None = None
     ipchange: tuple[str, ...] | None = None
+    dns_updown: tuple[str, ...] | None = None
     up_restart: bool = False
     up_delay: bool = False
     down_pre: bool = False

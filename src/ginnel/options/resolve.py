@@ -18,6 +18,7 @@ from ginnel.options.actions import (
     ShowCiphers,
     ShowCurves,
     ShowDigests,
+    ShowEngines,
     ShowGateway,
     ShowHelp,
     ShowTls,
@@ -111,6 +112,7 @@ def _check_scripts(draft: Draft, loader: FileLoader) -> None:
         ("route-up", scripts.route_up),
         ("route-pre-down", scripts.route_pre_down),
         ("ipchange", scripts.ipchange),
+        ("dns-updown", scripts.dns_updown),
         ("tls-verify", options.tls.tls_verify),
     ):
         if argv is not None:
@@ -124,6 +126,8 @@ def _action(draft: Draft, loader: FileLoader) -> Resolved | None:
         return ShowCiphers()
     if "show-digests" in asked:
         return ShowDigests()
+    if "show-engines" in asked:
+        return ShowEngines()
     if "show-tls" in asked:
         return ShowTls(options=draft.options.tls)
     if "show-curves" in asked or "show-groups" in asked:

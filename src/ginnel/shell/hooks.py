@@ -18,6 +18,7 @@ from ginnel.compat.script_env import (
     Hook,
     ScriptContext,
     TunnelState,
+    installable_dns,
     script_arguments,
     script_environment,
 )
@@ -201,6 +202,8 @@ class ClientHooks:
         """Runs ``up``. Raises ScriptFailed: a tunnel whose ``up`` fails must not run."""
         self._routes_added = False
         context = self._tunnel_context(config, plan, device, restart=restart)
+        if not restart:
+            await self._dns_updown(Hook.DNS_UP, context)
         await self._required(Hook.UP, "up", self._scripts.up, context)
 
     async def route_up(self, config: TunnelConfig, plan: HostPlan, device: TunDevice) -> None:
@@ -231,7 +234,18 @@ class ClientHooks:
         context = self._tunnel_context(config, plan, device, restart=restart, signal=signal_text)
         if not restart:
             self._frontend.up_down(up=False, environment=_told(Hook.DOWN, context))
+            await self._dns_updown(Hook.DNS_DOWN, context)
         await self._optional(Hook.DOWN, "down", self._scripts.down, context)
+
+    async def _dns_updown(self, hook: Hook, context: ScriptContext) -> None:
+        """Runs ``dns-updown`` when there are servers to install; its failure is only told."""
+        command = self._scripts.dns_updown
+        if command is None or not installable_dns(context.options.dns).servers:
+            return
+        result = await self._run(hook, command, context)
+        self._log(shell_lines.dns_command_ended(result.status, up=hook is Hook.DNS_UP))
+        if not result.ok:
+            self._log(shell_lines.script_failed("dns-updown", str(result)))
 
     def _tunnel_context(
         self,

@@ -5,6 +5,7 @@ import socket
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from ipaddress import IPv4Address
 
 from ginnel.core.errors import LinkError
 from ginnel.core.types import Endpoint
@@ -44,6 +45,12 @@ async def resolve_profile(
             if loop.time() + RETRY_INTERVAL > give_up_at:
                 raise LinkError(f"{profile.host}:{profile.port}", cause) from error
         await asyncio.sleep(RETRY_INTERVAL)
+
+
+async def resolve_ipv4(name: str) -> tuple[IPv4Address, ...]:
+    """The IPv4 addresses of a name; an address stands for itself. Raises OSError."""
+    found = await _getaddrinfo(name, "0", socket.AF_INET, socket.SOCK_DGRAM)
+    return tuple(e.address for e in found if isinstance(e.address, IPv4Address))
 
 
 async def _lookup(profile: ConnectionProfile) -> tuple[Endpoint, ...]:

@@ -26,6 +26,9 @@ from ginnel.host.steps import AddAddress, AddRoute, RemoveRoute, SetLink, descri
 from ginnel.host.tun import DeviceRequest
 from ginnel.host.underlay import UnderlaySnapshot
 from ginnel.options.model import DeviceType
+from ginnel.shell.names import Lookup, resolve_names
+from ginnel.shell.resolve import resolve_ipv4
+from ginnel.shell.udp import report_errors, set_buffers
 from ginnel.shell.link import Link
 
 OpenPlane = Callable[[TunDevice | None], tuple[DataPlane, tuple[str, ...]]]
@@ -87,8 +90,10 @@ class Tunnel:
         log: Callable[[LogLine], None],
         on_started: Callable[[bool], None],
         open_plane: OpenPlane,
+        lookup: Lookup = resolve_ipv4,
     ) -> None:
         """``on_started`` is told at the end of a start, with True when something went wrong."""
+        self._lookup = lookup
         self._host = host
         self._scripts = scripts
         self._log = log
@@ -137,6 +142,7 @@ class Tunnel:
         ``over`` is done when the connection has ended meanwhile, for example during ``up``.
         """
         try:
+            config = await resolve_names(config, self._lookup, self._name_failed)
             device = await self._device(config)
             if over.done():
                 return Failed(reason="the connection ended meanwhile")
@@ -168,6 +174,9 @@ class Tunnel:
                 )
         if not over.done():
             self._on_started(with_errors)
+
+    def _name_failed(self, name: str, cause: str) -> None:
+        self._log(shell_lines.cannot_resolve(name, "", cause))
 
     async def _device(self, config: TunnelConfig) -> TunDevice | None:
         if config.options.tun.dev_type is DeviceType.NULL:

@@ -12,7 +12,6 @@ from ginnel.compat.script_env import (
     Hook,
     ScriptContext,
     TunnelState,
-    certificate_variables,
     script_arguments,
     script_environment,
 )
@@ -23,7 +22,7 @@ from ginnel.host.plan import Device, plan_tunnel
 from ginnel.host.route_words import RouteFacts
 from ginnel.host.underlay import Gateway, LocalNetwork, UnderlaySnapshot
 from ginnel.options.actions import RunClient
-from ginnel.options.model import ClientOptions, ScriptOptions
+from ginnel.options.model import ClientOptions, DnsOptions, DnsServer, ScriptOptions
 from ginnel.options.pushed import apply_push
 from ginnel.options.resolve import resolve_argv
 
@@ -172,7 +171,7 @@ def test_environment_is_that_of_openvpn(name: str) -> None:
 def test_every_hook_was_recorded() -> None:
     assert len(NAMES) >= 5
     hooks = {call.hook for name in NAMES for call in load(name).calls}
-    assert hooks == set(Hook)
+    assert hooks == set(Hook) - {Hook.DNS_UP, Hook.DNS_DOWN}, "those came with 2.7"
 
 
 def bare(**setenv: str) -> ScriptContext:
@@ -220,12 +219,39 @@ def test_exported_certificate_is_named_to_tls_verify_only() -> None:
     assert "peer_cert" not in script_environment(Hook.UP, context)
 
 
-def test_no_certificate_says_nothing() -> None:
-    assert dict(certificate_variables(())) == {}
+def test_dns_updown_is_told_the_settings_and_nothing_else() -> None:
+    """Without ``dns`` lines the ``dhcp-option`` ones are a server of their own."""
+    dns = DnsOptions(
+        dhcp_options=(
+            ("DNS", "10.0.0.1"),
+            ("DNS6", "fd00::1"),
+            ("DOMAIN", "a.example"),
+            ("DOMAIN-SEARCH", "b.example"),
+            ("WINS", "10.0.0.9"),
+        )
+    )
+    context = replace(
+        bare(secret="1"),
+        options=ClientOptions(profiles=(), dns=dns),
+        tunnel=TunnelState(device="tun4", mtu=1500),
+    )
+    assert script_arguments(Hook.DNS_UP, context) == ()
+    assert script_environment(Hook.DNS_DOWN, context) == {
+        "dev": "tun4",
+        "script_type": "dns-down",
+        "dns_search_domain_1": "a.example",
+        "dns_search_domain_2": "b.example",
+        "dns_server_1_address_1": "10.0.0.1",
+        "dns_server_1_address_2": "fd00::1",
+    }
 
 
-def test_a_certificate_that_only_openssl_can_read_is_told_without_its_fields() -> None:
-    odd = CertificateInfo(depth=1, subject="CN=odd", der=b"not quite DER")
-    told = dict(certificate_variables((odd,)))
-    assert told["tls_id_1"] == "CN=odd"
-    assert sorted(told) == ["tls_digest_1", "tls_digest_sha256_1", "tls_id_1"]
+def test_dns_lines_go_before_dhcp_options() -> None:
+    server = DnsServer(number=3, addresses=((IPv4Address("10.0.0.2"), 5353),))
+    dns = DnsOptions(dhcp_options=(("DNS", "10.0.0.1"),), servers=(server,))
+    context = replace(bare(), options=ClientOptions(profiles=(), dns=dns))
+    assert script_environment(Hook.DNS_UP, context) == {
+        "script_type": "dns-up",
+        "dns_server_1_address_1": "10.0.0.2",
+        "dns_server_1_port_1": "5353",
+    }

@@ -103,3 +103,12 @@ dns search-domains b.example c.example
 def test_bad_dns_lines(text: str) -> None:
     with pytest.raises(ConfigError, match="dns"):
         run_config(f"{HEAD}dns {text}\n")
+
+
+def test_dns_updown_names_a_command_or_none() -> None:
+    chroot = ("--chroot", "jail")  # in which nobody looks for the command
+    named = run("--dns-updown", "/bin/sh -c 'x y'", *chroot).options.scripts
+    assert named.dns_updown == ("/bin/sh", "-c", "x y")
+    assert run("--dns-updown", "/x", "--dns-updown", "disable").options.scripts.dns_updown is None
+    with pytest.raises(ConfigError, match="brings no command of its own"):
+        run("--dns-updown", "force")

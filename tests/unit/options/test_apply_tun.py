@@ -5,7 +5,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Interface, IPv6
 import pytest
 
 from ginnel.options.errors import ConfigError
-from ginnel.options.model import RedirectFlag, Route4, RouteKeyword, Topology
+from ginnel.options.model import HostName, RedirectFlag, Route4, RouteKeyword, Topology
 from ginnel.options.values import COMMAND_LINE, Origin
 from tests.unit.options.memory_files import run
 
@@ -47,10 +47,10 @@ def test_route_keywords() -> None:
 @pytest.mark.parametrize(
     "words",
     [
-        ("x.y",),
+        ("x:y",),
         ("10.0.0.0", "255.0.255.0"),
         ("10.0.0.0", "24"),
-        ("10.0.0.0", "255.0.0.0", "gw"),
+        ("10.0.0.0", "255.0.0.0", "g/w"),
         ("10.0.0.0", "255.0.0.0", "default", "-1"),
         ("10.0.0.0", "255.0.0.0", "default", "x"),
         ("net_gateway", "255.0.0.0"),
@@ -165,3 +165,30 @@ def test_the_mtu_reaches_profile_and_device() -> None:
     options = run("--tun-mtu", "1400").options
     assert options.tun.tun_mtu == 1400
     assert options.profiles[0].tun_mtu == 1400
+
+
+def test_a_route_of_a_file_may_name_a_host() -> None:
+    assert route("www.example.com").network == HostName("www.example.com")
+    got = route("x.example", "255.255.255.0", "gw.example")
+    assert (got.network, got.gateway) == (HostName("x.example", 24), HostName("gw.example"))
+
+
+@pytest.mark.parametrize(
+    "word", ["-x.example", ".x", "a b", "a/b", "x" * 254, "10.0.0", "1.2.3.4.5"]
+)
+def test_what_is_no_name(word: str) -> None:
+    with pytest.raises(ConfigError, match="expected an IPv4 address"):
+        run("--route", word)
+
+
+def test_names_for_the_tunnel_itself() -> None:
+    options = run("--ifconfig", "a.example", "10.8.0.1", "--route-gateway", "g.example").options
+    assert options.tun.ifconfig is None
+    assert options.tun.ifconfig_names == (HostName("a.example"), HostName("10.8.0.1"))
+    assert options.routes.route_gateway is None
+    assert options.routes.route_gateway_name == HostName("g.example")
+
+
+@pytest.mark.parametrize(("number", "table"), [("0", None), ("254", None), ("1000", 1000)])
+def test_route_table(number: str, table: int | None) -> None:
+    assert run("--route-table", number).options.routes.route_table == table

@@ -330,14 +330,15 @@ def test_a_cipher_counts_unless_the_mtu_is_set() -> None:
 
 
 def test_ten_thousand_routes_are_bounded_and_quick() -> None:
-    items = [f"route 10.{number // 256}.{number % 256}.0 255.255.255.0" for number in range(10_000)]
+    items = [f"route 10.{number // 256}.{number % 256}.0 255.255.255.0" for number in range(18_000)]
     before = process_time()
+    assert apply_push(BASE, items[:10_000]).refused == ()
     result = apply_push(BASE, items)
-    assert process_time() - before < 10
+    assert process_time() - before < 20
     assert len(result.options.routes.routes) == MAX_ROUTES
     assert len(result.refused) == MAX_REFUSED + 1
     assert result.refused[-1] == (
-        f"{10_000 - MAX_ROUTES + 1 - MAX_REFUSED} more",
+        f"{18_000 - MAX_ROUTES + 1 - MAX_REFUSED} more",
         "refused likewise",
     )
 

@@ -72,7 +72,11 @@ ROWS: tuple[OptionRow, ...] = (
         args=(file(),),
         repeat=Repeat.LAST,
         tier="C",
-        support=Support.LATER,
+        support=Support.NO_EFFECT,
+        why=(
+            "every session has keys of its own, and replay of tls-auth packets is told by their "
+            "time"
+        ),
         help="Keeps replay numbers over a restart.",
     ),
     OptionRow(
@@ -147,7 +151,11 @@ ROWS: tuple[OptionRow, ...] = (
         repeat=Repeat.LAST,
         default="off; no arg = auto",
         tier="C",
-        support=Support.LATER,
+        support=Support.REFUSED,
+        why=(
+            "the TLS library loads no engines, which OpenSSL is giving up; a key in hardware is "
+            "reached by --pkcs11-providers"
+        ),
         help="OpenSSL engine.",
     ),
     OptionRow(
@@ -157,8 +165,7 @@ ROWS: tuple[OptionRow, ...] = (
         repeat=Repeat.LAST,
         default="default",
         tier="B",
-        support=Support.LATER,
-        help="OpenSSL providers to load.",
+        help="OpenSSL providers to load: default and legacy, which are always there.",
     ),
     OptionRow(
         name="prng",

@@ -3,7 +3,7 @@
 Facts and help only; what an option does is in the ``apply_*`` modules.
 """
 
-from ginnel.options.arguments import choice, optional, repeated, seconds, word
+from ginnel.options.arguments import choice, command, optional, repeated, seconds, word
 from ginnel.options.table import OptionRow, OptionSide, PushClass, Repeat, Support
 
 ROWS: tuple[OptionRow, ...] = (
@@ -27,17 +27,16 @@ ROWS: tuple[OptionRow, ...] = (
     ),
     OptionRow(
         name="dns-updown",
-        args=(word("command|disable|force"),),
+        args=(command("command|disable|force"),),
         side=OptionSide.CLIENT,
         repeat=Repeat.LAST,
-        default="bundled dns-updown script if built so",
-        support=Support.LATER,
-        help="Command that installs DNS settings.",
+        default="none",
+        help="Command that installs the pushed DNS settings, and removes them again.",
     ),
     OptionRow(
         name="allow-pull-fqdn",
         side=OptionSide.CLIENT,
-        support=Support.LATER,
+        field="routes.allow_pull_fqdn",
         help="Takes names in place of addresses from the server.",
     ),
     OptionRow(

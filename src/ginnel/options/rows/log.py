@@ -155,7 +155,11 @@ ROWS: tuple[OptionRow, ...] = (
         args=(word("context"),),
         repeat=Repeat.LAST,
         tier="C",
-        support=Support.LATER,
+        support=Support.REFUSED,
+        why=(
+            "this program sets no SELinux context; let the service manager do so, for example by "
+            "SELinuxContext= of a systemd unit"
+        ),
         help="SELinux context after start.",
     ),
     OptionRow(
@@ -238,8 +242,7 @@ ROWS: tuple[OptionRow, ...] = (
         name="show-engines",
         repeat=Repeat.ACTION,
         tier="C",
-        support=Support.LATER,
-        help="Lists OpenSSL engines and exits.",
+        help="Lists OpenSSL engines, of which there are none, and exits.",
     ),
     OptionRow(
         name="genkey",

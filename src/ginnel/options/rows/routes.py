@@ -75,8 +75,7 @@ ROWS: tuple[OptionRow, ...] = (
         repeat=Repeat.LAST,
         default="main",
         tier="B",
-        support=Support.LATER,
-        help="Routing table for the routes.",
+        help="Routing table for the routes; rules that lead there are the administrator's.",
     ),
     OptionRow(
         name="route-delay",

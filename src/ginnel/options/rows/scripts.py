@@ -111,7 +111,11 @@ ROWS: tuple[OptionRow, ...] = (
         ),
         repeat=Repeat.ACCUMULATE,
         tier="B",
-        support=Support.LATER,
+        support=Support.REFUSED,
+        why=(
+            "native plugins are made for the inside of another program; the script options "
+            "(up, down, route-up, tls-verify ...) serve the same moments"
+        ),
         help="Loads a native plugin.",
     ),
     OptionRow(

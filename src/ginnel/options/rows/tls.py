@@ -346,8 +346,10 @@ ROWS: tuple[OptionRow, ...] = (
         args=(word("attribute"),),
         repeat=Repeat.ACCUMULATE,
         tier="B",
-        support=Support.LATER,
-        help="Passes a certificate attribute to scripts.",
+        help=(
+            "Passes this certificate attribute to scripts in place of the subject; with + in "
+            "front that of the whole chain."
+        ),
     ),
     OptionRow(
         name="keying-material-exporter",
@@ -357,7 +359,8 @@ ROWS: tuple[OptionRow, ...] = (
         ),
         repeat=Repeat.LAST,
         tier="B",
-        support=Support.LATER,
+        support=Support.NO_EFFECT,
+        why="only native plugins are given that material, and none can be loaded",
         help="Passes exported TLS keying material to plugins.",
     ),
     OptionRow(
