@@ -7,12 +7,11 @@ addition: a bypass route is also made when a pushed IPv4 route, or the tunnel's 
 the server's address, where OpenVPN would route the tunnel into itself.
 """
 
-from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
 from ginnel.core.actions import TunnelConfig
 from ginnel.core.types import IPAddress, IPNetwork
-from ginnel.dataclass import dataclass, field
+from ginnel.dataclass import dataclass, field, replace
 from ginnel.host.route_words import (
     IPV6_REDIRECT,
     ResolvedRoutes,

@@ -2,9 +2,8 @@
 
 import binascii
 
-from ginnel.options.draft import Draft, Handler, Use, no_effect
 from ginnel.dataclass import replace
-from ginnel.options.draft import Draft, Handler, Use
+from ginnel.options.draft import Draft, Handler, Use, no_effect
 from ginnel.options.files import FileRef
 from ginnel.options.model import AuthRetry, NameMatch, TrackedAttribute, VerifyName
 from ginnel.options.notes import Note, NoteKind

@@ -6,11 +6,11 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network
 
 from ginnel.core.actions import TunnelConfig
 from ginnel.core.errors import HostError
+from ginnel.dataclass import replace
 from ginnel.options.model import ClientOptions, HostName, Route4
 
 MAX_NAMES = 1024

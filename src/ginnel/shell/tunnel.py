@@ -26,10 +26,9 @@ from ginnel.host.steps import AddAddress, AddRoute, RemoveRoute, SetLink, descri
 from ginnel.host.tun import DeviceRequest
 from ginnel.host.underlay import UnderlaySnapshot
 from ginnel.options.model import DeviceType
+from ginnel.shell.link import Link
 from ginnel.shell.names import Lookup, resolve_names
 from ginnel.shell.resolve import resolve_ipv4
-from ginnel.shell.udp import report_errors, set_buffers
-from ginnel.shell.link import Link
 
 OpenPlane = Callable[[TunDevice | None], tuple[DataPlane, tuple[str, ...]]]
 """Opens a data plane on a device and says why it is this one."""

@@ -1,4 +1,4 @@
-"""Extensions in OpenSSL's words; ``test_certificate_env`` has the usual ones of a whole certificate."""
+"""Extensions in OpenSSL's words; ``test_certificate_env`` has those of a whole certificate."""
 
 import pytest
 from cryptography import x509
