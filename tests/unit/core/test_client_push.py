@@ -62,7 +62,7 @@ def test_parts_are_collected_within_bounds() -> None:
     assert whole == ("route 10.1.0.0", "route 10.2.0.0")
     assert [type(notice) for notice in outbox.notices] == [PushReceived, PushReceived]
     endless = ("x" * 1000, "push-continuation 2")
-    outcomes = [importer.add(endless) for _ in range(300)]
+    outcomes = [importer.add(endless) for _ in range(1100)]
     ended = next(outcome for outcome in outcomes if outcome is not None)
     assert isinstance(ended, Ended)
     assert ended.signal_text == PUSH_FAILED
