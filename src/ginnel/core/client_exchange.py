@@ -85,6 +85,7 @@ class Negotiation:
     """One key session and how far the conversation in it is."""
 
     key: KeySession
+    side: Side = Side.CLIENT
     phase: Phase = field(default_factory=AwaitTls)
     splitter: MessageSplitter = field(default_factory=MessageSplitter)
 
@@ -95,7 +96,7 @@ class Negotiation:
 
     def accept(self, record: bytes) -> KeyMethodMessage:
         """Takes the peer's key method message. Raises Malformed."""
-        message = decode_key_method(record, Side.SERVER)
+        message = decode_key_method(record, self.side.other)
         if isinstance(self.phase, AwaitPeer):
             self.phase = Exchanged(self.phase.source, message)
         return message
@@ -105,7 +106,9 @@ class Negotiation:
         if agreement.tls_ekm or not isinstance(self.phase, Exchanged):
             key = self.export_key(agreement)
         else:
-            key2 = legacy_key2(self.phase.source, self.phase.peer.source, pair)
+            sources = self.phase.source, self.phase.peer.source
+            client, server = sources if self.side is Side.CLIENT else sources[::-1]
+            key2 = legacy_key2(client, server, pair)
             key = self._data_key(key2, agreement)
         self.phase = Settled()
         return key
@@ -117,7 +120,7 @@ class Negotiation:
     def _data_key(self, key2: Secret, agreement: Agreement) -> DataKey:
         return data_key(
             key2,
-            side=Side.CLIENT,
+            side=self.side,
             key_id=self.key.key_id,
             cipher=agreement.cipher,
             data_format=agreement.format,
@@ -135,6 +138,7 @@ class Introduction:
 
     options_string: str
     peer_info: str
+    side: Side = Side.CLIENT
 
     def message(
         self, entropy: Callable[[int], bytes], login: Credentials | None
@@ -143,7 +147,7 @@ class Introduction:
 
         Raises ``ValueError`` when user name or password cannot be sent.
         """
-        source = KeySource.from_entropy(Side.CLIENT, entropy(key_source_length(Side.CLIENT)))
+        source = KeySource.from_entropy(self.side, entropy(key_source_length(self.side)))
         given = _NO_LOGIN if login is None else login
         message = KeyMethodMessage(
             source=source,
@@ -178,7 +182,13 @@ def introduce(
     return Introduction(
         options_string=options_string(client_terms(options, profile)),
         peer_info=build_peer_info(local, detail),
+        side=role(options),
     )
+
+
+def role(options: ClientOptions) -> Side:
+    """Our part in the TLS handshake: a peer without pull may take the server's."""
+    return Side.SERVER if options.tls.tls_server else Side.CLIENT
 
 
 def peer_variables(message: KeyMethodMessage) -> dict[str, str]:

@@ -8,14 +8,14 @@ negotiation before the newest one, and for addressing packets. What a packet lea
 from collections import Counter
 from collections.abc import Callable
 
-from ginnel.core.client_exchange import Negotiation
+from ginnel.core.client_exchange import Negotiation, role
 from ginnel.core.client_outbox import Outbox
 from ginnel.core.errors import LocalMisuse, Malformed
 from ginnel.core.key_session import KeySession
 from ginnel.core.messages import encode_message
-from ginnel.core.session import ClientSession, Received, SessionRules, outer_overhead
+from ginnel.core.session import Received, Session, SessionRules, outer_overhead
 from ginnel.core.tls import TlsChannel
-from ginnel.core.types import Endpoint, Instant, SessionId, Side, Transmit, Transport
+from ginnel.core.types import Endpoint, Instant, SessionId, Transmit, Transport
 from ginnel.core.wire import SESSION_ID_LENGTH
 from ginnel.core.wrap import wrapping_for
 from ginnel.options.model import ClientOptions, ConnectionProfile, LinkProtocol
@@ -39,7 +39,7 @@ class ClientLink:
         self._tls = tls
         self._entropy = entropy
         self._outbox = outbox
-        self._session: ClientSession | None = None
+        self._session: Session | None = None
         self._negotiations: tuple[Negotiation, ...] = ()
         self.remote = remote
         """Where packets go; moves when the profile allows float."""
@@ -47,7 +47,7 @@ class ClientLink:
         self.drops: Counter[str] = Counter()
 
     @property
-    def session(self) -> ClientSession:
+    def session(self) -> Session:
         """The session in use; asking before ``begin`` or after ``close`` is a bug."""
         if self._session is None:
             raise LocalMisuse("no session")
@@ -77,21 +77,23 @@ class ClientLink:
     def begin(self, now: Instant, unix_time: int) -> None:
         """Starts a session, in place of the one before it. ``unix_time`` is the wall clock."""
         self.close()
+        side = role(self._options)
         drawn = self._entropy(SESSION_ID_LENGTH)
         own_id = drawn if any(drawn) else bytes((1,)) * SESSION_ID_LENGTH
-        self._session = ClientSession(
+        self._session = Session(
             session_id=SessionId(own_id),
-            wrapping=wrapping_for(self._profile.wrapping, Side.CLIENT, unix_time),
+            wrapping=wrapping_for(self._profile.wrapping, side, unix_time),
             tls=self._tls,
             rules=SessionRules(
                 tls_timeout=float(self._options.tls.tls_timeout),
                 max_packet_size=self._options.tls.max_packet_size,
                 outer_overhead=outer_overhead(self.remote.address.version, self.transport),
                 need_answer=self._options.pull,
+                side=side,
             ),
             now=now,
         )
-        self._negotiations = (Negotiation(key=self._session.current),)
+        self._negotiations = (Negotiation(key=self._session.current, side=side),)
 
     def receive(self, packet: bytes, source: Endpoint | None, now: Instant) -> Received | None:
         """Takes a packet; None when it was dropped and counted."""
@@ -120,7 +122,8 @@ class ClientLink:
 
     def adopt_soft_reset(self) -> None:
         """Follows the session to its newest key session."""
-        self._negotiations = (self.current, Negotiation(key=self.session.current))
+        following = Negotiation(key=self.session.current, side=self.current.side)
+        self._negotiations = (self.current, following)
 
     def say(self, text: str, now: Instant) -> KeySession | None:
         """Sends a control message on the newest negotiation that is open; None without one."""

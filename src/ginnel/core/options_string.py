@@ -116,7 +116,7 @@ def expected_from_peer(terms: OccTerms) -> OccTerms:
         ifconfig = (ifconfig[1], ifconfig[0])
     return replace(
         terms,
-        side=Side.SERVER if terms.side is Side.CLIENT else Side.CLIENT,
+        side=terms.side.other,
         key_direction=_OPPOSITE[terms.key_direction],
         ifconfig=ifconfig,
     )
@@ -128,7 +128,7 @@ def client_terms(options: ClientOptions, profile: ConnectionProfile) -> OccTerms
     if isinstance(profile.wrapping, TlsAuth):
         direction = profile.wrapping.direction
     return OccTerms(
-        side=Side.CLIENT,
+        side=Side.SERVER if options.tls.tls_server else Side.CLIENT,
         dev_type=options.tun.dev_type.value,
         tun_mtu=profile.tun_mtu,
         tcp=profile.protocol is not LinkProtocol.UDP,

@@ -44,6 +44,8 @@ class SessionRules:
     """IP and UDP or TCP headers: see ``outer_overhead``."""
     need_answer: bool
     """Whether the peer's hard reset must acknowledge ours; in p2p mode it may come on its own."""
+    side: Side = Side.CLIENT
+    """Our part in the TLS handshake; two peers without pull may take either."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,12 @@ class PeerRestarted:
 
 Received = Progress | SoftResetByPeer | PeerRestarted
 
+_PEER_RESETS = {
+    Side.CLIENT: frozenset({Opcode.CONTROL_HARD_RESET_SERVER_V2}),
+    Side.SERVER: frozenset({Opcode.CONTROL_HARD_RESET_CLIENT_V2}),
+}
+"""By our own side: the hard resets that the other side begins with."""
+
 
 def next_key_id(key_id: KeyId) -> KeyId:
     """0 is only for the first key; then 1 to 7 and 1 again (protocol-facts 1)."""
@@ -79,8 +87,8 @@ def outer_overhead(ip_version: int, transport: Transport) -> int:
     return address + (8 if transport is Transport.UDP else 22)
 
 
-class ClientSession:
-    """The client's end of a session."""
+class Session:
+    """One end of a session, in the role of TLS client or TLS server."""
 
     def __init__(
         self,
@@ -100,10 +108,8 @@ class ClientSession:
         self._dynamic: Wrapping | None = None
         self._tls = tls
         self._rules = rules
-        v2 = wrapping.trailer(Opcode.CONTROL_HARD_RESET_CLIENT_V3) > 0
-        reset = Opcode.CONTROL_HARD_RESET_CLIENT_V3 if v2 else Opcode.CONTROL_HARD_RESET_CLIENT_V2
         self._previous: KeySession | None = None
-        self._current = self._new_key(FIRST_KEY, reset, now)
+        self._current = self._new_key(FIRST_KEY, _first_reset(wrapping, rules.side), now)
         self._current_is_active = False
 
     @property
@@ -129,6 +135,8 @@ class ClientSession:
         """Both ids, for the legacy derivation."""
         if self._peer_id is None:
             raise LocalMisuse("no session id of the peer yet")
+        if self._rules.side is Side.SERVER:
+            return SessionPair(client=self._peer_id, server=self._own_id)
         return SessionPair(client=self._own_id, server=self._peer_id)
 
     def use_dynamic_crypt(self, unix_time: int) -> None:
@@ -138,7 +146,7 @@ class ClientSession:
         self._dynamic = dynamic_crypt(
             exported=self._current.tls.export(DYNAMIC_CRYPT_LABEL, DYNAMIC_CRYPT_LENGTH),
             base=self._wrapping.static_key,
-            side=Side.CLIENT,
+            side=self._rules.side,
             unix_time=unix_time,
         )
 
@@ -218,7 +226,7 @@ class ClientSession:
         Servers before 2.6 may acknowledge in a packet of its own when an earlier one was lost, and
         repeat their reset without the acknowledgement.
         """
-        is_reset = clear.opcode is Opcode.CONTROL_HARD_RESET_SERVER_V2
+        is_reset = clear.opcode in _PEER_RESETS[self._rules.side]
         if clear.key_id != FIRST_KEY or not (is_reset or clear.opcode is Opcode.ACK_V1):
             raise Malformed("no-session")
         header, raw = self._wrapping.peek(packet)
@@ -226,7 +234,8 @@ class ClientSession:
         need_answer = self._rules.need_answer or not is_reset
         if body.message_id not in (0, None) or (need_answer and not body.acks):
             raise Malformed("unsolicited-reset")
-        if body.payload and _wants_wrapped_key(body.payload):
+        is_client = self._rules.side is Side.CLIENT
+        if is_client and body.payload and _wants_wrapped_key(body.payload):
             self._current.resend_wrapped_key()
         self._peer_id = header.session_id
 
@@ -236,7 +245,7 @@ class ClientSession:
         One that acknowledges is an answer to a copy of our own first packet: a server without
         state sends one for each copy, and anybody can send copies.
         """
-        if clear.opcode is not Opcode.CONTROL_HARD_RESET_SERVER_V2 or clear.key_id != FIRST_KEY:
+        if clear.opcode not in _PEER_RESETS[self._rules.side] or clear.key_id != FIRST_KEY:
             raise Malformed("other-session")
         header, raw = self._wrapping.peek(packet)
         body = self._body(header, raw)
@@ -267,7 +276,7 @@ class ClientSession:
         key = KeySession(
             key_id=key_id,
             tls=self._tls(),
-            side=Side.CLIENT,
+            side=self._rules.side,
             started=now,
             reset=reset,
             timeout=self._rules.tls_timeout,
@@ -285,6 +294,14 @@ class ClientSession:
             with_wrapped_key=max(ordinary - trailer, MIN_PAYLOAD),
         )
         return key
+
+
+def _first_reset(wrapping: Wrapping, side: Side) -> Opcode:
+    if side is Side.SERVER:
+        return Opcode.CONTROL_HARD_RESET_SERVER_V2
+    if wrapping.trailer(Opcode.CONTROL_HARD_RESET_CLIENT_V3) > 0:
+        return Opcode.CONTROL_HARD_RESET_CLIENT_V3
+    return Opcode.CONTROL_HARD_RESET_CLIENT_V2
 
 
 def _wants_wrapped_key(payload: bytes) -> bool:

@@ -32,6 +32,11 @@ class Side(Enum):
     CLIENT = "client"
     SERVER = "server"
 
+    @property
+    def other(self) -> "Side":
+        """The end across from this one."""
+        return Side.SERVER if self is Side.CLIENT else Side.CLIENT
+
 
 class Transport(Enum):
     """How packets of the link are framed."""

@@ -4,7 +4,7 @@ Rows in ``rows.scripts``, ``rows.log`` and ``rows.legacy``.
 """
 
 from ginnel.dataclass import replace
-from ginnel.options.draft import Draft, Handler, Use
+from ginnel.options.draft import STATIC_KEY, Draft, Handler, Use
 from ginnel.options.errors import ConfigError
 from ginnel.options.model import PullFilter, PullVerdict
 
@@ -181,14 +181,21 @@ def _ignore_unknown(draft: Draft, use: Use) -> None:
     draft.places.note("ignore-unknown-option", use.origin)
 
 
+def _noted(draft: Draft, use: Use) -> None:
+    """Only a later check asks whether it was given."""
+    draft.places.note(use.row.name, use.origin)
+
+
 def _action(draft: Draft, use: Use) -> None:
     draft.actions[use.row.name] = use.values
 
 
 def _secret(draft: Draft, use: Use) -> None:
-    """Static-key tunnels are not built yet, but two actions take a key this way."""
-    draft.refer("secret", use, use.words[0] if use.words else None)
-    draft.refusals.append(use.later("--secret (a tunnel without TLS)"))
+    """The key of a tunnel without TLS; two actions take a key this way as well."""
+    draft.refer(STATIC_KEY, use, use.words[0] if use.words else None)
+    draft.places.note("secret", use.origin)
+    if len(use.words) > 1:
+        draft.set_field("profile.key_direction", use.text(1))
 
 
 HANDLERS: dict[str, Handler] = {
@@ -212,5 +219,6 @@ HANDLERS: dict[str, Handler] = {
     "key-method": _key_method,
     "ignore-unknown-option": _ignore_unknown,
     "secret": _secret,
+    "allow-deprecated-insecure-static-crypto": _noted,
     **dict.fromkeys(ACTIONS, _action),
 }

@@ -223,6 +223,11 @@ def _tls_client(draft: Draft, use: Use) -> None:
     draft.places.note("tls-client", use.origin)
 
 
+def _tls_server(draft: Draft, use: Use) -> None:
+    draft.places.note("tls-server", use.origin)
+    draft.set_field("tls.tls_server", True)
+
+
 def _client(draft: Draft, use: Use) -> None:
     draft.places.note("tls-client", use.origin)
     draft.options = replace(draft.options, pull=True)
@@ -277,6 +282,7 @@ HANDLERS: dict[str, Handler] = {
     "auth-token": _auth_token,
     "auth-token-user": _auth_token_user,
     "tls-client": _tls_client,
+    "tls-server": _tls_server,
     "client": _client,
     "pull": _pull,
 }

@@ -8,18 +8,22 @@ from ginnel.options.draft import Draft, ProfileDraft, not_supported
 from ginnel.options.errors import ConfigError
 from ginnel.options.model import DeviceType, LinkProtocol, ManagementOptions
 from ginnel.options.notes import Note, NoteKind
+from ginnel.options.peers import check_roles, check_static_key, has_static_key
 
 _TLS_VERSIONS = ("1.0", "1.1", "1.2", "1.3")
 
 
 def check_client(draft: Draft) -> None:
     """Raises ConfigError for what cannot work, the option named where there is one."""
-    _check_mode(draft)
     if draft.refusals:
         raise draft.refusals[0]
-    _check_trust(draft)
-    _check_identity(draft)
-    _check_tls(draft)
+    check_roles(draft)
+    if has_static_key(draft):
+        check_static_key(draft)
+    else:
+        _check_trust(draft)
+        _check_identity(draft)
+        _check_tls(draft)
     _check_device(draft)
     _check_management(draft)
 
@@ -57,6 +61,10 @@ def check_profile(draft: Draft, profile: ProfileDraft) -> None:
             origin=keys[1].origin,
             option=keys[1].option,
         )
+    if profile.tls_crypt_v2 is not None and draft.options.tls.tls_server:
+        raise not_supported(
+            "--tls-crypt-v2 with --tls-server", "tls-crypt-v2", profile.tls_crypt_v2.origin
+        )
     if profile.tls_auth is not None and draft.options.data.auth == "none":
         raise ConfigError(
             "--tls-auth needs a digest, but --auth is none",
@@ -89,21 +97,6 @@ def note_client(draft: Draft) -> None:
         draft.notes.append(Note(text=text, kind=NoteKind.WARNING))
 
 
-def _check_mode(draft: Draft) -> None:
-    places = draft.places
-    if places.has("tls-client"):
-        return
-    if draft.refusals:
-        raise draft.refusals[0]
-    if draft.options.pull:
-        raise ConfigError(
-            "--pull needs --tls-client as well, or --client in place of both",
-            origin=places.of("pull"),
-            option="pull",
-        )
-    raise ConfigError("nothing says which role to take: use --client to connect to a server")
-
-
 def _check_trust(draft: Draft) -> None:
     """Without an anchor anyone could pose as the server."""
     trusted = ("tls.ca", "tls.capath", "tls.pkcs12")
@@ -131,6 +124,12 @@ def _check_identity(draft: Draft) -> None:
             "If you use one of --cert or --key, you must use them both",
             origin=given.origin if given is not None else None,
             option=given.option if given is not None else None,
+        )
+    if draft.options.tls.tls_server and "tls.cert" not in files:
+        raise ConfigError(
+            "--tls-server needs a certificate: --cert and --key, or --pkcs12",
+            origin=draft.places.of("tls-server"),
+            option="tls-server",
         )
     if "tls.cert" not in files and not draft.options.login.auth_user_pass:
         raise ConfigError(

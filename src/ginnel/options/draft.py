@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
     _Group = TypeVar("_Group", bound=DataclassInstance)
 
+STATIC_KEY = "secret"
+"""Where the reference to the file of ``secret`` is kept: a run and two actions use it."""
+
 MAX_REMOTES = 64
 """Remotes, and <connection> blocks, of a profile; OpenVPN's limit."""
 

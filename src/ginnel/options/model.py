@@ -220,6 +220,8 @@ class TrackedAttribute:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TlsOptions:
+    tls_server: bool = False
+    """We take the server's part in the handshake, between two peers without pull."""
     ca: FileContent | None = None
     capath: str | None = None
     cert: FileContent | None = None
@@ -285,6 +287,9 @@ class DataOptions:
     configured_cipher: str | None = None
     """``cipher`` of file or command line: told to the peer; two peers without NCP use it."""
     auth: str = "SHA1"
+    static_key: FileContent | None = None
+    """``secret``: the tunnel between two peers has this key for ever, and no TLS."""
+    static_key_direction: KeyDirection = KeyDirection.NONE
     replay_window: int = 64
     replay_time: int = 15
     mute_replay_warnings: bool = False

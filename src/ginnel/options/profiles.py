@@ -10,7 +10,6 @@ from ginnel.options.lexer import lex_config
 from ginnel.options.model import (
     ConnectionProfile,
     ControlWrapping,
-    KeyDirection,
     LinkProtocol,
     PlainWrapping,
     TlsAuth,
@@ -18,11 +17,11 @@ from ginnel.options.model import (
     TlsCryptV2,
 )
 from ginnel.options.notes import Note
+from ginnel.options.peers import DIRECTIONS
 from ginnel.options.source import match_directive
 from ginnel.options.values import COMMAND_LINE, Origin
 
 _DEFAULT_MTU = 1500
-_DIRECTIONS = {None: KeyDirection.NONE, "0": KeyDirection.NORMAL, "1": KeyDirection.INVERSE}
 
 
 def apply_block(draft: Draft, use: Use) -> None:
@@ -75,6 +74,8 @@ def build_profiles(draft: Draft, loader: FileLoader) -> tuple[ConnectionProfile,
     else:
         candidates = [_with_remote(base, remote) for remote in draft.remotes]
     candidates = _forced(draft, candidates)
+    if not candidates and not draft.options.pull:
+        candidates = [_anybody(base)]
     if not candidates:
         raise ConfigError("You must define the server to connect to (--remote HOST [PORT] [PROTO])")
     for candidate in candidates:
@@ -86,6 +87,11 @@ def build_profiles(draft: Draft, loader: FileLoader) -> tuple[ConnectionProfile,
         text = "NOTICE: --explicit-exit-notify ignored for --proto tcp"
         draft.notes.append(Note(text=text, option="explicit-exit-notify"))
     return tuple(_build(draft, candidate, loader) for candidate in candidates)
+
+
+def _anybody(base: ProfileDraft) -> ProfileDraft:
+    """Two peers need one remote between them: the one without waits, wherever the other is."""
+    return replace(base, host="", float=True)
 
 
 def _forced(draft: Draft, candidates: list[ProfileDraft]) -> list[ProfileDraft]:
@@ -163,7 +169,7 @@ def _wrapping(entry: ProfileDraft, digest: str, loader: FileLoader) -> ControlWr
     if entry.tls_auth is not None:
         return TlsAuth(
             key=loader.load(entry.tls_auth),
-            direction=_DIRECTIONS[entry.key_direction],
+            direction=DIRECTIONS[entry.key_direction],
             digest=digest,
         )
     if entry.tls_crypt is not None:

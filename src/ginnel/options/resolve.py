@@ -28,11 +28,12 @@ from ginnel.options.actions import (
 from ginnel.options.apply import apply_use
 from ginnel.options.apply_tls import warn_unverified_server
 from ginnel.options.checks import check_client, note_client
-from ginnel.options.draft import Draft
+from ginnel.options.draft import STATIC_KEY, Draft
 from ginnel.options.errors import ConfigError
 from ginnel.options.files import FileLoader, FileReader
 from ginnel.options.lexer import Directive
 from ginnel.options.model import DeviceType
+from ginnel.options.peers import has_static_key, put_static_key
 from ginnel.options.profiles import apply_block, build_profiles
 from ginnel.options.source import Reading, lex_argv
 from ginnel.options.values import FileContent, Secret
@@ -73,7 +74,8 @@ def _run_client(draft: Draft, loader: FileLoader, cwd: str) -> RunClient:
     profiles = build_profiles(draft, loader)
     _load_files(draft, loader)
     _check_scripts(draft, loader)
-    warn_unverified_server(draft)
+    if not has_static_key(draft):
+        warn_unverified_server(draft)
     note_client(draft)
     options = draft.options
     tun = replace(
@@ -89,9 +91,9 @@ def _run_client(draft: Draft, loader: FileLoader, cwd: str) -> RunClient:
 def _load_files(draft: Draft, loader: FileLoader) -> None:
     """Puts every file's content, or a directory's path, in its place."""
     for path, ref in draft.files.items():
-        if path == "secret":
-            continue
-        if path in _DIRECTORIES:
+        if path == STATIC_KEY:
+            put_static_key(draft, loader.load(ref))
+        elif path in _DIRECTORIES:
             draft.set_field(path, loader.directory(ref))
         elif path == "tls.askpass":
             first = loader.load(ref).content.reveal().split(b"\n", 1)[0]
@@ -150,7 +152,7 @@ def _genkey(draft: Draft, loader: FileLoader) -> GenKey:
     origin = draft.places.of("genkey")
     kind = GenKeyKind(words[0]) if words else GenKeyKind.SECRET
     path = words[1] if len(words) > 1 else None
-    secret = draft.files.get("secret")
+    secret = draft.files.get(STATIC_KEY)
     if kind is GenKeyKind.SECRET and path is None and secret is not None:
         path = secret.path
     metadata = words[2] if len(words) > 2 else None
@@ -188,7 +190,7 @@ def _device_action(draft: Draft) -> MkTun | RmTun:
 
 
 def _test_crypto(draft: Draft, loader: FileLoader) -> TestCrypto:
-    ref = draft.files.get("secret")
+    ref = draft.files.get(STATIC_KEY)
     if ref is None:
         raise ConfigError("--test-crypto requires --secret FILE", option="test-crypto")
     cipher = draft.actions.get("cipher")

@@ -8,7 +8,7 @@ import pytest
 from ginnel.core.errors import LocalMisuse, Malformed
 from ginnel.core.key_session import AwaitReset, Handshaking
 from ginnel.core.session import (
-    ClientSession,
+    Session,
     PeerRestarted,
     Progress,
     SessionRules,
@@ -42,8 +42,8 @@ def tls_factory() -> Callable[[], FakeTls]:
     return lambda: FakeTls(Side.CLIENT, next(numbers))
 
 
-def plain_session(rules: SessionRules = RULES) -> ClientSession:
-    return ClientSession(
+def plain_session(rules: SessionRules = RULES) -> Session:
+    return Session(
         session_id=OWN, wrapping=PlainControl(), tls=tls_factory(), rules=rules, now=NOW
     )
 
@@ -63,14 +63,14 @@ def packet(
 RESET = packet(Opcode.CONTROL_HARD_RESET_SERVER_V2, ControlBody((0,), OWN, 0, b""))
 
 
-def met() -> ClientSession:
+def met() -> Session:
     session = plain_session()
     session.outgoing(NOW)
     assert session.receive(RESET, NOW) == Progress(session.current)
     return session
 
 
-def reason(session: ClientSession, data: bytes) -> str:
+def reason(session: Session, data: bytes) -> str:
     with pytest.raises(Malformed) as caught:
         session.receive(data, NOW)
     return caught.value.reason
@@ -93,7 +93,7 @@ def test_outer_headers() -> None:
 def test_zero_and_short_session_ids_are_our_mistake() -> None:
     for wrong in (bytes(8), b"short"):
         with pytest.raises(LocalMisuse):
-            ClientSession(
+            Session(
                 session_id=SessionId(wrong),
                 wrapping=PlainControl(),
                 tls=tls_factory(),
@@ -178,12 +178,12 @@ def test_acknowledgement_of_nothing_introduces_nobody() -> None:
     assert reason(plain_session(), packet(Opcode.ACK_V1, ControlBody())) == "unsolicited-reset"
 
 
-def crypt_pair() -> tuple[ClientSession, Wrapping]:
+def crypt_pair() -> tuple[Session, Wrapping]:
     """A tls-crypt session, and what its server seals with."""
     wrapping = wrapping_for(TlsCrypt(key=STATIC_KEY), Side.CLIENT, UNIX_TIME)
     server = wrapping_for(TlsCrypt(key=STATIC_KEY), Side.SERVER, UNIX_TIME)
     return (
-        ClientSession(session_id=OWN, wrapping=wrapping, tls=tls_factory(), rules=RULES, now=NOW),
+        Session(session_id=OWN, wrapping=wrapping, tls=tls_factory(), rules=RULES, now=NOW),
         server,
     )
 
@@ -269,7 +269,7 @@ def test_old_negotiation_still_answers_until_the_next_one() -> None:
 def test_dynamic_wrapping_covers_later_keys_only() -> None:
     wrapping = wrapping_for(TlsCrypt(key=STATIC_KEY), Side.CLIENT, UNIX_TIME)
     server = wrapping_for(TlsCrypt(key=STATIC_KEY), Side.SERVER, UNIX_TIME)
-    session = ClientSession(
+    session = Session(
         session_id=OWN, wrapping=wrapping, tls=tls_factory(), rules=RULES, now=NOW
     )
     assert session.is_wrapped
@@ -312,7 +312,7 @@ def test_closing_wipes_both_negotiations() -> None:
         made.append(FakeTls(Side.CLIENT, len(made)))
         return made[-1]
 
-    session = ClientSession(session_id=OWN, wrapping=PlainControl(), tls=tls, rules=RULES, now=NOW)
+    session = Session(session_id=OWN, wrapping=PlainControl(), tls=tls, rules=RULES, now=NOW)
     session.receive(RESET, NOW)
     session.begin_soft_reset(NOW)
     session.close()

@@ -43,7 +43,6 @@ PAIR = ("--cert", "me.crt", "--key", "me.key")
         ((*CLIENT, *CA, *LOGIN, "--dev", "office"), "add --dev-type tun"),
         (("--mode", "server", "--tls-server"), "--mode server is not supported"),
         (("--server", "10.8.0.0", "255.255.255.0"), "--server is not supported"),
-        (("--secret", "ta.key", "--remote", "x"), "--secret (a tunnel without TLS)"),
     ],
 )
 def test_what_cannot_work_is_refused(words: tuple[str, ...], message: str) -> None:

@@ -96,15 +96,13 @@ ROWS: tuple[OptionRow, ...] = (
         ),
         side=OptionSide.P2P,
         repeat=Repeat.LAST,
-        support=Support.LATER,
         inline=True,
-        help="Static key for a tunnel without TLS.",
+        help="Static key for a tunnel between two peers, without TLS and without forward secrecy.",
     ),
     OptionRow(
         name="allow-deprecated-insecure-static-crypto",
         tier="B",
-        support=Support.LATER,
-        help="Allows static-key tunnels.",
+        help="Says that a tunnel with a static key is meant; only a warning is left out here.",
     ),
     OptionRow(
         name="peer-id",

@@ -14,9 +14,7 @@ ROWS: tuple[OptionRow, ...] = (
     ),
     OptionRow(
         name="tls-server",
-        side=OptionSide.SERVER,
-        support=Support.LATER,
-        help="Takes the server's part in the TLS handshake.",
+        help="Takes the server's part in the TLS handshake, here between two peers without pull.",
     ),
     OptionRow(
         name="ca",
@@ -71,7 +69,8 @@ ROWS: tuple[OptionRow, ...] = (
         side=OptionSide.SERVER,
         repeat=Repeat.LAST,
         default="- (required for tls-server, none allowed)",
-        support=Support.LATER,
+        support=Support.NO_EFFECT,
+        why="keys are exchanged over the groups of tls-groups, which need no parameters",
         inline=True,
         help="Diffie-Hellman parameters of a server.",
     ),
