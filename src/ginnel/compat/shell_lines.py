@@ -171,7 +171,8 @@ def link_local(remote: Endpoint, bound: Endpoint | None, transport: Transport) -
 
 
 def link_remote(remote: Endpoint, transport: Transport) -> LogLine:
-    return LogLine(text=f"{_protocol(remote, transport)} link remote: {remote}")
+    shown = "[AF_UNSPEC]" if remote.is_anybody else str(remote)
+    return LogLine(text=f"{_protocol(remote, transport)} link remote: {shown}")
 
 
 def tcp_connecting(remote: Endpoint) -> LogLine:

@@ -45,6 +45,7 @@ class TunnelConfig:
 
     options: ClientOptions
     remote: Endpoint
+    """Unspecified while the peer is not known (``Endpoint.is_anybody``)."""
     peer_id: PeerId
     send_peer_id: PeerId
     tun_mtu: int
@@ -53,6 +54,11 @@ class TunnelConfig:
     allow_float: bool
     pulled_digest: str
     """Equal digests mean that a kept tun device still fits (``persist-tun``)."""
+
+    @property
+    def known_remote(self) -> Endpoint | None:
+        """Where the peer is, None when that will only be seen from its first packet."""
+        return None if self.remote.is_anybody else self.remote
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -135,7 +135,7 @@ class ClientLink:
 
     def flush(self, now: Instant) -> None:
         """Wraps what is to be sent."""
-        if self._session is None:
+        if self._session is None or self.remote.is_anybody:
             return
         destination = self.remote if self.transport is Transport.UDP else None
         for packet in self._session.outgoing(now):
@@ -143,7 +143,9 @@ class ClientLink:
 
     def next_timeout(self) -> Instant | None:
         """When a retransmission is due."""
-        return None if self._session is None else self._session.next_timeout()
+        if self._session is None or self.remote.is_anybody:
+            return None
+        return self._session.next_timeout()
 
     def close(self) -> None:
         """Wipes the session's secrets."""

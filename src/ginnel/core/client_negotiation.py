@@ -34,7 +34,7 @@ from ginnel.core.options_string import (
     peer_cipher,
 )
 from ginnel.core.tls import TlsFailure
-from ginnel.core.types import ActionId, Instant
+from ginnel.core.types import ActionId, Instant, Side
 
 
 class ClientNegotiation:
@@ -161,7 +161,7 @@ class ClientNegotiation:
                 peer_info=peer_variables(message),
                 capabilities=self._capabilities,
                 derive_peer_id=negotiation.exported_peer_id,
-                we_are_server=False,
+                we_are_server=negotiation.side is Side.SERVER,
             )
         except PeerIncompatible as mismatch:
             self._course.finish(end.tls_error(options, mismatch.reason))

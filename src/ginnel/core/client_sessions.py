@@ -10,7 +10,7 @@ from ginnel.core.client_exchange import Settled
 from ginnel.core.client_push import PushImport
 from ginnel.core.client_state import AwaitPush, Deadline, Negotiating, Running
 from ginnel.core.errors import LocalMisuse
-from ginnel.core.notices import Ended, InitialPacket, KeyRenegotiating, ManagementState
+from ginnel.core.notices import Advance, Ended, InitialPacket, KeyRenegotiating, ManagementState
 from ginnel.core.tls import TlsFailure
 from ginnel.core.types import Instant, Transport
 
@@ -39,10 +39,13 @@ class ClientSessions:
         course.link.begin(now, course.unix_time(now))
         self._push.begin()
         course.state = Negotiating()
-        course.timers.arm(Deadline.HANDSHAKE, now + course.options.tls.hand_window)
+        waits = course.link.remote.is_anybody
+        if not waits:
+            course.timers.arm(Deadline.HANDSHAKE, now + course.options.tls.hand_window)
         if course.tunnel is None:
             course.outbox.enter(ManagementState.WAIT)
-            course.timers.arm(Deadline.CONNECT, now + course.profile.connect_timeout)
+            if not waits:
+                course.timers.arm(Deadline.CONNECT, now + course.profile.connect_timeout)
             self._arm_silence(now)
 
     def renegotiate(self, reason: str, now: Instant) -> None:
@@ -80,6 +83,8 @@ class ClientSessions:
             return
         self.heard = True
         course.timers.cancel(Deadline.CONNECT)
+        if course.timers.deadline(Deadline.HANDSHAKE) is None:  # somebody came at last
+            course.timers.arm(Deadline.HANDSHAKE, now + course.options.tls.hand_window)
         course.outbox.tell(InitialPacket(source=course.link.remote, session_id=peer_id))
         course.outbox.enter(ManagementState.AUTH)
 
@@ -109,17 +114,23 @@ class ClientSessions:
     # --- failures ------------------------------------------------------------------------------
 
     def handle_peer_restart(self, now: Instant) -> None:
-        """The server lost our session. Believed only when it proved knowledge of a key.
+        """The peer lost our session. A server is believed only when it proved knowledge of a key.
 
-        And at most once in hand-window: all clients of a server may share that key.
+        And at most once in hand-window: all clients of a server may share that key. Of two peers
+        without pull either may wait for the other to begin anew, so that they have to believe.
         """
         course = self._course
         running = isinstance(course.state, Running)
         recent = now < self._began + course.options.tls.hand_window
-        if not running or recent or not course.link.session.is_wrapped:
+        proved = course.link.session.is_wrapped or not course.options.pull
+        if not running or recent or not proved:
             course.link.drops["other-session"] += 1
         elif course.options.tls.single_session:
             course.link.drops["single-session"] += 1
+        elif not course.options.pull:
+            # A pair has its peer-ids from the session, so that the data plane begins anew as well.
+            sentence = "the peer began a new session"
+            course.finish(end.restart("tls-error", sentence, Advance.SAME))
         else:
             course.outbox.warn("the server began a new session: negotiating anew")
             self._start_over(now)

@@ -53,6 +53,11 @@ class Endpoint:
     port: int
     scope_id: int = 0
 
+    @property
+    def is_anybody(self) -> bool:
+        """True for the unspecified address: a peer that is not known before it sends something."""
+        return self.address.is_unspecified
+
     def __str__(self) -> str:
         """Renders OpenVPN's form: ``[AF_INET]192.0.2.1:1194``, ``[AF_INET6]2001:db8::1:1194``."""
         family = "AF_INET" if self.address.version == 4 else "AF_INET6"

@@ -224,6 +224,9 @@ class _Drawing:
                 f"{note} VPN gateway parameter (--route-gateway or --ifconfig) is missing"
             )
             return False
+        if self.config.remote.is_anybody and not self._server_is_local:
+            self._warnings.append(f"{note} Cannot obtain current remote host address")
+            return False
         needs_path = self._server.version == 4 and not self._server_is_local
         if needs_path and self.underlay.gateway_ipv4 is None and self.underlay.server is None:
             self._warnings.append(f"{note} Cannot read current default gateway from system")
@@ -329,7 +332,7 @@ class _Drawing:
 
     def _server_bypass(self, planned: list[Planned]) -> list[Planned]:
         """The host route to the server, when something would otherwise swallow it."""
-        reason = self._bypass_reason(planned)
+        reason = None if self.config.remote.is_anybody else self._bypass_reason(planned)
         if reason is None:
             return []
         item = plan_bypass(self._server, self.underlay, reason)

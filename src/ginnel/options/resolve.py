@@ -74,7 +74,7 @@ def _run_client(draft: Draft, loader: FileLoader, cwd: str) -> RunClient:
     profiles = build_profiles(draft, loader)
     _load_files(draft, loader)
     _check_scripts(draft, loader)
-    if not has_static_key(draft):
+    if not has_static_key(draft) and not draft.options.tls.tls_server:
         warn_unverified_server(draft)
     note_client(draft)
     options = draft.options

@@ -373,7 +373,8 @@ def _tls_context(options: TlsOptions) -> TlsContext:
     def is_revoked(serial: int) -> bool:
         return directory is not None and (Path(directory) / str(serial)).exists()
 
-    return build_tls_context(options, side=Side.CLIENT, unix_time=unix_now(), is_revoked=is_revoked)
+    side = Side.SERVER if options.tls_server else Side.CLIENT
+    return build_tls_context(options, side=side, unix_time=unix_now(), is_revoked=is_revoked)
 
 
 def _check_outputs(process: ProcessOptions) -> None:

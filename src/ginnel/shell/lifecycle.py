@@ -316,7 +316,7 @@ class Lifecycle:
         def failed(cause: str) -> None:
             self._log.log(shell_lines.cannot_resolve(profile.host, profile.port, cause))
 
-        if not _is_address(profile.host):
+        if profile.host and not _is_address(profile.host):
             self._frontend.state("RESOLVE")
         try:
             return await resolve_profile(profile, self._options.link.resolv_retry, failed)

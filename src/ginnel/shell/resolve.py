@@ -5,7 +5,7 @@ import socket
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv6Address
 
 from ginnel.core.errors import LinkError
 from ginnel.core.types import Endpoint
@@ -34,6 +34,8 @@ async def resolve_profile(
     failed try.
     Raises LinkError when patience ran out.
     """
+    if not profile.host:
+        return (_anybody(profile),)
     loop = asyncio.get_running_loop()
     give_up_at = loop.time() + patience
     while True:
@@ -51,6 +53,12 @@ async def resolve_ipv4(name: str) -> tuple[IPv4Address, ...]:
     """The IPv4 addresses of a name; an address stands for itself. Raises OSError."""
     found = await _getaddrinfo(name, "0", socket.AF_INET, socket.SOCK_DGRAM)
     return tuple(e.address for e in found if isinstance(e.address, IPv4Address))
+
+
+def _anybody(profile: ConnectionProfile) -> Endpoint:
+    """Stands for a peer that will be known when it sends something."""
+    any_v4, any_v6 = IPv4Address(0), IPv6Address(0)
+    return Endpoint(any_v6 if profile.family is AddressFamily.IPV6 else any_v4, 0)
 
 
 async def _lookup(profile: ConnectionProfile) -> tuple[Endpoint, ...]:

@@ -8,9 +8,9 @@ import pytest
 from ginnel.core.errors import LocalMisuse, Malformed
 from ginnel.core.key_session import AwaitReset, Handshaking
 from ginnel.core.session import (
-    Session,
     PeerRestarted,
     Progress,
+    Session,
     SessionRules,
     SoftResetByPeer,
     next_key_id,
@@ -43,9 +43,7 @@ def tls_factory() -> Callable[[], FakeTls]:
 
 
 def plain_session(rules: SessionRules = RULES) -> Session:
-    return Session(
-        session_id=OWN, wrapping=PlainControl(), tls=tls_factory(), rules=rules, now=NOW
-    )
+    return Session(session_id=OWN, wrapping=PlainControl(), tls=tls_factory(), rules=rules, now=NOW)
 
 
 def packet(
@@ -269,9 +267,7 @@ def test_old_negotiation_still_answers_until_the_next_one() -> None:
 def test_dynamic_wrapping_covers_later_keys_only() -> None:
     wrapping = wrapping_for(TlsCrypt(key=STATIC_KEY), Side.CLIENT, UNIX_TIME)
     server = wrapping_for(TlsCrypt(key=STATIC_KEY), Side.SERVER, UNIX_TIME)
-    session = Session(
-        session_id=OWN, wrapping=wrapping, tls=tls_factory(), rules=RULES, now=NOW
-    )
+    session = Session(session_id=OWN, wrapping=wrapping, tls=tls_factory(), rules=RULES, now=NOW)
     assert session.is_wrapped
     server.open(session.outgoing(NOW)[0])
     session.receive(
@@ -317,3 +313,22 @@ def test_closing_wipes_both_negotiations() -> None:
     session.begin_soft_reset(NOW)
     session.close()
     assert [channel.closed for channel in made] == [True, True]
+
+
+def test_the_servers_end_meets_a_client_and_orders_the_ids() -> None:
+    rules = SessionRules(
+        tls_timeout=2.0,
+        max_packet_size=1250,
+        outer_overhead=28,
+        need_answer=False,
+        side=Side.SERVER,
+    )
+    session = plain_session(rules)
+    (first,) = session.outgoing(NOW)
+    assert decode_header(first).opcode is Opcode.CONTROL_HARD_RESET_SERVER_V2
+    unasked = ControlBody((), None, 0, b"")
+    assert reason(session, packet(Opcode.CONTROL_HARD_RESET_SERVER_V2, unasked)) == "no-session"
+    session.receive(packet(Opcode.CONTROL_HARD_RESET_CLIENT_V2, unasked), NOW)
+    assert (session.pair().client, session.pair().server) == (PEER, OWN)
+    stranger = packet(Opcode.CONTROL_HARD_RESET_CLIENT_V2, unasked, sender=SessionId(b"again..."))
+    assert session.receive(stranger, NOW) == PeerRestarted()
