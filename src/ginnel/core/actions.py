@@ -55,11 +55,6 @@ class TunnelConfig:
     pulled_digest: str
     """Equal digests mean that a kept tun device still fits (``persist-tun``)."""
 
-    @property
-    def known_remote(self) -> Endpoint | None:
-        """Where the peer is, None when that will only be seen from its first packet."""
-        return None if self.remote.is_anybody else self.remote
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenTunnel:

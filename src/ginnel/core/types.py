@@ -58,6 +58,11 @@ class Endpoint:
         """True for the unspecified address: a peer that is not known before it sends something."""
         return self.address.is_unspecified
 
+    @property
+    def known(self) -> "Endpoint | None":
+        """This address, or None for anybody's."""
+        return None if self.is_anybody else self
+
     def __str__(self) -> str:
         """Renders OpenVPN's form: ``[AF_INET]192.0.2.1:1194``, ``[AF_INET6]2001:db8::1:1194``."""
         family = "AF_INET" if self.address.version == 4 else "AF_INET6"

@@ -192,7 +192,7 @@ class Tunnel:
         """Keeps device and routes; only what depends on the server's address changes."""
         name = kept.device.name
         self._log(shell_lines.tun_preserved(name))
-        underlay = await self._host.underlay(config.known_remote)
+        underlay = await self._host.underlay(config.remote.known)
         plan = plan_tunnel(config, self._host.device(name), underlay)
         self._pending = diff(kept.plan, plan)
         self._established = Established(device=kept.device, plan=plan, config=config)
@@ -209,7 +209,7 @@ class Tunnel:
         self._log(shell_lines.tun_opened(device.name))
         self._reused = False
         self._established = Established(device=device, plan=HostPlan(), config=config)
-        underlay = await self._host.underlay(config.known_remote)
+        underlay = await self._host.underlay(config.remote.known)
         plan = plan_tunnel(config, self._host.device(device.name), underlay)
         self._established = Established(device=device, plan=plan, config=config)
         for warning in plan.warnings:
@@ -252,7 +252,7 @@ class Tunnel:
             PeerConfig(
                 peer_id=config.peer_id,
                 send_peer_id=config.send_peer_id,
-                remote=config.known_remote,
+                remote=config.remote.known,
                 allow_float=config.allow_float,
                 mss_ipv4=config.mss_ipv4,
                 mss_ipv6=config.mss_ipv6,
