@@ -20,7 +20,7 @@ from ginnel.core.key_method import (
     key_source_length,
 )
 from ginnel.core.messages import encode_message
-from ginnel.core.peer_info import Detail, LocalPeer, ProtocolFlag, build_peer_info
+from ginnel.core.peer_info import Detail, LocalFacts, LocalPeer, ProtocolFlag, build_peer_info
 from ginnel.core.reliable import PIGGYBACKED_ACKS, ReliableReceiver, ReliableSender
 from ginnel.core.types import Instant, KeyId, SessionId, Side
 from ginnel.core.wire import (
@@ -156,7 +156,11 @@ class MiniPeer:
         entropy = secrets.token_bytes(key_source_length(self._side))
         flags = ProtocolFlag.DATA_V2 | ProtocolFlag.REQUEST_PUSH | ProtocolFlag.TLS_KEY_EXPORT
         flags |= ProtocolFlag.CC_EXIT | ProtocolFlag.DYN_TLS_CRYPT
-        peer = LocalPeer(version="2.6.14", flags=flags, ciphers=("AES-256-GCM", "AES-128-GCM"))
+        peer = LocalPeer(
+            facts=LocalFacts(version="2.6.14"),
+            flags=flags,
+            ciphers=("AES-256-GCM", "AES-128-GCM"),
+        )
         role = "client" if self._side is Side.CLIENT else "server"
         message = KeyMethodMessage(
             source=KeySource.from_entropy(self._side, entropy),
@@ -165,7 +169,7 @@ class MiniPeer:
                 peer, Detail.PULL if self._side is Side.CLIENT else Detail.NOTHING
             ),
         )
-        self._tls.send(encode_key_method(message))
+        self._tls.send(bytes(encode_key_method(message)))
         if self._side is Side.CLIENT:
             self._tls.send(encode_message("PUSH_REQUEST"))
 

@@ -190,7 +190,7 @@ def test_key_method_messages_round_trip(
         password=Secret(password),
         peer_info=words[2],
     )
-    assert decode_key_method(encode_key_method(message), side) == message
+    assert decode_key_method(bytes(encode_key_method(message)), side) == message
 
 
 def chunks(stream: bytes, cuts: Sequence[int]) -> list[bytes]:

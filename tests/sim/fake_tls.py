@@ -54,8 +54,8 @@ class FakeTls:
         del self._outbound[:limit]
         return piece
 
-    def write(self, plaintext: bytes) -> None:
-        self._send(_DATA, plaintext)
+    def write(self, plaintext: bytes | bytearray) -> None:
+        self._send(_DATA, bytes(plaintext))
 
     def read(self) -> list[bytes]:
         records, self._records = self._records, []

@@ -15,6 +15,7 @@ from ginnel.core.data_key import DataCipher, DataFormat, DataKey, KeySlot
 from ginnel.core.events import DataPlaneEvent
 from ginnel.core.negotiate import DataCapabilities
 from ginnel.core.notices import Connected, Ended, Notice
+from ginnel.core.peer_info import LocalFacts
 from ginnel.core.tls import TlsChannel
 from ginnel.core.types import Endpoint, Instant, KeyId, SessionId, Side
 from ginnel.core.wire import ControlBody, ControlHeader, Opcode, encode_body
@@ -147,7 +148,7 @@ class SimPair:
             entropy=draw.randbytes,
             unix_time=UNIX_TIME,
             capabilities=replace(CAPABILITIES, formats=formats),
-            version="2.6.14",
+            facts=LocalFacts(version="2.6.14"),
             credentials=credentials,
             token=token,
         )

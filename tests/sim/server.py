@@ -239,7 +239,7 @@ class SimServer:
             )
         )
         if self.script.garble_key_method:
-            answer = b"\xff" * len(answer)
+            answer = bytearray(b"\xff" * len(answer))
         talk.key.write(answer, now)
         self._derive(talk, client, source)
         if talk.key.key_id == 0:

@@ -348,7 +348,7 @@ class HalfTls(FakeTls):
 class DeafTls(FakeTls):
     """Finishes the handshake and answers nothing after it."""
 
-    def write(self, plaintext: bytes) -> None:
+    def write(self, plaintext: bytes | bytearray) -> None:
         assert plaintext
 
 

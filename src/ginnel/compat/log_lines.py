@@ -21,6 +21,8 @@ from ginnel.core.notices import (
     Ended,
     InitialPacket,
     KeyRenegotiating,
+    LoginPending,
+    LoginSent,
     Notice,
     OptionsImported,
     PeerConnected,
@@ -92,8 +94,11 @@ def render(notice: Notice, *, common_name: str = "") -> tuple[LogLine, ...]:  # 
     The signal line that follows ``Ended`` is not included: the shell may remap the signal.
     """
     match notice:
-        case StateEntered() | Connected():
+        case StateEntered() | Connected() | LoginSent():
             return ()
+        case LoginPending(window=window, timeout=timeout):
+            text = "AUTH_PENDING received, extending handshake timeout from"
+            return (_push(f"{text} {window}s to {timeout}s"),)
         case InitialPacket(source=source, session_id=session_id):
             halves = f"{session_id[:4].hex()} {session_id[4:].hex()}"
             return (_handshake(f"TLS: Initial packet from {source}, sid={halves}", verb=3),)
@@ -245,10 +250,8 @@ def _control_message(keyword: str, text: str) -> LogLine:
     match keyword:
         case "AUTH_FAILED":
             return LogLine(text=f"AUTH: Received control message: {whole}")
-        case "AUTH_PENDING":
-            return LogLine(text=f"AUTH_PENDING received: '{whole}'", verb=3, category=Category.PUSH)
         case "INFO" | "INFO_PRE":
-            return _push(f"Info command was pushed by server ('{whole}')")
+            return _push(f"Info command was pushed by server ('{text}')")
         case "RESTART":
             return LogLine(text=f"Connection reset command was pushed by server ('{whole}')")
         case "HALT":

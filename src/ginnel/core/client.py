@@ -41,6 +41,7 @@ from ginnel.core.client_talk import ClientTalk
 from ginnel.core.errors import LocalMisuse
 from ginnel.core.negotiate import DataCapabilities
 from ginnel.core.notices import Advance, Ended, Notice, Outcome
+from ginnel.core.peer_info import LocalFacts
 from ginnel.core.session import PeerRestarted, SoftResetByPeer
 from ginnel.core.tls import TlsChannel
 from ginnel.core.types import ActionId, Endpoint, Instant, Transmit
@@ -60,11 +61,11 @@ class ClientMachine:
         entropy: Callable[[int], bytes],
         unix_time: int,
         capabilities: DataCapabilities,
-        version: str,
+        facts: LocalFacts,
         credentials: Credentials | None = None,
         token: Credentials | None = None,
     ) -> None:
-        """``unix_time`` is the wall clock in seconds at ``start``; ``version`` becomes IV_VER.
+        """``unix_time`` is the wall clock in seconds at ``start``; the server is told ``facts``.
 
         ``token`` is what the machine before this one had in ``token``.
         """
@@ -86,7 +87,7 @@ class ClientMachine:
         )
         self._talk = ClientTalk(
             options=options,
-            introduction=introduce(options, profile, capabilities, version),
+            introduction=introduce(options, profile, capabilities, facts),
             entropy=entropy,
             login=credentials,
             token=token,
@@ -194,6 +195,19 @@ class ClientMachine:
         else:
             course.state = leaving
         self._flush(now)
+
+    def forget_login(self) -> None:
+        """Drops the password; the next negotiation asks for it, if there is no token."""
+        self._talk.forget_login()
+
+    def respond(self, response: str, now: Instant) -> bool:
+        """Answers a question of the server while it decides about the login (CR_TEXT).
+
+        ``response`` is base64. False when there is nothing to send it on now.
+        """
+        key = None if self._course.is_over else self._link.say(f"CR_RESPONSE,{response}", now)
+        self._flush(now)
+        return key is not None
 
     # --- outputs -------------------------------------------------------------------------------
 

@@ -94,8 +94,6 @@ def shown(message: said.TextMessage) -> tuple[str, str] | None:
     match message:
         case AuthFailed(text=text):
             return "AUTH_FAILED", text
-        case said.AuthPending(keywords=keywords):
-            return "AUTH_PENDING", ",".join(keywords)
         case said.Info(text=text):
             return "INFO", text
         case said.InfoPre(text=text):
@@ -110,7 +108,7 @@ def shown(message: said.TextMessage) -> tuple[str, str] | None:
             return "PUSH_UPDATE", "not asked for, ignored"
         case said.Unknown(keyword=keyword, text=text):
             return keyword, text
-        case said.PushReply() | said.PushRequest() | said.CrResponse():
+        case said.PushReply() | said.PushRequest() | said.CrResponse() | said.AuthPending():
             return None
         case _:
             assert_never(message)
@@ -134,7 +132,7 @@ def auth_failed(
             signal_text="auth-temp-failure (server temporary reject)",
             advance=_temporary_advance(message.temporary.advance),
             explanation=_said("the server cannot take the login right now", reason),
-            auth_failed=reason,
+            auth_failed=message.text,
             backoff=None if backoff is None else float(backoff),
         )
     if token_in_use:
@@ -143,17 +141,29 @@ def auth_failed(
             signal_text=TOKEN_REFUSED,
             advance=Advance.SAME,
             explanation=_said("the server no longer accepts its token", reason),
-            auth_failed=reason,
+            auth_failed=message.text,
+            challenge=message.challenge,
         )
     gives_up = options.login.auth_retry is AuthRetry.NONE
     return Ended(
         outcome=Outcome.TERMINATE if gives_up else Outcome.RESTART,
         signal_text="auth-failure",
         advance=Advance.SAME,
-        explanation=_said("the server refused the login", reason),
-        auth_failed=reason,
+        explanation=_refusal(message, gives_up=gives_up),
+        auth_failed=message.text,
+        challenge=message.challenge,
         forget_credentials=options.login.auth_retry is AuthRetry.INTERACT,
     )
+
+
+def _refusal(message: AuthFailed, *, gives_up: bool) -> str:
+    challenge = message.challenge
+    if challenge is None:
+        return _said("the server refused the login", message.reason)
+    sentence = _said("the server asks one more question", challenge.text)
+    if gives_up:
+        return f"{sentence}; to answer it, use --auth-retry interact"
+    return sentence
 
 
 def voids_token(ended: Ended) -> bool:

@@ -28,14 +28,13 @@ from ginnel.core.key_session import KeySession
 from ginnel.core.messages import MessageSplitter
 from ginnel.core.negotiate import Agreement, DataCapabilities, offered_ciphers, offered_flags
 from ginnel.core.options_string import client_terms, options_string
-from ginnel.core.peer_info import Detail, LocalPeer, build_peer_info, parse_peer_info
+from ginnel.core.peer_info import Detail, LocalFacts, LocalPeer, build_peer_info, parse_peer_info
 from ginnel.core.types import ActionId, PeerId, Side
 from ginnel.dataclass import dataclass, field
 from ginnel.options.model import ClientOptions, ConnectionProfile
 from ginnel.options.values import Secret
 
 _NO_LOGIN = Credentials(username="", password=Secret(b""))
-_PULL_VARIABLES = ("IV_GUI_VER", "IV_SSO")
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,10 +141,11 @@ class Introduction:
 
     def message(
         self, entropy: Callable[[int], bytes], login: Credentials | None
-    ) -> tuple[KeySource, bytes]:
+    ) -> tuple[KeySource, bytearray]:
         """Builds a key method message with fresh random halves.
 
-        Raises ``ValueError`` when user name or password cannot be sent.
+        It holds the password: overwrite it once it was sent. Raises ``ValueError`` when user name
+        or password cannot be sent.
         """
         source = KeySource.from_entropy(self.side, entropy(key_source_length(self.side)))
         given = _NO_LOGIN if login is None else login
@@ -163,21 +163,18 @@ def introduce(
     options: ClientOptions,
     profile: ConnectionProfile,
     capabilities: DataCapabilities,
-    version: str,
+    facts: LocalFacts,
 ) -> Introduction:
     """Composes options string and peer info (protocol-facts 13 and 18)."""
     detail = Detail.P2P
     if options.pull:
         detail = Detail.FULL if options.tls.push_peer_info else Detail.PULL
-    setenv = options.scripts.setenv
     local = LocalPeer(
-        version=version,
+        facts=facts,
         flags=offered_flags(capabilities, pull=options.pull),
         ciphers=offered_ciphers(options.data, capabilities),
         tun_mtu_max=options.tun.tun_mtu_max,
-        extra={name: setenv[name] for name in _PULL_VARIABLES if name in setenv},
-        environment={name: value for name, value in setenv.items() if name.startswith("UV_")},
-        platform_version=setenv.get("IV_PLAT_VER"),
+        environment=options.scripts.setenv,
     )
     return Introduction(
         options_string=options_string(client_terms(options, profile)),

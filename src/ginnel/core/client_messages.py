@@ -13,7 +13,7 @@ from ginnel.core.client_push import PushImport
 from ginnel.core.client_setup import ClientSetup
 from ginnel.core.client_state import AwaitPush, Deadline, Running
 from ginnel.core.client_talk import ClientTalk
-from ginnel.core.notices import Ended, ManagementState, PushRequested
+from ginnel.core.notices import Ended, LoginPending, ManagementState, PushRequested
 from ginnel.core.types import Instant
 
 PUSH_REQUEST_DELAY = 1.0
@@ -30,6 +30,7 @@ class ClientMessages:
         self._talk = talk
         self._push = push
         self._setup = setup
+        self._requested = False
         self.peer_cipher: str | None = None
         """The cipher item of the server's options string."""
 
@@ -39,12 +40,16 @@ class ClientMessages:
         """The key exchange is done: from here on options are asked for."""
         course = self._course
         course.state = AwaitPush(since=now)
+        self._requested = False
         course.timers.arm(Deadline.PUSH_REQUEST, now + PUSH_REQUEST_DELAY)
         course.timers.arm(Deadline.PUSH_GIVE_UP, now + course.options.tls.hand_window)
 
     def request_push(self, now: Instant) -> None:
         """Asks for the options, and will again."""
         course = self._course
+        if course.tunnel is None and not self._requested:
+            course.outbox.enter(ManagementState.GET_CONFIG)
+        self._requested = True
         course.outbox.tell(PushRequested(common_name=self._talk.common_name))
         course.link.say("PUSH_REQUEST", now)
         course.timers.arm(Deadline.PUSH_REQUEST, now + PUSH_REQUEST_INTERVAL)
@@ -68,8 +73,8 @@ class ClientMessages:
         match message:
             case said.PushReply(items=items):
                 self._handle_push(items, now)
-            case said.AuthPending(timeout=timeout):
-                self._extend_push_wait(timeout, now)
+            case said.AuthPending():
+                self._login_pending(message, now)
             case said.PushRequest() | said.CrResponse():
                 course.link.drops["message"] += 1
             case _:
@@ -97,13 +102,17 @@ class ClientMessages:
         self._talk.take_token(imported.options)
         self._setup.open(imported.options, imported.agreement, imported.digest, now)
 
-    def _extend_push_wait(self, timeout: int | None, now: Instant) -> None:
+    def _login_pending(self, message: said.AuthPending, now: Instant) -> None:
         """Waits longer, yet not for ever: the limit counts from the key exchange."""
         course = self._course
         if not isinstance(course.state, AwaitPush):
             return
-        course.outbox.enter(ManagementState.AUTH_PENDING)
-        if timeout is not None:
-            tls = course.options.tls
-            latest = course.state.since + max(tls.reneg_sec // 2, tls.hand_window)
+        tls = course.options.tls
+        longest = max(tls.reneg_sec // 2, tls.hand_window)
+        timeout = tls.hand_window if message.timeout is None else message.timeout
+        told = LoginPending(window=tls.hand_window, timeout=min(timeout, longest))
+        course.outbox.enter(ManagementState.AUTH_PENDING, message.text)
+        course.outbox.tell(told)
+        if message.timeout is not None:
+            latest = course.state.since + longest
             course.timers.arm(Deadline.PUSH_GIVE_UP, min(now + timeout, latest))

@@ -25,7 +25,7 @@ from ginnel.core.errors import Malformed, PeerIncompatible
 from ginnel.core.key_method import KeyMethodMessage
 from ginnel.core.key_session import Broken, Established
 from ginnel.core.negotiate import DataCapabilities, agree_as_peers
-from ginnel.core.notices import ManagementState, PeerConnected
+from ginnel.core.notices import PeerConnected
 from ginnel.core.options_string import (
     client_terms,
     compare,
@@ -138,8 +138,6 @@ class ClientNegotiation:
             # A server that still has our instance moves to the new session's key at once, under
             # the terms it knows, and answers push requests only every 30 s (seen with 2.6).
             self._setup.settle(negotiation, course.tunnel, now)
-        else:
-            course.outbox.enter(ManagementState.GET_CONFIG)
         self._messages.await_push(now)
 
     def _read_peer_options(self, message: KeyMethodMessage) -> None:

@@ -43,9 +43,9 @@ class Outbox:
         """Queues a notice."""
         self.notices.append(notice)
 
-    def enter(self, state: ManagementState) -> None:
+    def enter(self, state: ManagementState, detail: str = "") -> None:
         """Tells that a state of the management interface began."""
-        self.tell(StateEntered(state=state))
+        self.tell(StateEntered(state=state, detail=detail))
 
     def message(self, keyword: str, text: str) -> None:
         """Passes on a text message of the peer."""

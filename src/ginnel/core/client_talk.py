@@ -23,7 +23,7 @@ from ginnel.core.client_exchange import (
     Negotiation,
 )
 from ginnel.core.client_outbox import Outbox
-from ginnel.core.notices import CertificateRejected, ControlChannelReady, Ended
+from ginnel.core.notices import CertificateRejected, ControlChannelReady, Ended, LoginSent
 from ginnel.core.types import ActionId, Instant
 from ginnel.options.model import ClientOptions
 
@@ -66,6 +66,10 @@ class ClientTalk:
         """The server refused it, or wants the password again."""
         self._token = None
 
+    def forget_login(self) -> None:
+        """Nobody wants the password to be remembered: the next key asks for it again."""
+        self._login = None
+
     def ask_login(self) -> ActionId:
         """Asks for user name and password."""
         return self._outbox.ask(lambda action_id: AskCredentials(id=action_id))
@@ -84,8 +88,8 @@ class ClientTalk:
     def take_token(self, options: ClientOptions) -> None:
         """A pushed token takes the password's place at the next login."""
         login = options.login
-        if login.auth_token is None:
-            return
+        if login.auth_token is None or login.auth_token is self._options.login.auth_token:
+            return  # not pushed: at most the configuration's own
         username = login.auth_token_user or self._username
         self._token = Credentials(username=username, password=login.auth_token)
 
@@ -132,10 +136,13 @@ class ClientTalk:
                 "user name or password is too long, or holds a character that cannot be sent",
                 hard_error=True,
             )
-        if self._options.login.auth_nocache:
-            self._login = None
         negotiation.phase = AwaitPeer(source)
         negotiation.key.write(message, now)
+        message[:] = bytes(len(message))
+        if self._options.login.auth_user_pass or self._token is not None:
+            self._outbox.tell(LoginSent())
+        if self._options.login.auth_nocache:
+            self._login = None
         return None
 
 

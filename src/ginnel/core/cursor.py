@@ -52,7 +52,7 @@ class Writer:
     def __init__(self) -> None:
         self._data = bytearray()
 
-    def put(self, piece: bytes) -> None:
+    def put(self, piece: bytes | memoryview) -> None:
         self._data += piece
 
     def u8(self, value: int) -> None:
@@ -67,3 +67,7 @@ class Writer:
     def bytes(self) -> bytes:
         """Returns what was written so far."""
         return bytes(self._data)
+
+    def buffer(self) -> bytearray:
+        """Returns what was written so far, without a copy: for who wants to wipe it after use."""
+        return self._data

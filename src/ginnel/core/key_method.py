@@ -61,8 +61,10 @@ class KeyMethodMessage:
     peer_info: str = ""
 
 
-def encode_key_method(message: KeyMethodMessage) -> bytes:
+def encode_key_method(message: KeyMethodMessage) -> bytearray:
     """Lays out a message; the presence of a pre-master tells the sides apart.
+
+    It holds the password: overwrite it once it was sent.
 
     Raises ``ValueError`` when a text or the whole is too long, or a text holds a NUL.
     """
@@ -70,12 +72,12 @@ def encode_key_method(message: KeyMethodMessage) -> bytes:
     writer.u32(0)
     writer.u8(KEY_METHOD)
     for piece in (message.source.pre_master, message.source.random1, message.source.random2):
-        writer.put(piece.reveal())
+        writer.put(piece.view())
     _write_text(writer, _encode(message.options_string), MAX_OPTIONS_STRING)
     _write_text(writer, _encode(message.username), MAX_LOGIN)
-    _write_text(writer, message.password.reveal(), MAX_LOGIN)
+    _write_text(writer, message.password.view(), MAX_LOGIN)
     _write_text(writer, _encode(message.peer_info), MAX_PEER_INFO)
-    content = writer.bytes()
+    content = writer.buffer()
     if len(content) > MAX_MESSAGE:
         raise ValueError(f"the key exchange would have {len(content)} bytes")
     return content
@@ -112,14 +114,15 @@ def _read_source(reader: Reader, sender: Side) -> KeySource:
     )
 
 
-def _write_text(writer: Writer, text: bytes, limit: int) -> None:
+def _write_text(writer: Writer, text: bytes | memoryview, limit: int) -> None:
     if not text:
         writer.u16(0)
         return
-    if len(text) >= limit or b"\0" in text:
+    if len(text) >= limit or 0 in text:
         raise ValueError(f"a text of {len(text)} bytes does not fit into the key exchange")
     writer.u16(len(text) + 1)
-    writer.put(text + b"\0")
+    writer.put(text)
+    writer.put(b"\0")
 
 
 def _read_text(reader: Reader, limit: int) -> bytes:

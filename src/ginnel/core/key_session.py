@@ -126,7 +126,7 @@ class KeySession:
                 raise Malformed("window")
         self._advance(now)
 
-    def write(self, plaintext: bytes, now: Instant) -> None:
+    def write(self, plaintext: bytes | bytearray, now: Instant) -> None:
         """Sends a message of its own TLS record. The session must be established."""
         try:
             self.tls.write(plaintext)

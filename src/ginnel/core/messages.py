@@ -98,6 +98,9 @@ class AuthPending:
 
     timeout: int | None = None
     keywords: tuple[str, ...] = ()
+    """What was not understood."""
+    text: str = field(default="", compare=False)
+    """All that came after the keyword."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -284,7 +287,7 @@ def _parse_auth_pending(rest: str) -> AuthPending:
             timeout = _small_number(value)
         elif name:
             keywords.append(word.strip(" "))
-    return AuthPending(timeout=timeout, keywords=tuple(keywords))
+    return AuthPending(timeout=timeout, keywords=tuple(keywords), text=rest)
 
 
 def _small_number(text: str) -> int | None:

@@ -7,6 +7,7 @@ from enum import Enum
 
 from ginnel.core.actions import CertificateInfo
 from ginnel.core.data_key import DataCipher, DataFormat
+from ginnel.core.messages import DynamicChallenge
 from ginnel.core.types import Endpoint, KeyId, SessionId
 from ginnel.dataclass import dataclass
 from ginnel.options.model import ClientOptions
@@ -27,6 +28,7 @@ class ManagementState(Enum):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StateEntered:
     state: ManagementState
+    detail: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +72,21 @@ class PeerConnected:
 
     common_name: str
     remote: Endpoint
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoginSent:
+    """User name and password, or the token in their place, are on their way."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoginPending:
+    """The server wants more time or proof before it lets us in (AUTH_PENDING)."""
+
+    window: int
+    """Seconds that a push is usually waited for."""
+    timeout: int
+    """Seconds that it is waited for now."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,7 +189,9 @@ class Ended:
     explanation: str
     """One plain sentence: the cause and, where there is one, the fix. Empty for a wanted end."""
     auth_failed: str | None = None
-    """The reason given with AUTH_FAILED (empty string when none), else None."""
+    """All that came with AUTH_FAILED (empty string when nothing), else None."""
+    challenge: DynamicChallenge | None = None
+    """The question that the next login has to answer."""
     backoff: float | None = None
     forget_credentials: bool = False
     hard_error: bool = False
@@ -186,6 +205,8 @@ Notice = (
     | CertificateRejected
     | ControlChannelReady
     | PeerConnected
+    | LoginSent
+    | LoginPending
     | PushRequested
     | PushReceived
     | OptionsImported

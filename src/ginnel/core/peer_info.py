@@ -41,22 +41,30 @@ class Detail(IntEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LocalFacts:
+    """What this program and machine are; None is not known, and not told."""
+
+    version: str
+    platform: str = "linux"
+    hardware_address: str | None = None
+    """Of the interface that leads to the default gateway: ``00:00:5e:00:53:01``."""
+    ssl_library: str | None = None
+    platform_version: str | None = None
+    login_methods: str | None = None
+    """``IV_SSO``: ways to log in that somebody here can follow, unless ``setenv`` names them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LocalPeer:
     """What there is to tell about ourselves; lines above the level of detail are left out.
 
-    ``environment`` holds ``UV_*`` and ``IV_PLAT_VER``; ``extra`` are lines for pulling clients such
-    as ``IV_GUI_VER`` and ``IV_SSO``.
+    ``environment`` holds everything that ``setenv`` set: ``UV_*`` and a few ``IV_*`` are told.
     """
 
-    version: str
+    facts: LocalFacts
     flags: ProtocolFlag
     ciphers: tuple[str, ...] = ()
     tun_mtu_max: int | None = None
-    platform: str = "linux"
-    hardware_address: str | None = None
-    ssl_library: str | None = None
-    platform_version: str | None = None
-    extra: Mapping[str, str] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -73,8 +81,8 @@ def build_peer_info(peer: LocalPeer, detail: Detail) -> str:
     if detail is Detail.NOTHING:
         return ""
     lines: list[tuple[str, str | None]] = [
-        ("IV_VER", peer.version),
-        ("IV_PLAT", peer.platform),
+        ("IV_VER", peer.facts.version),
+        ("IV_PLAT", peer.facts.platform),
     ]
     if detail >= Detail.PULL:
         lines.append(("IV_TCPNL", "1"))
@@ -84,13 +92,21 @@ def build_peer_info(peer: LocalPeer, detail: Detail) -> str:
     lines.append(("IV_CIPHERS", ":".join(peer.ciphers) or None))
     lines.append(("IV_PROTO", str(int(peer.flags))))
     if detail >= Detail.FULL:
-        lines.append(("IV_HWADDR", peer.hardware_address))
-        lines.append(("IV_SSL", peer.ssl_library))
-        lines.append(("IV_PLAT_VER", peer.platform_version))
-        lines += (pair for pair in peer.environment.items() if pair[0].startswith("UV_"))
-    if detail >= Detail.PULL:
-        lines += peer.extra.items()
+        library = peer.facts.ssl_library
+        lines.append(("IV_HWADDR", peer.facts.hardware_address))
+        lines.append(("IV_SSL", None if library is None else library.replace(" ", "_")))
+        lines.append(("IV_PLAT_VER", peer.facts.platform_version))
+    lines += [pair for pair in peer.environment.items() if _is_told(pair[0], detail)]
+    if detail >= Detail.PULL and "IV_SSO" not in peer.environment:
+        lines.append(("IV_SSO", peer.facts.login_methods))
     return _render(lines)
+
+
+def _is_told(name: str, detail: Detail) -> bool:
+    """Which variables of ``setenv`` the server hears of."""
+    if name in {"IV_GUI_VER", "IV_SSO"}:
+        return detail >= Detail.PULL
+    return detail >= Detail.FULL and (name == "IV_PLAT_VER" or name.startswith("UV_"))
 
 
 def _render(lines: Iterable[tuple[str, str | None]]) -> str:

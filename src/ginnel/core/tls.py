@@ -75,8 +75,8 @@ class TlsChannel(Protocol):
         """Returns up to ``limit`` bytes for the peer; empty when there are none."""
         ...
 
-    def write(self, plaintext: bytes) -> None:
-        """Encrypts; the result is there to ``take``."""
+    def write(self, plaintext: bytes | bytearray) -> None:
+        """Encrypts; the result is there to ``take``. Keeps no reference to the plaintext."""
         ...
 
     def read(self) -> list[bytes]:
@@ -151,7 +151,7 @@ class OpenSslChannel:
         except SSL.WantReadError:
             return b""
 
-    def write(self, plaintext: bytes) -> None:
+    def write(self, plaintext: bytes | bytearray) -> None:
         self._guard(lambda: self._connection.sendall(plaintext))
 
     def read(self) -> list[bytes]:

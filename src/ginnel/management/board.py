@@ -95,7 +95,11 @@ class Serving:
     username: str | None = None
     """Half of an answer to a query for both."""
     password: Secret | None = None
+    name_only: bool = False
+    """The pending query, as this client saw it, asks for no password."""
     body: BodyKind | None = None
+    body_type: str = ""
+    """The type of password that the body holds."""
     body_lines: list[str] = field(default_factory=list)
     body_size: int = 0
 

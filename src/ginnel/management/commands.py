@@ -39,6 +39,7 @@ class BodyKind(Enum):
     PK_SIGNATURE = "pk-sig"
     CERTIFICATE = "certificate"
     CLIENT_AUTH = "client-auth"
+    PASSWORD = "password"  # noqa: S105 -- the name of a command
 
 
 class QueryAnswer(Enum):
@@ -182,6 +183,13 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PasswordBody:
+    """``password`` with a type alone: the value follows as lines of base64 up to END."""
+
+    type_name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ForgetPasswords:
     """``forget-passwords``."""
 
@@ -270,6 +278,7 @@ Command = (
     | Mute
     | SetAuthRetry
     | Answer
+    | PasswordBody
     | ForgetPasswords
     | ChallengeResponse
     | Remote
@@ -284,6 +293,7 @@ Command = (
 )
 
 NOT_SUPPORTED = "ERROR: The '{}' command is not supported by the current daemon mode"
+NO_PASSWORD = "ERROR: the 'password' command requires 2 parameters"  # noqa: S105 -- a reply
 UNKNOWN = "ERROR: unknown command, enter 'help' for more options"
 
 
@@ -309,7 +319,8 @@ def parse_command(line: str) -> Command | None:
     if grammar is None:
         return Refused(replies=(UNKNOWN,))
     if len(words) - 1 < grammar.count:
-        return Refused(replies=(_arity(words[0], grammar),))
+        arity = NO_PASSWORD if words[0] == "password" else _arity(words[0], grammar)
+        return Refused(replies=(arity,))
     return grammar.make(words)
 
 
@@ -437,6 +448,10 @@ def _answer(words: tuple[str, ...]) -> Command:
     return Answer(to=QueryAnswer(words[0]), type_name=words[1], value=value)
 
 
+def _password(words: tuple[str, ...]) -> Command:
+    return _answer(words) if len(words) > 2 else PasswordBody(type_name=words[1])
+
+
 def _remote_entries(words: tuple[str, ...]) -> Command:
     if words[1] == "all":
         return RemoteEntries(first=0, end=None)
@@ -470,7 +485,7 @@ _GRAMMAR: dict[str, _Grammar] = {
     "mute": _Grammar(0, False, _mute),
     "auth-retry": _Grammar(0, False, _auth_retry),
     "username": _Grammar(2, False, _answer),
-    "password": _Grammar(2, False, _answer),
+    "password": _Grammar(1, True, _password),
     "needok": _Grammar(2, False, _answer),
     "needstr": _Grammar(2, False, _answer),
     "forget-passwords": _Grammar(0, False, lambda words: ForgetPasswords()),

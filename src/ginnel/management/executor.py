@@ -4,6 +4,7 @@ Not responsible for who the client is and what is shown unasked (``session``), n
 (``commands``). What a command wants from the program becomes an intent.
 """
 
+from base64 import b64decode
 from collections.abc import Sequence
 from typing import assert_never
 
@@ -22,6 +23,7 @@ from ginnel.management.intents import (
     VerbSet,
 )
 from ginnel.management.queries import (
+    BASE64_PASSWORD_VERSION,
     BodyAnswer,
     HoldQuery,
     LoginAnswer,
@@ -82,6 +84,8 @@ class Executor:
                 self._board.say(f"SUCCESS: env_filter_level={level}")
             case commands.Body(kind=kind):
                 self._open_body(kind, client)
+            case commands.PasswordBody(type_name=name):
+                self._open_password(name, client)
             case (
                 commands.Help()
                 | commands.Version()
@@ -292,7 +296,7 @@ class Executor:
             self._resolve(query, TextAnswer(text=_text(command.value)))
             return
         if command.to is QueryAnswer.USERNAME:
-            client.username = _text(command.value)
+            client.username = command.value.reveal().decode("utf-8", "surrogateescape")
         else:
             client.password = _unblank(command.value)
         self._try_login(query, client)
@@ -302,6 +306,8 @@ class Executor:
         name, password = client.username, client.password
         if isinstance(query, PasswordQuery):
             name = ""
+        elif client.name_only:
+            password = Secret(b"")
         if password is None or name is None:
             return
         assert isinstance(query, LoginQuery | PasswordQuery), "only these take passwords"
@@ -342,6 +348,25 @@ class Executor:
         client.body_lines = []
         client.body_size = 0
 
+    def _open_password(self, type_name: str, client: Serving) -> None:
+        """Takes the lines of a password in base64, from clients that know of it."""
+        if client.version < BASE64_PASSWORD_VERSION:
+            self._board.say(commands.NO_PASSWORD)
+            return
+        client.body = commands.BodyKind.PASSWORD
+        client.body_type = type_name
+        client.body_lines = []
+        client.body_size = 0
+
+    def _take_password(self, client: Serving, encoded: str) -> None:
+        try:
+            value = Secret(b64decode(encoded, validate=True))
+        except ValueError:
+            self._board.say("ERROR: password command failed")
+            return
+        answer = commands.Answer(to=QueryAnswer.PASSWORD, type_name=client.body_type, value=value)
+        self._typed_answer(answer, client)
+
     def add_to_body(self, client: Serving, line: str) -> None:
         if line != "END":
             client.body_size += len(line)
@@ -357,6 +382,9 @@ class Executor:
         query = self._board.query
         text = "".join(lines)
         fits = client.body_size <= MAX_BODY_BYTES and text != ""
+        if kind is commands.BodyKind.PASSWORD and fits:
+            self._take_password(client, text)
+            return
         if query is None or kind not in wanted_body(query) or not fits:
             self._board.say(f"ERROR: {kind.value} command failed")
             return

@@ -47,7 +47,6 @@ from ginnel.management.queries import (
     RemoteQuery,
     ReplyToQuery,
     SkipRemote,
-    StaticChallenge,
 )
 from ginnel.management.server import ManagementServer
 from ginnel.management.session import ManagementSession
@@ -60,6 +59,7 @@ from ginnel.options.model import (
     ConnectionProfile,
     LinkProtocol,
     ManagementOptions,
+    StaticChallenge,
 )
 from ginnel.options.values import Secret
 from ginnel.shell.clock import monotonic_now, unix_now
@@ -206,10 +206,16 @@ class ManagementFrontend:
             await self._ask(HoldQuery(wait=wait))
 
     async def login(
-        self, type_name: str, challenge: StaticChallenge | None = None
+        self,
+        type_name: str,
+        challenge: StaticChallenge | None = None,
+        *,
+        username_only: bool = False,
     ) -> tuple[str, Secret]:
-        """Asks for user name and password."""
-        answer = await self._ask(LoginQuery(type_name=type_name, challenge=challenge))
+        """Asks for user name and password, with one more question where there is one."""
+        answer = await self._ask(
+            LoginQuery(type_name=type_name, challenge=challenge, username_only=username_only)
+        )
         assert isinstance(answer, LoginAnswer), "the session gives the answer that fits"
         return answer.username, answer.password
 
@@ -252,6 +258,11 @@ class ManagementFrontend:
 
     # --- what happened -------------------------------------------------------------------------
 
+    def auth_token(self, token: Secret) -> None:
+        """The server pushed a token."""
+        self._session.auth_token(token)
+        self._server.pump()
+
     def log_line(self, line: LogLine) -> None:
         """Takes a line that the log wrote."""
         self._session.log_line(line, self._wall_clock())
@@ -270,8 +281,8 @@ class ManagementFrontend:
     def notice(self, notice: Notice) -> None:
         """Shows what a core machine says."""
         match notice:
-            case StateEntered(state=state):
-                self._machine_state(state)
+            case StateEntered(state=state, detail=detail):
+                self._machine_state(state, detail)
             case PeerConnected(remote=remote):
                 self._link_remote = remote
             case OptionsImported(options=options):
@@ -316,12 +327,12 @@ class ManagementFrontend:
         self._session.state_entered(record)
         self._server.pump()
 
-    def _machine_state(self, state: ManagementState) -> None:
+    def _machine_state(self, state: ManagementState, detail: str) -> None:
         if state is ManagementState.CONNECTED:
             return  # said by ``started``, once routes and scripts are done
         tun = None if self._imported is None else self._imported.tun
         if state is not ManagementState.ASSIGN_IP or tun is None:
-            self.state(state.value)
+            self.state(state.value, detail)
             return
         self._enter(
             StateRecord(

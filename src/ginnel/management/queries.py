@@ -8,7 +8,14 @@ from typing import assert_never
 from ginnel.dataclass import dataclass
 from ginnel.management.commands import BodyKind, ProxyKind, QueryAnswer
 from ginnel.management.state import clean
+from ginnel.options.model import StaticChallenge
 from ginnel.options.values import Secret
+
+USERNAME_ONLY_VERSION = 4
+"""Clients from this version on know what it means to be asked for a name alone."""
+
+BASE64_PASSWORD_VERSION = 5
+"""Clients from this version on may send a password as lines of base64."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,20 +26,13 @@ class HoldQuery:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StaticChallenge:
-    """A question the client asks along with the password (``static-challenge``)."""
-
-    text: str
-    echo: bool
-    concatenate: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class LoginQuery:
     """User name and password of one type, such as ``Auth``."""
 
     type_name: str
     challenge: StaticChallenge | None = None
+    username_only: bool = False
+    """Clients of version 4 and later are asked for the name alone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,7 +112,7 @@ def render_query(query: Query, client_version: int) -> str:
         case HoldQuery(wait=wait):
             return f">HOLD:Waiting for hold release:{wait}"
         case LoginQuery():
-            return _login_line(query)
+            return _login_line(query, client_version)
         case PasswordQuery(type_name=name):
             return f">PASSWORD:Need '{clean(name)}' password"
         case NeedOkQuery(type_name=name, text=text):
@@ -131,7 +131,16 @@ def render_query(query: Query, client_version: int) -> str:
             assert_never(query)
 
 
-def _login_line(query: LoginQuery) -> str:
+def asks_name_only(query: Query, client_version: int) -> bool:
+    """Whether a client of this version is asked for a name and no password."""
+    if not isinstance(query, LoginQuery):
+        return False
+    return query.username_only and client_version >= USERNAME_ONLY_VERSION
+
+
+def _login_line(query: LoginQuery, client_version: int) -> str:
+    if asks_name_only(query, client_version):
+        return f">PASSWORD:Need '{clean(query.type_name)}' username"
     line = f">PASSWORD:Need '{clean(query.type_name)}' username/password"
     challenge = query.challenge
     if challenge is None:

@@ -26,7 +26,7 @@ from ginnel.management.executor import Executor
 from ginnel.management.framing import LineBuffer
 from ginnel.management.intents import ClientLeft, Intent
 from ginnel.management.outbox import Outbox
-from ginnel.management.queries import Query, render_query
+from ginnel.management.queries import Query, asks_name_only, render_query
 from ginnel.management.state import EchoRecord, Histories, LogRecord, StateRecord, clean, log_flags
 from ginnel.options.values import Secret
 
@@ -165,6 +165,7 @@ class ManagementSession:
         client = self._board.client
         if isinstance(client, Serving):
             client.username = client.password = None
+            client.name_only = asks_name_only(query, client.version)
             self._board.outbox.notify(render_query(query, client.version))
 
     def withdraw(self) -> None:

@@ -4,6 +4,7 @@ from ginnel.options import (
     apply_data,
     apply_dns,
     apply_link,
+    apply_login,
     apply_process,
     apply_tls,
     apply_tun,
@@ -16,6 +17,7 @@ from ginnel.options.table import Support
 HANDLERS: dict[str, Handler] = {
     **apply_link.HANDLERS,
     **apply_tls.HANDLERS,
+    **apply_login.HANDLERS,
     **apply_data.HANDLERS,
     **apply_tun.HANDLERS,
     **apply_process.HANDLERS,

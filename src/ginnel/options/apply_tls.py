@@ -1,17 +1,15 @@
-"""What the TLS options do: certificate checks, control keys, login. Rows in ``rows.tls``."""
+"""What the TLS options do: certificate checks, control keys. Rows in ``rows.tls``."""
 
 import binascii
 
 from ginnel.dataclass import replace
 from ginnel.options.draft import Draft, Handler, Use, no_effect
 from ginnel.options.files import FileRef
-from ginnel.options.model import AuthRetry, NameMatch, TrackedAttribute, VerifyName
+from ginnel.options.model import NameMatch, TrackedAttribute, VerifyName
 from ginnel.options.notes import Note, NoteKind
-from ginnel.options.values import Secret
 from ginnel.options.x509_names import trackable
 
 MAX_FINGERPRINTS = 4096
-MAX_TOKEN_BYTES = 4096
 MAX_TRACKED = 256
 _DIGEST_BYTES = {"SHA1": 20, "SHA256": 32}
 _KEY_USAGE_MAX = 0xFFFF
@@ -187,38 +185,6 @@ def _max_packet_size(draft: Draft, use: Use) -> None:
     draft.profile = replace(draft.profile, mssfix=use.number(0), mssfix_mode="mtu")
 
 
-def _auth_user_pass(draft: Draft, use: Use) -> None:
-    draft.set_field("login.auth_user_pass", True)
-    draft.files.pop("login.credentials", None)
-    if use.inline is not None:
-        draft.refer("login.credentials", use, None)
-    elif use.text(0) == "username-only":
-        raise use.later("--auth-user-pass username-only")
-    elif use.words and use.text(0) != "stdin":
-        draft.refer("login.credentials", use, use.text(0))
-
-
-def _auth_retry(draft: Draft, use: Use) -> None:
-    draft.set_field("login.auth_retry", AuthRetry(use.text(0)))
-
-
-def _auth_token(draft: Draft, use: Use) -> None:
-    token = use.text(0).encode("utf-8", "surrogateescape")
-    if not 1 <= len(token) <= MAX_TOKEN_BYTES:
-        raise use.wrong(f"expected a token of at most {MAX_TOKEN_BYTES} bytes")
-    draft.set_field("login.auth_token", Secret(token))
-
-
-def _auth_token_user(draft: Draft, use: Use) -> None:
-    try:
-        name = binascii.a2b_base64(use.text(0).encode(), strict_mode=True).decode()
-    except (binascii.Error, UnicodeError) as error:
-        raise use.wrong("expected a user name in base64") from error
-    if not 1 <= len(name) <= 1024 or not name.isprintable():
-        raise use.wrong("expected a printable user name in base64")
-    draft.set_field("login.auth_token_user", name)
-
-
 def _tls_client(draft: Draft, use: Use) -> None:
     draft.places.note("tls-client", use.origin)
 
@@ -277,10 +243,6 @@ HANDLERS: dict[str, Handler] = {
     "reneg-sec": _reneg_sec,
     "reneg-bytes": _reneg_bytes,
     "max-packet-size": _max_packet_size,
-    "auth-user-pass": _auth_user_pass,
-    "auth-retry": _auth_retry,
-    "auth-token": _auth_token,
-    "auth-token-user": _auth_token_user,
     "tls-client": _tls_client,
     "tls-server": _tls_server,
     "client": _client,

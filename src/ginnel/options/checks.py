@@ -18,6 +18,7 @@ def check_client(draft: Draft) -> None:
     if draft.refusals:
         raise draft.refusals[0]
     check_roles(draft)
+    _check_login(draft)
     if has_static_key(draft):
         check_static_key(draft)
     else:
@@ -136,6 +137,20 @@ def _check_identity(draft: Draft) -> None:
             "No client-side authentication method is specified. You must use either --cert/--key, "
             "--pkcs12, or --auth-user-pass"
         )
+
+
+def _check_login(draft: Draft) -> None:
+    login, places = draft.options.login, draft.places
+    if login.auth_user_pass and not draft.options.pull:
+        raise ConfigError(
+            "--auth-user-pass requires --pull",
+            origin=places.of("auth-user-pass"),
+            option="auth-user-pass",
+        )
+    if login.static_challenge is not None and not login.auth_user_pass:
+        text = "--static-challenge has no effect without --auth-user-pass"
+        origin = places.of("static-challenge")
+        draft.notes.append(Note(text=text, origin=origin, option="static-challenge"))
 
 
 def _check_tls(draft: Draft) -> None:

@@ -57,6 +57,15 @@ class ProfileDraft:
     key_direction: str | None = None
     tls_crypt: FileRef | None = None
     tls_crypt_v2: FileRef | None = None
+    login: "LoginDraft | None" = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoginDraft:
+    """An ``auth-user-pass`` line; without a file everything is asked for."""
+
+    file: FileRef | None = None
+    username_only: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,6 +101,10 @@ class Draft:
     options: ClientOptions = field(default_factory=lambda: ClientOptions(profiles=(), pull=False))
     profile: ProfileDraft = field(default_factory=ProfileDraft)
     blocks: list[ProfileDraft] = field(default_factory=list)
+    in_block: bool = False
+    """True while the lines of a ``<connection>`` block are applied."""
+    login: LoginDraft | None = None
+    """``auth-user-pass`` outside of blocks."""
     remotes: list[RemoteDraft] = field(default_factory=list)
     files: dict[str, FileRef] = field(default_factory=dict)
     """By ``group.field`` of the model."""

@@ -160,6 +160,8 @@ class ConnectionProfile:
     """``""`` (payload), ``mtu`` or ``fixed``."""
     wrapping: ControlWrapping = PlainWrapping()
     proxy: Proxy | None = None
+    login: "LoginSource | None" = None
+    """Where this connection's login comes from, in place of the one for all."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -266,18 +268,38 @@ class TlsOptions:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LoginSource:
+    """Where user name and password come from; what is missing there is asked for."""
+
+    credentials: FileContent | None = None
+    """Content of the file or inline block; None asks the user."""
+    username_only: bool = False
+    """Only a name is asked for: whoever logs in proves himself in some other way."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StaticChallenge:
+    """A question that the user is asked along with the password (``static-challenge``)."""
+
+    text: str
+    echo: bool
+    concatenate: bool = False
+    """The answer is sent right behind the password, else both in the form ``SCRV1``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LoginOptions:
     """User name and password login."""
 
     auth_user_pass: bool = False
-    credentials: FileContent | None = None
-    """Content of the file or inline block; None asks the user."""
+    source: LoginSource = LoginSource()
+    static_challenge: StaticChallenge | None = None
     auth_retry: AuthRetry = AuthRetry.NONE
     auth_nocache: bool = False
     auth_token: Secret | None = None
-    """Pushed: takes the password's place at the next login."""
+    """Pushed, seldom from a file: takes the password's place at the next login."""
     auth_token_user: str | None = None
-    """Pushed (decoded from base64): takes the user name's place along with the token."""
+    """As the token (decoded from base64): takes the user name's place along with it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

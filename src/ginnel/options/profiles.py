@@ -3,7 +3,14 @@
 from ginnel.dataclass import replace
 from ginnel.options.apply import apply_use
 from ginnel.options.checks import check_profile
-from ginnel.options.draft import MAX_REMOTES, Draft, ProfileDraft, RemoteDraft, Use
+from ginnel.options.draft import (
+    MAX_REMOTES,
+    Draft,
+    LoginDraft,
+    ProfileDraft,
+    RemoteDraft,
+    Use,
+)
 from ginnel.options.errors import ConfigError
 from ginnel.options.files import FileLoader
 from ginnel.options.lexer import lex_config
@@ -11,6 +18,7 @@ from ginnel.options.model import (
     ConnectionProfile,
     ControlWrapping,
     LinkProtocol,
+    LoginSource,
     PlainWrapping,
     TlsAuth,
     TlsCrypt,
@@ -40,6 +48,7 @@ def apply_block(draft: Draft, use: Use) -> None:
         base, tls_auth=None, tls_crypt=None, tls_crypt_v2=None, key_direction=None
     )
     draft.remotes = []
+    draft.in_block = True
     first = use.origin.line + 1
     for directive in lex_config(use.inline.reveal(), use.origin.source, first_line=first):
         inner = match_directive(directive)
@@ -52,7 +61,7 @@ def apply_block(draft: Draft, use: Use) -> None:
             )
         apply_use(draft, inner)
     block, remotes = draft.profile, draft.remotes
-    draft.profile, draft.remotes = base, outside
+    draft.profile, draft.remotes, draft.in_block = base, outside, False
     draft.options = replace(
         draft.options, tun=tun, link=replace(draft.options.link, mtu_disc=mtu_disc)
     )
@@ -162,7 +171,14 @@ def _build(draft: Draft, entry: ProfileDraft, loader: FileLoader) -> ConnectionP
         mssfix=entry.mssfix,
         mssfix_mode=entry.mssfix_mode,
         wrapping=_wrapping(entry, draft.options.data.auth, loader),
+        login=None if entry.login is None else login_source(entry.login, loader),
     )
+
+
+def login_source(login: LoginDraft, loader: FileLoader) -> LoginSource:
+    """Reads the file of an ``auth-user-pass`` line, if it names one. Raises ConfigError."""
+    credentials = None if login.file is None else loader.load(login.file)
+    return LoginSource(credentials=credentials, username_only=login.username_only)
 
 
 def _wrapping(entry: ProfileDraft, digest: str, loader: FileLoader) -> ControlWrapping:

@@ -34,7 +34,7 @@ from ginnel.options.files import FileLoader, FileReader
 from ginnel.options.lexer import Directive
 from ginnel.options.model import DeviceType
 from ginnel.options.peers import has_static_key, put_static_key
-from ginnel.options.profiles import apply_block, build_profiles
+from ginnel.options.profiles import apply_block, build_profiles, login_source
 from ginnel.options.source import Reading, lex_argv
 from ginnel.options.values import FileContent, Secret
 
@@ -100,6 +100,8 @@ def _load_files(draft: Draft, loader: FileLoader) -> None:
             draft.set_field(path, Secret(first.rstrip(b"\r")))
         else:
             draft.set_field(path, loader.load(ref))
+    if draft.login is not None:
+        draft.set_field("login.source", login_source(draft.login, loader))
 
 
 def _check_scripts(draft: Draft, loader: FileLoader) -> None:

@@ -25,17 +25,28 @@ class Origin:
 class Secret:
     """Holds bytes that must not reach logs, records or core dumps.
 
-    ``reveal()`` is called at the point of use only. Equality is constant-time.
+    ``reveal()`` is called at the point of use only. Equality is constant-time. ``wipe`` overwrites
+    what is kept here; copies that were revealed live until Python reuses their memory.
     """
 
     __slots__ = ("_value",)
 
-    def __init__(self, value: bytes) -> None:
-        self._value = bytes(value)
+    def __init__(self, value: bytes | bytearray) -> None:
+        """Takes a bytearray over as it is, so that no second copy is made."""
+        self._value = value if isinstance(value, bytearray) else bytearray(value)
 
     def reveal(self) -> bytes:
-        """Returns the bytes themselves."""
-        return self._value
+        """Returns a copy of the bytes."""
+        return bytes(self._value)
+
+    def view(self) -> memoryview:
+        """Lends the bytes for reading, without a copy. Give it back before ``wipe``."""
+        return memoryview(self._value).toreadonly()
+
+    def wipe(self) -> None:
+        """Overwrites and forgets the bytes; the secret is empty afterwards."""
+        self._value[:] = bytes(len(self._value))
+        self._value = bytearray()
 
     def __len__(self) -> int:
         return len(self._value)

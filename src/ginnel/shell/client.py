@@ -17,10 +17,14 @@ from pathlib import Path
 from ginnel.compat import shell_lines
 from ginnel.compat.log_lines import LogLine
 from ginnel.compat.shell_lines import SignalSource
-from ginnel.core.actions import Credentials
 from ginnel.core.errors import ConfigError, GinnelError, HostError
 from ginnel.core.negotiate import DataCapabilities
-from ginnel.core.tls_context import PassphraseNeeded, TlsContext, build_tls_context
+from ginnel.core.tls_context import (
+    PassphraseNeeded,
+    PassphraseWrong,
+    TlsContext,
+    build_tls_context,
+)
 from ginnel.core.types import Side
 from ginnel.dataclass import dataclass, replace
 from ginnel.dataplane.choose import open_data_plane
@@ -31,8 +35,15 @@ from ginnel.host.privileges import forbid_core_dumps, lock_memory, set_priority
 from ginnel.host.recover import restore
 from ginnel.host.scripts import ScriptRunner
 from ginnel.options.actions import RunClient
-from ginnel.options.model import ClientOptions, ManagementOptions, ProcessOptions, TlsOptions
+from ginnel.options.model import (
+    AuthRetry,
+    ClientOptions,
+    ManagementOptions,
+    ProcessOptions,
+    TlsOptions,
+)
 from ginnel.options.notes import Note, NoteKind
+from ginnel.options.values import Secret
 from ginnel.shell.clock import unix_now
 from ginnel.shell.daemonize import PidFile, become_daemon
 from ginnel.shell.frontend import Frontend, Unattended
@@ -115,7 +126,11 @@ def _run(request: RunClient, reload: Reload, log: LogOutput, make_frontend: Make
             # Before keys are read, so that the helper's memory holds none. A daemon must fork it
             # later, to be its parent, and asks for passwords while there is a terminal.
             host = HostClient.start(runtime_directory()) if process.daemon is None else None
-            secrets = None if frontend.asks_passwords else _secrets(request.options, log)
+            secrets = (
+                None
+                if frontend.asks_passwords
+                else asyncio.run(_gather(request.options, log, Unattended()))
+            )
     except BaseException:
         if host is not None:
             asyncio.run(host.close())
@@ -158,7 +173,8 @@ class _Client:
     ) -> None:
         self._frontend = frontend
         self._status: Status | None = None
-        self._entered: Credentials | None = None
+        self._earlier: Login | None = None
+        """The login before a reload, which forgets no password that somebody entered."""
         self._log = log
         self._host = host
         self._rights = rights
@@ -213,10 +229,11 @@ class _Client:
         """Runs one lifecycle after the other, as long as SIGHUP asks for another."""
         while True:
             if secrets is None:
-                asked = await race(signals, self._ask_secrets(options))
-                if isinstance(asked, Interrupted):
-                    return self._stopped(asked.signal, signals.text_of(asked.signal))
-                secrets = asked
+                gathering = _gather(options, self._log, self._frontend, self._earlier)
+                gathered = await race(signals, gathering)
+                if isinstance(gathered, Interrupted):
+                    return self._stopped(gathered.signal, signals.text_of(gathered.signal))
+                secrets = gathered
             if self._status is None:
                 self._status = _open_status(options.process, self._log)
             try:
@@ -225,30 +242,10 @@ class _Client:
                 self._status.close()
             if not finished.reload:
                 return finished.status
-            # A reload forgets no password that somebody entered, as in OpenVPN.
-            self._entered = secrets.login.current
-            options, secrets = self._read_again()
+            self._earlier = secrets.login
+            options, secrets = self._read_again(), None
             self._frontend.configure(options)
             self._status = self._open_status_again(options.process)
-
-    async def _ask_secrets(self, options: ClientOptions) -> _Secrets:
-        """Builds what needs secrets, which the frontend is asked for. Raises ConfigError."""
-        try:
-            tls = _tls_context(options.tls)
-        except PassphraseNeeded:
-            if options.tls.askpass is not None:
-                raise
-            passphrase = await self._frontend.passphrase("Private Key")
-            try:
-                tls = _tls_context(replace(options.tls, askpass=passphrase))
-            except ConfigError as wrong:
-                self._frontend.verification_failed("Private Key")
-                self._frontend.fatal(wrong.message)
-                raise
-        secrets = _complete(options, tls, self._log, at_terminal=False)
-        if secrets.login.must_ask and self._entered is not None:
-            secrets.login.enter(self._entered.username, self._entered.password)
-        return secrets
 
     def _lifecycle(
         self, options: ClientOptions, secrets: _Secrets, status: Status, signals: Signals
@@ -271,17 +268,15 @@ class _Client:
             )
         )
 
-    def _read_again(self) -> tuple[ClientOptions, _Secrets | None]:
-        """SIGHUP: reads configuration, keys and passwords anew. Rights and helper stay."""
+    def _read_again(self) -> ClientOptions:
+        """SIGHUP: reads the configuration anew. Rights and helper stay."""
         self._log.reopen()
         with stoppable():
             request = self._reload()
             self._log.set_verb(request.options.process.verb)
             self._log.set_mute(request.options.process.mute)
             _greet(request, self._log)
-            if self._frontend.asks_passwords:
-                return request.options, None
-            return request.options, _secrets(request.options, self._log)
+            return request.options
 
     def _open_status_again(self, process: ProcessOptions) -> Status:
         """Once rights are gone the file may be out of reach; the tunnel matters more."""
@@ -348,23 +343,56 @@ def _note_lines(notes: Sequence[Note]) -> list[LogLine]:
     ]
 
 
-def _secrets(options: ClientOptions, log: LogOutput) -> _Secrets:
-    """Builds the TLS context and gathers the login, asking at the terminal for what is missing."""
-    try:
-        tls = _tls_context(options.tls)
-    except PassphraseNeeded:
-        if options.tls.askpass is not None:
-            raise
-        tls = _tls_context(replace(options.tls, askpass=ask_passphrase()))
-    return _complete(options, tls, log, at_terminal=True)
-
-
-def _complete(
-    options: ClientOptions, tls: TlsContext, log: LogOutput, *, at_terminal: bool
+async def _gather(
+    options: ClientOptions, log: LogOutput, frontend: Frontend, earlier: Login | None = None
 ) -> _Secrets:
+    """Builds the TLS context and gathers the login, asking for what is missing.
+
+    Raises ConfigError. ``earlier`` is the login before a reload.
+    """
+    tls = await _unlock(options, log, frontend)
     for text in tls.warnings:
         log.log(shell_lines.warning(text))
-    return _Secrets(tls=tls, login=Login(options.login, at_terminal=at_terminal))
+    login = Login(options.login)
+    if earlier is not None:
+        login.adopt(earlier)
+    # A daemon has no terminal later on, so that every login it may need is asked for now.
+    daemon = options.process.daemon is not None and not frontend.asks_passwords
+    for profile in options.profiles if daemon else options.profiles[:1]:
+        login.use(profile)
+        await login.obtain_or_fail(frontend)
+    return _Secrets(tls=tls, login=login)
+
+
+async def _unlock(options: ClientOptions, log: LogOutput, frontend: Frontend) -> TlsContext:
+    """Builds the TLS context, with the passphrase of the key if it has one. Raises ConfigError."""
+    given = options.tls.askpass
+    try:
+        return _tls_context(options.tls)
+    except PassphraseNeeded:
+        if given is not None:
+            raise
+    finally:
+        if given is not None and options.login.auth_nocache:
+            given.wipe()
+    while True:
+        entered = await _passphrase(frontend)
+        try:
+            return _tls_context(replace(options.tls, askpass=entered))
+        except PassphraseWrong as wrong:
+            frontend.verification_failed("Private Key")
+            if frontend.choose_auth_retry(options.login.auth_retry) is not AuthRetry.INTERACT:
+                frontend.fatal(wrong.message)
+                raise
+            log.log_all(shell_lines.options_error(wrong))
+        finally:
+            entered.wipe()
+
+
+async def _passphrase(frontend: Frontend) -> Secret:
+    if frontend.asks_passwords:
+        return await frontend.passphrase("Private Key")
+    return await ask_passphrase()
 
 
 def _tls_context(options: TlsOptions) -> TlsContext:

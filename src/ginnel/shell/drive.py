@@ -29,6 +29,7 @@ from ginnel.core.events import (
 from ginnel.core.notices import Advance, Connected, Ended, Notice, Outcome, PeerConnected
 from ginnel.core.types import UNDEFINED_PEER_ID, ActionId, Instant, KeyId, PeerId, Transmit
 from ginnel.dataplane.api import DataPlane, Notification, NotificationKind, PeerStats
+from ginnel.options.values import Secret
 from ginnel.shell.clock import monotonic_now
 from ginnel.shell.link import Link
 from ginnel.shell.tasks import plain_errors
@@ -80,7 +81,8 @@ class Drive:
         self._ended: asyncio.Future[Ended] = asyncio.get_running_loop().create_future()
         self._timer: asyncio.TimerHandle | None = None
         self._tasks: asyncio.TaskGroup | None = None
-        self._reports: set[asyncio.Task[None]] = set()
+        self._passing: set[asyncio.Task[None]] = set()
+        """Tasks that nobody needs once the machine has ended."""
         self._draining = False
         self._peer_id = UNDEFINED_PEER_ID
         self._link_read = 0
@@ -119,7 +121,7 @@ class Drive:
                     loop.call_soon(self._guarded, self._read_link)  # what was read with a proxy
                     ended = await self._ended
                     self._stop(loop)
-                    for task in self._reports:
+                    for task in self._passing:
                         task.cancel()
         finally:
             self._stop(loop)
@@ -129,6 +131,22 @@ class Drive:
         """Asks the machine to leave: it says goodbye to the peer where that is configured."""
         self._feed(lambda now: self._machine.close(reason, now, outcome=outcome))
         self.notified = not self.over
+
+    def respond(self, response: Secret) -> bool:
+        """Sends an answer, in base64, to a question of the server; False when it cannot go out."""
+        text = response.reveal().decode("ascii", "replace")
+        sent = not self.over and self._machine.respond(text, monotonic_now())
+        self._drain()
+        return sent
+
+    @property
+    def token(self) -> actions.Credentials | None:
+        """What stands in for the password at the next connection."""
+        return self._machine.token
+
+    def forget_login(self) -> None:
+        """The password is not to be remembered."""
+        self._machine.forget_login()
 
     def abandon(self, ended: Ended) -> None:
         """Ends at once, whatever the machine still wanted to do."""
@@ -265,7 +283,7 @@ class Drive:
             case actions.VerifyCertificates():
                 self._answer_later(action.id, self._hooks.verify_certificates(action.chain))
             case actions.AskCredentials():
-                self._answer_later(action.id, self._hooks.credentials())
+                self._let_pass(self._answer_later(action.id, self._hooks.credentials()))
             case (
                 actions.InstallKey()
                 | actions.SwapKeys()
@@ -313,9 +331,9 @@ class Drive:
         loop.add_reader(opened.fileno(), self._guarded, self._read_data_plane)
         tls = action.config.options.tls
         if tls.reneg_bytes or tls.reneg_pkts:
-            report = self._spawn(self._report_traffic(opened, action.config.peer_id), "traffic")
-            self._reports.add(report)
-            report.add_done_callback(self._reports.discard)
+            self._let_pass(
+                self._spawn(self._report_traffic(opened, action.config.peer_id), "traffic")
+            )
         self._complete(action.id, actions.Done())
 
     async def _report_traffic(self, data_plane: DataPlane, peer_id: PeerId) -> None:
@@ -334,11 +352,16 @@ class Drive:
         self,
         action_id: ActionId,
         answer: Coroutine[None, None, actions.ActionResult],
-    ) -> None:
+    ) -> asyncio.Task[None]:
         async def ask() -> None:
             self._complete(action_id, await answer)
 
-        self._spawn(ask(), "answer")
+        return self._spawn(ask(), "answer")
+
+    def _let_pass(self, task: asyncio.Task[None]) -> None:
+        """The end of the machine ends the task: a question to the user, a report."""
+        self._passing.add(task)
+        task.add_done_callback(self._passing.discard)
 
     def _spawn(self, work: Coroutine[None, None, None], name: str) -> asyncio.Task[None]:
         assert self._tasks is not None, "actions come only while the machine runs"

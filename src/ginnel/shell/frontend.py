@@ -11,7 +11,7 @@ from ginnel.compat.log_lines import LogLine
 from ginnel.compat.status_file import LinkStatistics
 from ginnel.core.notices import Notice
 from ginnel.core.types import Endpoint
-from ginnel.options.model import AuthRetry, ClientOptions, ConnectionProfile
+from ginnel.options.model import AuthRetry, ClientOptions, ConnectionProfile, StaticChallenge
 from ginnel.options.values import Secret
 
 
@@ -63,8 +63,14 @@ class Frontend(Protocol):
         """Waits until it lets the start go on. ``wait`` is the pause that would be made."""
         ...
 
-    async def login(self, type_name: str) -> tuple[str, Secret]:
-        """Asks for user name and password."""
+    async def login(
+        self,
+        type_name: str,
+        challenge: StaticChallenge | None = None,
+        *,
+        username_only: bool = False,
+    ) -> tuple[str, Secret]:
+        """Asks for user name and password, with one more question where there is one."""
         ...
 
     async def passphrase(self, type_name: str) -> Secret:
@@ -77,6 +83,14 @@ class Frontend(Protocol):
 
     def choose_auth_retry(self, configured: AuthRetry) -> AuthRetry:
         """What follows a refused login now: as configured, or as it was changed since."""
+        ...
+
+    def session_opened(self, send_challenge_response: Callable[[Secret], bool] | None) -> None:
+        """Tells how an answer to a question of the server is sent now; None when it cannot be."""
+        ...
+
+    def auth_token(self, token: Secret) -> None:
+        """Hears that the server pushed a token."""
         ...
 
     def log_line(self, line: LogLine) -> None:
@@ -142,7 +156,13 @@ class Unattended:
     async def hold(self, wait: int = 0) -> None:
         """Nothing holds."""
 
-    async def login(self, type_name: str) -> tuple[str, Secret]:
+    async def login(
+        self,
+        type_name: str,
+        challenge: StaticChallenge | None = None,
+        *,
+        username_only: bool = False,
+    ) -> tuple[str, Secret]:
         raise AssertionError("nothing is asked here")
 
     async def passphrase(self, type_name: str) -> Secret:
@@ -153,6 +173,12 @@ class Unattended:
 
     def choose_auth_retry(self, configured: AuthRetry) -> AuthRetry:
         return configured
+
+    def session_opened(self, send_challenge_response: Callable[[Secret], bool] | None) -> None:
+        """Nobody answers."""
+
+    def auth_token(self, token: Secret) -> None:
+        """Nobody listens."""
 
     def log_line(self, line: LogLine) -> None:
         """Nobody listens."""

@@ -49,7 +49,6 @@ from ginnel.options.errors import GinnelError
 from ginnel.options.model import ClientOptions
 from ginnel.shell.frontend import Frontend, Unattended
 from ginnel.shell.login import Login
-from ginnel.shell.signals import Stopped
 from ginnel.shell.tasks import plain_errors
 
 STOPPED = 143
@@ -141,13 +140,7 @@ class ClientHooks:
         ``auth-nocache`` may have dropped them: then they are taken from their file again, or asked
         for at the terminal.
         """
-        if self._login.must_ask and self._frontend.asks_passwords:
-            self._login.enter(*await self._frontend.login("Auth"))
-        try:
-            self._login.ask()
-        except Stopped as stopped:
-            # The loop sees the same signal next and ends the connection; nobody waits for this.
-            raise asyncio.CancelledError from stopped
+        await self._login.obtain(self._frontend)
         if self._login.current is None:
             return Failed(reason=self._login.problem or "none are known")
         return self._login.current

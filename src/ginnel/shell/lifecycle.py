@@ -16,11 +16,17 @@ from typing import Protocol, TypeVar
 
 from ginnel.compat import log_lines, shell_lines
 from ginnel.compat.shell_lines import SignalSource
-from ginnel.compat.versions import OPENVPN_RELEASE
 from ginnel.core.client import ClientMachine
 from ginnel.core.errors import GinnelError, HostError, LinkError
 from ginnel.core.negotiate import DataCapabilities
-from ginnel.core.notices import Advance, Ended, Notice, Outcome, PeerConnected
+from ginnel.core.notices import (
+    Advance,
+    Ended,
+    LoginSent,
+    Notice,
+    Outcome,
+    PeerConnected,
+)
 from ginnel.core.remotes import GiveUp, Pause, RemoteCursor
 from ginnel.core.tls import TlsChannel
 from ginnel.core.types import Endpoint
@@ -30,16 +36,18 @@ from ginnel.options.model import ClientOptions, ConnectionProfile
 from ginnel.shell.clock import monotonic_now, unix_now
 from ginnel.shell.connect import open_link
 from ginnel.shell.drive import Drive
+from ginnel.shell.facts import local_facts
 from ginnel.shell.frontend import Frontend, Unattended
 from ginnel.shell.hooks import ClientHooks, Runner
 from ginnel.shell.link import Attempt, Link, LinkUnavailable
 from ginnel.shell.logging_setup import LogOutput
 from ginnel.shell.login import Login
 from ginnel.shell.peer_log import PeerLog
+from ginnel.shell.pending import PendingLogin
 from ginnel.shell.race import Interrupted, race
 from ginnel.shell.resolve import resolve_profile
 from ginnel.shell.rights import Rights
-from ginnel.shell.signals import STOPPING, Signals, Stopped
+from ginnel.shell.signals import STOPPING, Signals
 from ginnel.shell.status import Status
 from ginnel.shell.tasks import plain_errors
 from ginnel.shell.tunnel import OpenPlane, Tunnel, TunnelHost
@@ -126,6 +134,8 @@ class Lifecycle:
         )
         self._cursor = RemoteCursor(equipment.options, shuffle=_shuffled)
         self._common_name = ""
+        self._drive: Drive | None = None
+        self._pending: PendingLogin | None = None
 
     async def run(self) -> Finished:
         """Connects, and goes on connecting, until a signal or an error ends it.
@@ -135,7 +145,7 @@ class Lifecycle:
         self._signals.on_status = self._status.log
         self._signals.on_insist = self._hooks.interrupt
         self._frontend.drive(
-            on_forget=self._kit.login.forget_all,
+            on_forget=self._forget_passwords,
             statistics=self._status.total,
         )
         try:
@@ -252,9 +262,9 @@ class Lifecycle:
         gave_up = self._cursor.begin()
         if gave_up is not None:
             return self._next(gave_up, "")
-        interrupted = await self._ask_login()
-        if interrupted is not None:
-            return self._by_signal(interrupted, INITIALISING)
+        not_now = await self._ask_login(profile)
+        if not_now is not None:
+            return not_now
         link = await self._open_link(profile)
         if isinstance(link, Turn):
             return link
@@ -298,19 +308,23 @@ class Lifecycle:
             return self._by_signal(interrupted.signal, INITIALISING)
         return opened[0]
 
-    async def _ask_login(self) -> str | None:
-        """Makes sure of user name and password; returns the signal that came instead."""
+    async def _ask_login(self, profile: ConnectionProfile) -> Turn | None:
+        """Makes sure of user name and password; returns what follows when there are none."""
         login = self._kit.login
-        if login.must_ask and self._frontend.asks_passwords:
-            asked = await self._race(self._frontend.login("Auth"))
-            if isinstance(asked, Interrupted):
-                return asked.signal
-            login.enter(*asked)
-        try:
-            login.ask()
-        except Stopped as stopped:
-            return stopped.signal
-        return None
+        login.use(profile)
+        asked = await self._race(login.obtain(self._frontend))
+        if isinstance(asked, Interrupted):
+            return self._by_signal(asked.signal, INITIALISING)
+        if login.is_known:
+            return None
+        self._log.log(shell_lines.fatal(f"no user name and password: {login.problem}")[0])
+        return Turn(signal="SIGTERM", source=SignalSource.SOFT, text="auth-failure", status=1)
+
+    def _forget_passwords(self) -> None:
+        """A management client wants nothing to be remembered, not even for the next key."""
+        self._kit.login.forget_all()
+        if self._drive is not None:
+            self._drive.forget_login()
 
     async def _resolve(self, profile: ConnectionProfile) -> tuple[Endpoint, ...] | LinkError:
         def failed(cause: str) -> None:
@@ -329,17 +343,19 @@ class Lifecycle:
         self._common_name = ""
         self._hooks.begin()
         self._frontend.link_opened(remote, link.own_address())
-        login = self._options.login
-        login = replace(login, auth_retry=self._frontend.choose_auth_retry(login.auth_retry))
+        asks_elsewhere = self._frontend.asks_passwords
+        retry = self._frontend.choose_auth_retry(self._options.login.auth_retry)
         machine = ClientMachine(
-            options=replace(self._options, login=login),
+            options=replace(self._options, login=replace(self._options.login, auth_retry=retry)),
             profile=profile,
             remote=remote,
             tls=self._kit.tls,
             entropy=os.urandom,
             unix_time=unix_now(),
             capabilities=self._kit.capabilities,
-            version=OPENVPN_RELEASE,
+            facts=local_facts(
+                in_full=self._options.tls.push_peer_info, asks_elsewhere=asks_elsewhere
+            ),
             credentials=self._kit.login.current,
             token=self._kit.login.token,
         )
@@ -350,13 +366,26 @@ class Lifecycle:
             hooks=self._hooks,
             on_notice=self._on_notice,
         )
+        self._drive = drive
+        self._pending = PendingLogin(
+            log=self._log.log,
+            respond=drive.respond,
+            asks_elsewhere=asks_elsewhere,
+            script_security=self._options.scripts.script_security,
+        )
+        self._frontend.session_opened(drive.respond)
         self._status.connection = drive.statistics
-        with plain_errors():
-            async with asyncio.TaskGroup() as tasks:
-                watch = tasks.create_task(self._watch_signals(drive), name="signals")
-                ended = await drive.run()
-                watch.cancel()
-        self._kit.login.token = machine.token
+        try:
+            with plain_errors():
+                async with asyncio.TaskGroup() as tasks:
+                    watch = tasks.create_task(self._watch_signals(drive), name="signals")
+                    login = tasks.create_task(self._pending.serve(), name="pending login")
+                    ended = await drive.run()
+                    watch.cancel()
+                    login.cancel()
+        finally:
+            self._frontend.session_opened(None)
+            self._drive = self._pending = None
         return self._judge(ended, notified=drive.notified)
 
     async def _watch_signals(self, drive: Drive) -> None:
@@ -382,8 +411,11 @@ class Lifecycle:
 
     def _judge(self, ended: Ended, *, notified: bool) -> Turn:
         """Turns the end of a machine into what the process does next."""
+        login = self._kit.login
         if ended.forget_credentials:
-            self._kit.login.forget()
+            login.forget()
+        if ended.auth_failed is not None:
+            login.challenged(ended.challenge)
         if ended.signal_text in {"SIGTERM", "SIGINT", "SIGHUP", "SIGUSR1"}:
             if notified:
                 return Turn(signal="SIGTERM", source=SignalSource.SOFT, text=EXIT_NOTIFIED)
@@ -429,12 +461,25 @@ class Lifecycle:
             self._peer_log.log_all(lines)
         self._hooks.observe(notice)
         self._frontend.notice(notice)
+        self._follow_login(notice)
+
+    def _follow_login(self, notice: Notice) -> None:
+        """Keeps login and token as the machine leaves them, and helps with what is asked for."""
+        login, drive = self._kit.login, self._drive
+        if isinstance(notice, LoginSent):
+            login.sent()
+        if self._pending is not None:
+            self._pending.observe(notice)
+        if drive is None or drive.token == login.token:
+            return
+        login.token = drive.token
+        if drive.token is not None:
+            self._frontend.auth_token(drive.token.password)
 
     def _started(self, with_errors: bool) -> None:
         """The last step of a start: rights are given up, then the line that scripts wait for."""
         self._cursor.connected()
         self._log.log_all(self._kit.rights.drop())
-        self._kit.login.connected()
         self._log.log(shell_lines.initialization_completed(with_errors=with_errors))
         self._frontend.started(with_errors=with_errors)
 

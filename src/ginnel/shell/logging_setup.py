@@ -325,9 +325,10 @@ def setup_logging(process: ProcessOptions) -> LogOutput:
 def private_file_warnings(options: ClientOptions) -> tuple[LogLine, ...]:
     """Warns about files with secrets that their group or others can open. Stats each file once."""
     tls = options.tls
-    files: list[FileContent | None] = [tls.key, tls.pkcs12, options.login.credentials]
+    files: list[FileContent | None] = [tls.key, tls.pkcs12, options.login.source.credentials]
     files.append(options.management.password)
     for profile in options.profiles:
+        files.append(None if profile.login is None else profile.login.credentials)
         match profile.wrapping:
             case TlsAuth(key=key) | TlsCrypt(key=key) | TlsCryptV2(key=key):
                 files.append(key)

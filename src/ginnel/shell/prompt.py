@@ -1,100 +1,78 @@
-"""Asks the person at the terminal for secrets.
+"""Asks whoever is there for secrets: the person at the terminal, else systemd's password agents.
 
-The question goes to the controlling terminal, as OpenVPN's does, so that redirected output neither
-hides it nor takes it. Ending the wait is ``signals.stoppable``'s business.
+Responsible for whom to ask, in which words, and for what nobody answered. What was answered is kept
+by ``login``.
 """
 
-import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol
 
-from ginnel.core.actions import Credentials
 from ginnel.core.errors import ConfigError
-from ginnel.options.model import LoginOptions
 from ginnel.options.values import Secret
-from ginnel.shell.signals import Stopped
-
-_TERMINAL = "/dev/tty"
-
-
-def ask_passphrase() -> Secret:
-    """Asks for the private key's passphrase. Raises ConfigError without a terminal."""
-    return Secret(_ask_hidden("Enter Private Key Password: ", "askpass"))
+from ginnel.shell.agent import Declined, PasswordAgents
+from ginnel.shell.terminal import NothingEntered, Terminal
 
 
-def login_credentials(login: LoginOptions) -> Credentials | None:
-    """Reads user name and password from the option's file or block, and asks for what is missing.
+class Console(Protocol):
+    """Where questions go: ``terminal.Terminal`` or ``agent.PasswordAgents``."""
 
-    None when no login was asked for. Raises ConfigError when something is missing and there is no
-    terminal to ask at, or nothing was entered.
-    """
-    if not login.auth_user_pass:
-        return None
-    username, password = "", ""
-    if login.credentials is not None:
-        lines = login.credentials.content.reveal().decode("utf-8", "replace").splitlines()
-        username = lines[0].strip() if lines else ""
-        password = lines[1] if len(lines) > 1 else ""
-    if not username:
-        username = _ask_shown("Enter Auth Username: ")
-    if not password:
-        return Credentials(
-            username=username,
-            password=Secret(_ask_hidden("Enter Auth Password: ", "auth-user-pass")),
+    async def ask(self, question: str, *, echo: bool) -> Secret:
+        """Asks one question. Cancelling takes it back."""
+        ...
+
+    def close(self) -> None: ...
+
+
+def find_console() -> Console | None:
+    """The terminal, else the password agents; None when nobody can be asked."""
+    return Terminal.find() or PasswordAgents.find()
+
+
+def somebody_is_there() -> bool:
+    """Whether there is a terminal, with a person who sees what is written and may open a page."""
+    terminal = Terminal.find()
+    if terminal is not None:
+        terminal.close()
+    return terminal is not None
+
+
+@contextmanager
+def console(option: str) -> Iterator[Console]:
+    """Lends whom to ask. Raises ConfigError, which names the option, where there is nobody."""
+    found = find_console()
+    if found is None:
+        raise ConfigError(
+            f"neither a file nor a terminal to take the secret from: give '{option} FILE'",
+            option=option,
         )
-    return Credentials(username=username, password=Secret(password.encode()))
-
-
-def _ask_hidden(question: str, option: str) -> bytes:
-    _need_terminal(option)
     try:
-        import getpass
-
-        return getpass.getpass(question).encode()
-    except EOFError as closed:
-        raise ConfigError("no password was entered", option=option) from closed
-    except Stopped:
-        _end_line()
-        raise
+        yield found
+    finally:
+        found.close()
 
 
-def _ask_shown(question: str) -> str:
-    _need_terminal("auth-user-pass")
+async def ask(place: Console, question: str, *, echo: bool, option: str, what: str) -> Secret:
+    """Asks one question. Raises ConfigError when there is no answer: ``what`` names it."""
     try:
-        answer = _read_line(question).strip()
-    except Stopped:
-        _end_line()
-        raise
-    if not answer:
-        raise ConfigError("no user name was entered", option="auth-user-pass")
-    return answer
+        return await place.ask(question, echo=echo)
+    except NothingEntered as closed:
+        raise ConfigError(f"no {what} was entered", option=option) from closed
+    except Declined as declined:
+        raise ConfigError(f"the question for the {what} was declined", option=option) from declined
+    except OSError as error:
+        raise ConfigError(
+            f"the {what} cannot be asked for: {error.strerror or error}", option=option
+        ) from error
 
 
-def _read_line(question: str) -> str:
-    try:
-        with open(_TERMINAL, "w", encoding="utf-8") as out, open(_TERMINAL, "rb") as terminal:
-            out.write(question)
-            out.flush()
-            return terminal.readline().decode("utf-8", "replace")
-    except OSError:
-        print(question, end="", file=sys.stderr, flush=True)
-        return sys.stdin.readline()
-
-
-def _end_line() -> None:
-    """Ends the question's line, so that the next log line stands on its own."""
-    try:
-        with open(_TERMINAL, "w", encoding="utf-8") as out:
-            out.write("\n")
-    except OSError:
-        print(file=sys.stderr, flush=True)
-
-
-def _need_terminal(option: str) -> None:
-    try:
-        with open(_TERMINAL, "rb"):
-            return
-    except OSError as missing:
-        if not sys.stdin.isatty():
-            raise ConfigError(
-                f"neither a file nor a terminal to take the secret from: give '{option} FILE'",
-                option=option,
-            ) from missing
+async def ask_passphrase() -> Secret:
+    """Asks for the private key's passphrase. Raises ConfigError."""
+    with console("askpass") as place:
+        return await ask(
+            place,
+            "Enter Private Key Password:",
+            echo=False,
+            option="askpass",
+            what="password",
+        )

@@ -37,9 +37,11 @@ def test_challenge_is_kept_for_the_next_login() -> None:
     challenge = DynamicChallenge(
         echo=True, response_required=True, state_id="id", username="u", text="code?"
     )
-    message = AuthFailed(reason="CRV1:R,E:id:dQ==:code?", challenge=challenge)
+    text = "CRV1:R,E:id:dQ==:code?"
+    message = AuthFailed(reason=text, challenge=challenge, text=text)
     ended = end.auth_failed(message, client_options(profile()), profile(), token_in_use=False)
-    assert ended.auth_failed == "CRV1:R,E:id:dQ==:code?"
+    assert (ended.auth_failed, ended.challenge) == (text, challenge)
+    assert "--auth-retry interact" in ended.explanation
     assert ended.outcome is Outcome.TERMINATE  # auth-retry none
 
 

@@ -25,6 +25,7 @@ from ginnel.core.key_method import (
 )
 from ginnel.core.key_session import KeySession
 from ginnel.core.negotiate import Agreement
+from ginnel.core.peer_info import LocalFacts
 from ginnel.core.types import Instant, KeyId, PeerId, SessionId, Side
 from ginnel.core.wire import Opcode
 from ginnel.options.model import ClientOptions
@@ -44,12 +45,12 @@ AGREEMENT = Agreement(
 
 
 def introduction(options: ClientOptions = OPTIONS) -> Introduction:
-    return introduce(options, profile(), CAPABILITIES, "2.6.14")
+    return introduce(options, profile(), CAPABILITIES, LocalFacts(version="2.6.14"))
 
 
 def sent(options: ClientOptions = OPTIONS) -> KeyMethodMessage:
     _, message = introduction(options).message(bytes, credentials())
-    return decode_key_method(message, Side.CLIENT)
+    return decode_key_method(bytes(message), Side.CLIENT)
 
 
 def variables(options: ClientOptions = OPTIONS) -> dict[str, str]:
@@ -86,7 +87,7 @@ def test_login_is_sent_only_when_there_is_one() -> None:
     message = sent()
     assert (message.username, message.password.reveal()) == ("user", b"secret")
     _, bare = introduction().message(bytes, None)
-    assert decode_key_method(bare, Side.CLIENT).username == ""
+    assert decode_key_method(bytes(bare), Side.CLIENT).username == ""
 
 
 def test_login_that_does_not_fit_is_told() -> None:
@@ -113,7 +114,7 @@ def phase_of(talk: Negotiation) -> Phase:
 
 def server_message() -> bytes:
     source = KeySource.from_entropy(Side.SERVER, bytes(range(64)))
-    return encode_key_method(KeyMethodMessage(source=source, options_string="V4"))
+    return bytes(encode_key_method(KeyMethodMessage(source=source, options_string="V4")))
 
 
 def test_legacy_key_comes_from_both_halves_and_is_forgotten() -> None:

@@ -9,6 +9,7 @@ from ginnel.core.client_setup import ClientSetup
 from ginnel.core.client_state import AwaitPush, Deadline, Negotiating, Opening
 from ginnel.core.client_talk import ClientTalk
 from ginnel.core.notices import ControlMessage, ManagementState, StateEntered
+from ginnel.core.peer_info import LocalFacts
 from ginnel.core.types import Instant
 from tests.sim.pair import CAPABILITIES
 from tests.unit.core.test_client_course import course
@@ -20,7 +21,9 @@ def messages() -> tuple[ClientMessages, ClientCourse]:
     made = course()
     talk = ClientTalk(
         options=made.options,
-        introduction=introduce(made.options, made.profile, CAPABILITIES, "2.6.14"),
+        introduction=introduce(
+            made.options, made.profile, CAPABILITIES, LocalFacts(version="2.6.14")
+        ),
         entropy=bytes,
         login=None,
         outbox=made.outbox,

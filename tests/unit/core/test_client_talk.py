@@ -14,6 +14,7 @@ from ginnel.core.client_outbox import Outbox
 from ginnel.core.client_talk import ClientTalk, failure_of
 from ginnel.core.key_session import KeySession
 from ginnel.core.notices import CertificateRejected, ControlChannelReady
+from ginnel.core.peer_info import LocalFacts
 from ginnel.core.types import Instant, KeyId, Side
 from ginnel.core.wire import Opcode
 from ginnel.options.model import ClientOptions, LoginOptions, TlsOptions
@@ -29,7 +30,7 @@ def talk(options: ClientOptions, *, known: bool = False) -> tuple[ClientTalk, Ou
     outbox = Outbox()
     made = ClientTalk(
         options=options,
-        introduction=introduce(options, profile(), CAPABILITIES, "2.6.14"),
+        introduction=introduce(options, profile(), CAPABILITIES, LocalFacts(version="2.6.14")),
         entropy=bytes,
         login=credentials() if known else None,
         outbox=outbox,

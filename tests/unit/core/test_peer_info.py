@@ -7,6 +7,7 @@ from ginnel.core.key_method import decode_key_method
 from ginnel.core.peer_info import (
     MAX_LINES,
     Detail,
+    LocalFacts,
     LocalPeer,
     ProtocolFlag,
     build_peer_info,
@@ -26,16 +27,18 @@ FLAGS = (
     | ProtocolFlag.AUTH_FAIL_TEMP
     | ProtocolFlag.DYN_TLS_CRYPT
 )
+FACTS = LocalFacts(version="2.6.14")
 PEER = LocalPeer(
-    version="2.6.14",
+    facts=LocalFacts(
+        version="2.6.14",
+        hardware_address="02:00:00:00:00:01",
+        ssl_library="OpenSSL 3.5",
+        platform_version="6.1",
+    ),
     flags=FLAGS,
     ciphers=("AES-256-GCM", "AES-128-GCM", "CHACHA20-POLY1305"),
     tun_mtu_max=1600,
-    hardware_address="02:00:00:00:00:01",
-    ssl_library="OpenSSL 3.5",
-    platform_version="6.1",
-    extra={"IV_GUI_VER": "gui 1", "IV_SSO": "webauth"},
-    environment={"UV_SITE": "leeds", "PATH": "/bin"},
+    environment={"UV_SITE": "leeds", "IV_SSO": "webauth", "IV_GUI_VER": "gui 1", "IV_X": "1"},
 )
 
 
@@ -45,7 +48,7 @@ def openvpns_lines() -> str:
 
 
 def test_our_lines_come_as_openvpns_without_compression() -> None:
-    pull = LocalPeer(version="2.6.14", flags=FLAGS, ciphers=PEER.ciphers, tun_mtu_max=1600)
+    pull = LocalPeer(facts=FACTS, flags=FLAGS, ciphers=PEER.ciphers, tun_mtu_max=1600)
     theirs = [line for line in openvpns_lines().splitlines(True) if "COMP" not in line]
     theirs = [line for line in theirs if not line.startswith("IV_LZ")]
     assert build_peer_info(pull, Detail.PULL) == "".join(theirs)
@@ -70,14 +73,14 @@ def test_each_level_tells_more() -> None:
 
 
 def test_ncp_is_told_only_with_both_gcm_ciphers() -> None:
-    one = LocalPeer(version="1", flags=FLAGS, ciphers=("AES-256-GCM",))
+    one = LocalPeer(facts=FACTS, flags=FLAGS, ciphers=("AES-256-GCM",))
     assert "IV_NCP" not in build_peer_info(one, Detail.PULL)
-    none = LocalPeer(version="1", flags=FLAGS)
+    none = LocalPeer(facts=FACTS, flags=FLAGS)
     assert "IV_CIPHERS" not in build_peer_info(none, Detail.PULL)
 
 
 def test_a_value_cannot_smuggle_a_line() -> None:
-    forged = LocalPeer(version="1\nIV_PROTO=0", flags=FLAGS)
+    forged = LocalPeer(facts=LocalFacts(version="1\nIV_PROTO=0"), flags=FLAGS)
     assert "IV_VER" not in build_peer_info(forged, Detail.P2P)
 
 
@@ -106,3 +109,25 @@ def test_nonsense_flags_are_none_and_unknown_bits_are_dropped() -> None:
         assert protocol_flags({"IV_PROTO": text}) == ProtocolFlag(0)
     assert protocol_flags({}) == ProtocolFlag(0)
     assert protocol_flags({"IV_PROTO": str(1 << 1 | 1 << 20)}) == ProtocolFlag.DATA_V2
+
+
+def test_lines_at_full_detail_come_as_openvpns() -> None:
+    """Order and form as of openvpn 2.6.14 with push-peer-info and these variables."""
+    lines = build_peer_info(PEER, Detail.FULL).splitlines()
+    assert lines[-6:] == [
+        "IV_HWADDR=02:00:00:00:00:01",
+        "IV_SSL=OpenSSL_3.5",
+        "IV_PLAT_VER=6.1",
+        "UV_SITE=leeds",
+        "IV_SSO=webauth",
+        "IV_GUI_VER=gui 1",
+    ]
+
+
+def test_ways_to_log_in_are_told_unless_the_configuration_names_them() -> None:
+    facts = LocalFacts(version="2.6.14", login_methods="crtext")
+    offering = LocalPeer(facts=facts, flags=FLAGS)
+    assert parse_peer_info(build_peer_info(offering, Detail.PULL))["IV_SSO"] == "crtext"
+    assert "IV_SSO" not in build_peer_info(offering, Detail.P2P)
+    named = LocalPeer(facts=facts, flags=FLAGS, environment={"IV_SSO": "webauth"})
+    assert build_peer_info(named, Detail.PULL).count("IV_SSO") == 1

@@ -14,9 +14,9 @@ from ginnel.management.queries import (
     ProxyQuery,
     Query,
     RemoteQuery,
-    StaticChallenge,
 )
 from ginnel.management.state import StateRecord
+from ginnel.options.model import StaticChallenge
 from ginnel.options.values import Secret
 from tests.unit.management.fakes import PID, TITLE, WHEN, Rig
 

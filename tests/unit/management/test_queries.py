@@ -12,7 +12,6 @@ from ginnel.management.queries import (
     PasswordQuery,
     SignQuery,
     SkipRemote,
-    StaticChallenge,
     UseProxy,
     proxy_answer,
     remote_answer,
@@ -20,6 +19,7 @@ from ginnel.management.queries import (
     wanted_body,
     wanted_type,
 )
+from ginnel.options.model import StaticChallenge
 
 
 def test_static_challenges_tell_their_flags() -> None:

@@ -3,8 +3,8 @@
 import pytest
 
 from ginnel.options.errors import ConfigError
-from ginnel.options.model import AuthRetry, NameMatch, TlsOptions, VerifyName
-from tests.unit.options.memory_files import CA, FINGERPRINT, run, run_config
+from ginnel.options.model import NameMatch, TlsOptions, VerifyName
+from tests.unit.options.memory_files import FINGERPRINT, run, run_config
 
 DIGEST = bytes(range(32))
 SHA1 = ":".join(["ab"] * 20)
@@ -115,48 +115,7 @@ def test_a_server_setting_of_tls_crypt_v2_is_refused() -> None:
         tls("--tls-crypt-v2", "v2.key", "force-cookie")
 
 
-# --- login -------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("words", [(), ("stdin",)])
-def test_a_login_that_asks(words: tuple[str, ...]) -> None:
-    login = run("--auth-user-pass", *words).options.login
-    assert login.auth_user_pass
-    assert login.credentials is None
-
-
-def test_a_login_inline() -> None:
-    text = "client\nremote x\nca ca.crt\n<auth-user-pass>\nbob\npw\n</auth-user-pass>\n"
-    credentials = run_config(text).options.login.credentials
-    assert credentials is not None
-    assert credentials.content.reveal() == b"bob\npw\n"
-
-
-def test_a_login_without_password_entry_is_not_built_yet() -> None:
-    with pytest.raises(ConfigError, match="username-only is not supported"):
-        run("--auth-user-pass", "username-only")
-
-
-@pytest.mark.parametrize("retry", AuthRetry)
-def test_auth_retry(retry: AuthRetry) -> None:
-    assert run("--auth-retry", retry.value).options.login.auth_retry is retry
-
-
-def test_an_auth_token_is_a_secret() -> None:
-    login = run("--auth-token", "SESS_ID_AT_x", "--auth-token-user", "Ym9i").options.login
-    assert login.auth_token is not None
-    assert login.auth_token.reveal() == b"SESS_ID_AT_x"
-    assert login.auth_token_user == "bob"
-    assert "SESS_ID" not in repr(login)
-
-
-@pytest.mark.parametrize("text", ["not base64", "", "/w==", "AAAA"])
-def test_a_token_user_is_base64_of_a_name(text: str) -> None:
-    with pytest.raises(ConfigError, match="auth-token-user"):
-        run("--auth-token-user", text)
-
-
 def test_client_is_pull_and_tls_client() -> None:
     assert run().options.pull
-    text = "tls-client\nremote x\nca ca.crt\nauth-user-pass login\n"
-    assert not run_config(text, **{"ca.crt": CA}).options.pull
+    text = "tls-client\nremote x\nca ca.crt\npkcs12 client.p12\n"
+    assert not run_config(text, **{"client.p12": b"\x30"}).options.pull

@@ -103,8 +103,8 @@ def test_the_smallest_client() -> None:
     assert (profile.host, profile.port) == ("192.0.2.1", "1194")
     assert options.tls.ca is not None
     assert options.tls.ca.content.reveal() == CA
-    assert options.login.credentials is not None
-    assert options.login.credentials.content.reveal() == b"alice\nsecret\n"
+    assert options.login.source.credentials is not None
+    assert options.login.source.credentials.content.reveal() == b"alice\nsecret\n"
     assert options.tun.dev == "tun"
     assert options.link.ping_restart == 0
 
@@ -124,9 +124,9 @@ def test_files_are_looked_for_where_cd_led() -> None:
     }
     options = run("--cd", "d", files=files).options
     assert options.process.cd == "d"
-    assert options.login.credentials is not None
-    assert options.login.credentials.content.reveal() == b"bob\n"
-    assert options.login.credentials.path == "login"
+    assert options.login.source.credentials is not None
+    assert options.login.source.credentials.content.reveal() == b"bob\n"
+    assert options.login.source.credentials.path == "login"
 
 
 def test_an_inline_block_wins_over_the_inline_word() -> None:

@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 
 from ginnel.core.errors import ConfigError, HostError
-from ginnel.core.tls_context import PassphraseNeeded
+from ginnel.core.tls_context import PassphraseNeeded, PassphraseWrong
 from ginnel.host.client import HostClient
 from ginnel.host.executor import ChangeResult
 from ginnel.host.executor import Outcome as ChangeOutcome
 from ginnel.host.recover import Disposition, JournalReport, RestoreReport
 from ginnel.options.actions import RunClient
-from ginnel.options.model import ProcessOptions, TlsOptions
+from ginnel.options.model import AuthRetry, ProcessOptions, TlsOptions
 from ginnel.options.notes import Note, NoteKind
 from ginnel.options.values import Secret
 from ginnel.shell import client
@@ -222,18 +222,49 @@ def test_an_unknown_user_is_found_before_the_daemon(rig: Rig) -> None:
 def test_the_passphrase_is_asked_for_when_it_is_needed(
     rig: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    given: list[Secret | None] = []
+    given: list[bytes | None] = []
+    entered = Secret(b"correct horse")
 
     def build(options: TlsOptions, **_: object) -> FakeContext:
-        given.append(options.askpass)
+        given.append(None if options.askpass is None else options.askpass.reveal())
         if options.askpass is None:
             raise PassphraseNeeded("the key is encrypted", option="key")
         return FakeContext()
 
+    async def ask() -> Secret:
+        return entered
+
     monkeypatch.setattr(client, "build_tls_context", build)
-    monkeypatch.setattr(client, "ask_passphrase", lambda: Secret(b"correct horse"))
+    monkeypatch.setattr(client, "ask_passphrase", ask)
     assert run_client(request(), never) == 0
-    assert given == [None, Secret(b"correct horse")]
+    assert given == [None, b"correct horse"]
+    assert len(entered) == 0, "it is wiped once the key is open"
+
+
+@pytest.mark.parametrize(("retry", "status", "asked"), [("none", 1, 1), ("interact", 0, 2)])
+def test_wrong_passphrase_is_asked_for_again_only_when_that_is_wanted(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch, retry: str, status: int, asked: int
+) -> None:
+    entered = [Secret(b"correct horse"), Secret(b"wrong")]
+
+    def build(options: TlsOptions, **_: object) -> FakeContext:
+        if options.askpass is None:
+            raise PassphraseNeeded("the key is encrypted", option="key")
+        if options.askpass == Secret(b"wrong"):
+            raise PassphraseWrong("it does not open", option="askpass")
+        return FakeContext()
+
+    async def ask() -> Secret:
+        return entered.pop()
+
+    monkeypatch.setattr(client, "build_tls_context", build)
+    monkeypatch.setattr(client, "ask_passphrase", ask)
+    wanted = request()
+    login = replace(wanted.options.login, auth_retry=AuthRetry(retry))
+    wanted = replace(wanted, options=replace(wanted.options, login=login))
+    assert run_client(wanted, never) == status
+    assert len(entered) == 2 - asked
+    assert rig.log.has("Options error: it does not open")
 
 
 def test_a_passphrase_from_a_file_is_not_asked_for_again(

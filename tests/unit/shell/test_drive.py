@@ -13,6 +13,7 @@ import pytest
 from ginnel.core import actions
 from ginnel.core.client import ClientMachine
 from ginnel.core.notices import Advance, Connected, Ended, Notice, Outcome, PeerConnected, Warned
+from ginnel.core.peer_info import LocalFacts
 from ginnel.core.types import Endpoint, Instant, PeerId
 from ginnel.dataplane.api import (
     ControlPacket,
@@ -108,7 +109,7 @@ class Rig:
             entropy=os.urandom,
             unix_time=unix_now(),
             capabilities=CAPABILITIES,
-            version="2.6.14",
+            facts=LocalFacts(version="2.6.14"),
         )
         self.drive = Drive(
             machine=self.machine,

@@ -14,15 +14,20 @@ from ginnel.core.types import Endpoint, SessionId
 from ginnel.dataplane.api import TunDevice
 from ginnel.host.plan import HostPlan
 from ginnel.host.scripts import ScriptFailure, ScriptResult
-from ginnel.options.model import ClientOptions, LoginOptions, RouteOptions, ScriptOptions
-from ginnel.options.values import Secret
-from ginnel.shell import login
+from ginnel.options.model import (
+    ClientOptions,
+    LoginOptions,
+    LoginSource,
+    RouteOptions,
+    ScriptOptions,
+)
+from ginnel.options.values import FileContent, Secret
+from ginnel.shell import prompt
 from ginnel.shell.hooks import ClientHooks, ScriptFailed
 from ginnel.shell.login import Login
-from ginnel.shell.signals import Stopped
 from tests.unit.host.plans import config
 from tests.unit.shell.loops import Lines, run, until
-from tests.unit.shell.remotes import options_for, udp_profile
+from tests.unit.shell.remotes import ORIGIN, options_for, udp_profile
 
 DEVICE = TunDevice(fd=-1, name="tun0", mtu=1500, vnet_header=False)
 SERVER = Endpoint(ip_address("192.0.2.1"), 1194)
@@ -250,30 +255,22 @@ def test_an_export_that_fails_is_a_warning(tmp_path: Path) -> None:
 # --- login -------------------------------------------------------------------------------------
 
 
-def test_credentials_that_were_dropped_are_fetched_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_credentials_that_were_dropped_are_fetched_again() -> None:
+    content = Secret(b"ada\nlovelace\n")
+    file = FileContent(option="auth-user-pass", origin=ORIGIN, path=None, content=content)
+    wanted = LoginOptions(auth_user_pass=True, source=LoginSource(credentials=file))
+    made = Rig(replace(options_for(udp_profile()), login=wanted))
     ada = Credentials(username="ada", password=Secret(b"lovelace"))
-    monkeypatch.setattr(login, "login_credentials", lambda _options: ada)
-    options = replace(options_for(udp_profile()), login=LoginOptions(auth_user_pass=True))
-    made = Rig(options)
-    made.hooks._login.forget()  # what auth-nocache does after the start
     assert run(made.hooks.credentials()) == ada
 
 
-def test_without_credentials_the_problem_is_told() -> None:
-    answer = run(rig().hooks.credentials())
-    assert answer == Failed(reason="none are known")
+def test_without_credentials_the_problem_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prompt, "find_console", lambda: None)
+    wanted = LoginOptions(auth_user_pass=True)
+    answer = run(Rig(replace(options_for(udp_profile()), login=wanted)).hooks.credentials())
+    assert isinstance(answer, Failed)
+    assert "neither a file nor a terminal" in answer.reason
 
 
-def test_a_signal_at_the_question_answers_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    made = rig()
-
-    def stopped() -> None:
-        raise Stopped("SIGINT")
-
-    async def ask() -> bool:
-        async with asyncio.TaskGroup() as tasks:
-            asked = tasks.create_task(made.hooks.credentials())
-        return asked.cancelled()
-
-    monkeypatch.setattr(Login, "ask", lambda _self: stopped())
-    assert run(ask())
+def test_credentials_that_nobody_wants_are_not_asked_for() -> None:
+    assert run(rig().hooks.credentials()) == Failed(reason="none are known")

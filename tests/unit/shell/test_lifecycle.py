@@ -6,7 +6,7 @@ import socket
 import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -21,17 +21,18 @@ from ginnel.options.model import (
     ClientOptions,
     ConnectionProfile,
     LoginOptions,
+    LoginSource,
     ProcessOptions,
     TunOptions,
 )
 from ginnel.options.values import FileContent, Secret
-from ginnel.shell import lifecycle
+from ginnel.shell import lifecycle, prompt
 from ginnel.shell.hooks import ClientHooks
 from ginnel.shell.lifecycle import Equipment, Finished, Lifecycle
 from ginnel.shell.link import LinkUnavailable
 from ginnel.shell.login import Login
 from ginnel.shell.rights import Rights
-from ginnel.shell.signals import Signals, Stopped
+from ginnel.shell.signals import Signals
 from ginnel.shell.status import Status
 from tests.sim.server import ServerScript
 from tests.unit.shell.loopback_server import LoopbackServer
@@ -309,15 +310,39 @@ def test_a_signal_ends_resolving(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_signal_at_the_password_question_ends(monkeypatch: pytest.MonkeyPatch) -> None:
-    def stopped(_login: Login) -> None:
-        raise Stopped("SIGINT")
+    @dataclass
+    class Unanswered:
+        signals: Signals
 
-    monkeypatch.setattr(Login, "ask", stopped)
+        async def ask(self, question: str, *, echo: bool) -> Secret:
+            self.signals.throw("SIGINT")
+            await asyncio.Event().wait()
+            raise AssertionError("nobody sets it")
+
+        def close(self) -> None:
+            """Nothing is open."""
 
     async def work() -> None:
-        async with life() as made:
+        options = replace(with_tun(options_for()), login=LoginOptions(auth_user_pass=True))
+        async with life(options=options) as made:
+            monkeypatch.setattr(prompt, "find_console", lambda: Unanswered(made.signals))
             assert await made.lifecycle.run() == Finished()
             assert made.log.texts[-1] == "SIGINT[hard,init_instance] received, process exiting"
+
+    run(work())
+
+
+def test_without_anybody_to_ask_the_program_ends_and_says_why(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(prompt, "find_console", lambda: None)
+
+    async def work() -> None:
+        options = replace(with_tun(options_for()), login=LoginOptions(auth_user_pass=True))
+        async with life(options=options) as made:
+            assert await made.lifecycle.run() == Finished(status=1)
+            assert made.log.has("no user name and password: neither a file nor a terminal")
+            assert made.log.has("SIGTERM[soft,auth-failure] received, process exiting")
 
     run(work())
 
@@ -349,7 +374,8 @@ def refusing(**changes: object) -> ClientOptions:
     content = FileContent(
         option="auth-user-pass", origin=ORIGIN, path="login", content=Secret(b"ada\nbyron\n")
     )
-    login = replace(LoginOptions(auth_user_pass=True, credentials=content), **changes)  # type: ignore[arg-type]
+    login = LoginOptions(auth_user_pass=True, source=LoginSource(credentials=content))
+    login = replace(login, **changes)  # type: ignore[arg-type]  # names are the caller's
     return replace(with_tun(options_for()), login=login)
 
 

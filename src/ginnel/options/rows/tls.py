@@ -383,6 +383,7 @@ ROWS: tuple[OptionRow, ...] = (
         repeat=Repeat.LAST,
         default="off; no arg = prompt",
         inline=True,
+        in_connection=True,
         help="Logs in with user name and password, asked for or read from a file.",
     ),
     OptionRow(
@@ -425,7 +426,6 @@ ROWS: tuple[OptionRow, ...] = (
         side=OptionSide.CLIENT,
         repeat=Repeat.LAST,
         default="scrv1",
-        support=Support.LATER,
         help="Asks the user one more question at login.",
     ),
     OptionRow(

@@ -1,0 +1,127 @@
+"""Asks systemd's password agents: boot screens, desktops, ``systemd-tty-ask-password-agent``.
+
+The protocol is systemd's documented one: a file ``ask.*`` describes the question, an agent that
+sees it asks the user and sends the answer to the socket that the file names. This is for programs
+without a terminal; agents watch the directory, whoever they are.
+"""
+
+import asyncio
+import os
+import socket
+import struct
+from contextlib import suppress
+from pathlib import Path
+from typing import Self
+
+from ginnel.options.values import Secret
+
+DIRECTORY = Path("/run/systemd/ask-password")
+BOOTED = Path("/run/systemd/system")
+"""Exists where systemd is the init: without it nobody looks for questions."""
+
+MAX_ANSWER = 4096
+_CREDENTIALS = struct.Struct("iII")
+
+
+class Declined(Exception):
+    """The user, or his agent, does not want to answer."""
+
+
+class PasswordAgents:
+    """Leaves questions where agents find them."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+
+    @classmethod
+    def find(cls, directory: Path = DIRECTORY, booted: Path = BOOTED) -> Self | None:
+        """None where no agent would find a question, or we may not leave one."""
+        if booted.is_dir() and directory.is_dir() and os.access(directory, os.W_OK | os.X_OK):
+            return cls(directory)
+        return None
+
+    def close(self) -> None:
+        """Nothing stays open between questions."""
+
+    async def ask(self, question: str, *, echo: bool) -> Secret:
+        """Leaves a question and waits for its answer. Raises Declined; OSError if it cannot be.
+
+        However it ends, nothing of it is left behind, and agents see that it is void.
+        """
+        mark = os.urandom(8).hex()
+        answers = self._directory / f"sck.{mark}"
+        asking = self._directory / f"ask.{mark}"
+        draft = self._directory / f"tmp.{mark}"
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as receiver:
+            try:
+                receiver.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+                receiver.bind(str(answers))
+                answers.chmod(0o600)
+                draft.touch(mode=0o644)
+                draft.write_text(_question(question, answers, echo=echo), encoding="utf-8")
+                draft.chmod(0o644)
+                draft.rename(asking)  # agents look at whole files only
+                return await _answer(receiver)
+            finally:
+                for path in (asking, draft, answers):
+                    with suppress(OSError):
+                        path.unlink()
+
+
+def _question(text: str, answers: Path, *, echo: bool) -> str:
+    shown = "".join(character if character.isprintable() else " " for character in text)
+    return (
+        "[Ask]\n"
+        f"PID={os.getpid()}\n"
+        f"Socket={answers}\n"
+        "AcceptCached=0\n"
+        f"Echo={int(echo)}\n"
+        "NotAfter=0\n"
+        f"Message={shown}\n"
+        "Icon=network-vpn\n"
+        "Id=ginnel\n"
+    )
+
+
+async def _answer(receiver: socket.socket) -> Secret:
+    """Waits for a datagram of the superuser or of our own user; what others send is nothing."""
+    loop = asyncio.get_running_loop()
+    while True:
+        ready: asyncio.Future[None] = loop.create_future()
+        loop.add_reader(receiver.fileno(), _set_once, ready)
+        try:
+            await ready
+        finally:
+            loop.remove_reader(receiver.fileno())
+        buffer = bytearray(MAX_ANSWER + 1)
+        try:
+            size, ancillary, _flags, _address = receiver.recvmsg_into(
+                [buffer], socket.CMSG_SPACE(_CREDENTIALS.size)
+            )
+            if _sender(ancillary) not in {0, os.geteuid()}:
+                continue
+            match bytes(buffer[:1]):
+                case b"+":
+                    # Several answers may come at once, each ended by a NUL: the first counts.
+                    end = buffer.find(b"\0", 1, size)
+                    return Secret(buffer[1 : size if end < 0 else end])
+                case b"-":
+                    raise Declined
+                case _:
+                    continue
+        except BlockingIOError:
+            continue
+        finally:
+            buffer[:] = bytes(len(buffer))
+
+
+def _sender(ancillary: list[tuple[int, int, bytes]]) -> int:
+    for level, kind, content in ancillary:
+        if level == socket.SOL_SOCKET and kind == socket.SCM_CREDENTIALS:
+            return int(_CREDENTIALS.unpack(content[: _CREDENTIALS.size])[1])
+    return -1
+
+
+def _set_once(future: "asyncio.Future[None]") -> None:
+    if not future.done():
+        future.set_result(None)
