@@ -11,6 +11,7 @@ from ginnel.core.actions import Done
 from ginnel.core.client import ClientMachine
 from ginnel.core.data_key import DataKey
 from ginnel.core.notices import Connected, Ended, Notice, Outcome
+from ginnel.core.peer_info import LocalFacts
 from ginnel.core.types import Endpoint, Instant, Side
 from ginnel.options.model import ClientOptions, ControlWrapping, KeyDirection, TlsAuth, TlsCrypt
 from tests.sim.fake_tls import FakeTls
@@ -107,7 +108,7 @@ class PeerPair:
             entropy=self._draw.randbytes,
             unix_time=UNIX_TIME + int(self.now),
             capabilities=CAPABILITIES,
-            version="2.6.14",
+            facts=LocalFacts(version="2.6.14"),
         )
 
     def _fake(self, side: Side) -> FakeTls:

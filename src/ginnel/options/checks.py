@@ -18,12 +18,12 @@ def check_client(draft: Draft) -> None:
     if draft.refusals:
         raise draft.refusals[0]
     check_roles(draft)
-    _check_login(draft)
     if has_static_key(draft):
         check_static_key(draft)
     else:
         _check_trust(draft)
         _check_identity(draft)
+        _check_login(draft)
         _check_tls(draft)
     _check_device(draft)
     _check_management(draft)
