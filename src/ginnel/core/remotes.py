@@ -10,6 +10,7 @@ from typing import assert_never
 
 from ginnel.core.errors import LocalMisuse
 from ginnel.core.notices import Advance, Ended
+from ginnel.core.roaming import NETWORK_CHANGED, RESUMED
 from ginnel.core.types import Endpoint
 from ginnel.dataclass import dataclass
 from ginnel.options.model import AuthRetry, ClientOptions, ConnectionProfile
@@ -21,7 +22,7 @@ MAX_DOUBLINGS = 15
 NOINTERACT_PAUSE = 10.0
 """First pause with ``auth-retry nointeract``, so that a wrong password is not hammered."""
 
-NO_PAUSE_SIGNALS = frozenset({"server_poll"})
+NO_PAUSE_SIGNALS = frozenset({"server_poll", NETWORK_CHANGED, RESUMED})
 """Ends that are followed by the next attempt at once."""
 
 

@@ -27,6 +27,7 @@ from ginnel.host.steps import (
     prepare,
     undo,
 )
+from ginnel.host.underlay import OwnRoute
 
 
 class Outcome(Enum):
@@ -159,6 +160,13 @@ class Executor:
                 if route is not None:
                     found.append(route)
         return found
+
+    def added_routes(self) -> frozenset[OwnRoute]:
+        """Where our routes lead, for whoever looks past them."""
+        steps = [entry.step for entry in self._entries.values()]
+        return frozenset(
+            (step.network, step.gateway, step.index) for step in steps if isinstance(step, AddRoute)
+        )
 
     def _undo_where(self, chosen: Callable[[Undo], bool]) -> list[ChangeResult]:
         entries = [e for e in reversed(self._entries.values()) if chosen(e.change)]

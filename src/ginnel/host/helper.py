@@ -257,6 +257,7 @@ class Helper:
             optional_address(request, "server"),
             own_devices=tuple(self._devices.values()),
             removed_defaults=self._running().removed_defaults(),
+            own_routes=self._running().added_routes(),
         )
         return snapshot_record(snapshot)
 

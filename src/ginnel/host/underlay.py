@@ -5,13 +5,23 @@ and DHCP client's files. Nothing here changes anything.
 """
 
 from collections.abc import Collection, Iterator, Sequence
-from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface, ip_address
+from ipaddress import (
+    IPv4Address,
+    IPv4Interface,
+    IPv6Address,
+    IPv6Interface,
+    ip_address,
+    ip_network,
+)
 from pathlib import Path
 
-from ginnel.core.types import IPAddress
+from ginnel.core.types import IPAddress, IPNetwork
 from ginnel.dataclass import dataclass
 from ginnel.host.netlink import Netlink
 from ginnel.host.rtnetlink import TYPE_UNICAST, LinkState, RouteState
+
+OwnRoute = tuple[IPNetwork, IPAddress | None, int | None]
+"""Network, gateway and device index of a route that we added."""
 
 _FILE_LIMIT = 1 << 16
 _SERVER_LIMIT = 8
@@ -65,18 +75,29 @@ class SystemFiles:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _Ours:
+    """What of the host's network is our own doing."""
+
+    devices: Collection[int]
+    routes: Collection[OwnRoute]
+
+
 def take_snapshot(
     netlink: Netlink,
     server: IPAddress | None,
     *,
     own_devices: Collection[int] = (),
     removed_defaults: Sequence[RouteState] = (),
+    own_routes: Collection[OwnRoute] = frozenset(),
     files: SystemFiles | None = None,
 ) -> UnderlaySnapshot:
     """Reads the present state.
 
     ``own_devices`` are indexes of our tunnels, whose routes do not count; ``removed_defaults`` are
-    default routes that we took away and that count as if they were there. Raises ``HostError``.
+    default routes that we took away and that count as if they were there; ``own_routes`` are those
+    we added, which do not count either: the way to the server is found without our route to it.
+    Raises ``HostError``.
     """
     files = files or SystemFiles()
     links = {link.index: link for link in netlink.links()}
@@ -87,7 +108,7 @@ def take_snapshot(
     return UnderlaySnapshot(
         gateway_ipv4=defaults[4],
         gateway_ipv6=defaults[6],
-        server=_path_to(netlink, server, links, own_devices, defaults),
+        server=_path_to(netlink, server, links, _Ours(own_devices, own_routes), defaults),
         networks=tuple(_networks(netlink, links, own_devices)),
         dns_servers=_dns_servers(files),
         dhcp_servers=_dhcp_servers(files),
@@ -113,6 +134,19 @@ def default_gateway(
     if not found:
         return None
     return _gateway(min(found, key=lambda route: route.metric), links)
+
+
+def narrowest(
+    routes: Sequence[RouteState], server: IPAddress, links: dict[int, LinkState]
+) -> RouteState | None:
+    """The route for ``server`` among routes of the main table, as the kernel would choose."""
+    found = [
+        route
+        for route in routes
+        if route.kind == TYPE_UNICAST and route.index in links and server in route.network
+    ]
+    best = max(found, key=lambda route: (route.network.prefixlen, -route.metric), default=None)
+    return None if best is None or best.network.prefixlen == 0 else best
 
 
 def parse_resolver(text: str) -> tuple[IPAddress, ...]:
@@ -159,15 +193,24 @@ def _path_to(
     netlink: Netlink,
     server: IPAddress | None,
     links: dict[int, LinkState],
-    own_devices: Collection[int],
+    ours: _Ours,
     defaults: dict[int, Gateway | None],
 ) -> Gateway | None:
     """The present way to the server; through the default gateway while our own routes hide it."""
     if server is None:
         return None
+    if any(network == ip_network(server) for network, _gateway, _index in ours.routes):
+        found = [
+            route
+            for route in netlink.routes(server.version)
+            if route.index not in ours.devices
+            and (route.network, route.gateway, route.index) not in ours.routes
+        ]
+        narrow = narrowest(found, server, links)
+        return defaults[server.version] if narrow is None else _gateway(narrow, links)
     route = netlink.route_to(server)
     if route is not None and route.kind == TYPE_UNICAST and route.index in links:
-        if route.index not in own_devices:
+        if route.index not in ours.devices:
             return _gateway(route, links)
         return defaults[server.version]
     return None

@@ -34,6 +34,7 @@ from ginnel.host.journal import DEFAULT_RUNTIME_DIR
 from ginnel.host.privileges import forbid_core_dumps, lock_memory, set_priority
 from ginnel.host.recover import restore
 from ginnel.host.scripts import ScriptRunner
+from ginnel.host.watch import ChangeSocket
 from ginnel.options.actions import RunClient
 from ginnel.options.model import (
     AuthRetry,
@@ -53,6 +54,7 @@ from ginnel.shell.login import Login
 from ginnel.shell.prompt import ask_passphrase
 from ginnel.shell.race import Interrupted, race
 from ginnel.shell.rights import Rights
+from ginnel.shell.roaming import NetworkWatch
 from ginnel.shell.signals import STOPPING, Signals, Stopped, stoppable
 from ginnel.shell.status import Status
 
@@ -172,6 +174,7 @@ class _Client:
         frontend: Frontend,
     ) -> None:
         self._frontend = frontend
+        self._watch: NetworkWatch | None = None
         self._status: Status | None = None
         self._earlier: Login | None = None
         """The login before a reload, which forgets no password that somebody entered."""
@@ -189,6 +192,7 @@ class _Client:
         signals = Signals()
         signals.install()
         try:
+            self._watch = _watch_network(self._log)
             self._frontend.configure(options)
             self._frontend.listen(signals.command)
             if not self._frontend.open():
@@ -203,6 +207,8 @@ class _Client:
             if self._status is not None:
                 self._status.close()
             self._frontend.close()
+            if self._watch is not None:
+                self._watch.close()
             # From here on a signal ends us at once: the helper finishes its work alone.
             signals.remove()
             await self._leave_host()
@@ -265,6 +271,7 @@ class _Client:
                 capabilities=_probe(engine),
                 open_plane=partial(open_data_plane, engine=engine),
                 frontend=self._frontend,
+                watch=self._watch,
             )
         )
 
@@ -304,6 +311,15 @@ class _Client:
                     self._log.log(shell_lines.note(f"undid {undone} change(s) to the host"))
         if not report.complete:
             self._log.log(shell_lines.not_restored("some changes could not be undone"))
+
+
+def _watch_network(log: LogOutput) -> NetworkWatch | None:
+    """Without it only silence tells that the network changed."""
+    try:
+        return NetworkWatch(ChangeSocket())
+    except OSError as error:
+        log.log(shell_lines.warning(f"changes of the network are not noticed: {error}"))
+        return None
 
 
 def _has_ended(pid: int) -> bool:

@@ -29,6 +29,7 @@ from ginnel.core.events import (
 from ginnel.core.notices import Advance, Connected, Ended, Notice, Outcome, PeerConnected
 from ginnel.core.types import UNDEFINED_PEER_ID, ActionId, Instant, KeyId, PeerId, Transmit
 from ginnel.dataplane.api import DataPlane, Notification, NotificationKind, PeerStats
+from ginnel.dataplane.formats import PING
 from ginnel.options.values import Secret
 from ginnel.shell.clock import monotonic_now
 from ginnel.shell.link import Link
@@ -94,6 +95,16 @@ class Drive:
     def over(self) -> bool:
         """True once the machine has ended."""
         return self._ended.done()
+
+    @property
+    def established(self) -> bool:
+        """True once a data plane serves the tunnel."""
+        return self._data_plane is not None
+
+    def announce(self) -> None:
+        """Sends a ping at once: a server learns from it where we are now."""
+        if self._data_plane is not None and not self.over:
+            self._guarded(partial(self._data_plane.send_inner, self._peer_id, PING))
 
     def statistics(self) -> LinkStatistics:
         """Counts this connection's bytes: ours before the data plane took over, then its own."""

@@ -11,6 +11,7 @@ ended is kept and obeyed next.
 import asyncio
 import os
 from collections.abc import Callable, Coroutine, Sequence
+from contextlib import suppress
 from ipaddress import ip_address
 from typing import Protocol, TypeVar
 
@@ -47,6 +48,7 @@ from ginnel.shell.pending import PendingLogin
 from ginnel.shell.race import Interrupted, race
 from ginnel.shell.resolve import resolve_profile
 from ginnel.shell.rights import Rights
+from ginnel.shell.roaming import Followed, NetworkWatch, Roaming
 from ginnel.shell.signals import STOPPING, Signals
 from ginnel.shell.status import Status
 from ginnel.shell.tasks import plain_errors
@@ -104,6 +106,8 @@ class Equipment:
     capabilities: DataCapabilities
     open_plane: OpenPlane
     frontend: Frontend = field(default_factory=Unattended)
+    watch: NetworkWatch | None = None
+    """Tells of changes of the network; None where nothing can."""
 
 
 class Lifecycle:
@@ -132,8 +136,18 @@ class Lifecycle:
             on_started=self._started,
             open_plane=equipment.open_plane,
         )
+        self._roaming: Roaming | None = None
+        if equipment.watch is not None:
+            self._roaming = Roaming(
+                watch=equipment.watch,
+                host=equipment.host,
+                renew=self._tunnel.renew,
+                log=equipment.log.log,
+            )
         self._cursor = RemoteCursor(equipment.options, shuffle=_shuffled)
         self._common_name = ""
+        self._tried: Endpoint | None = None
+        """The address of the last attempt."""
         self._drive: Drive | None = None
         self._pending: PendingLogin | None = None
 
@@ -229,10 +243,25 @@ class Lifecycle:
         if self._frontend.holds:
             waited = await self._race(self._frontend.hold(int(seconds)))
         else:
-            waited = await self._race(asyncio.sleep(seconds))
+            waited = await self._race(self._sleep(seconds))
         if isinstance(waited, Interrupted) and waited.signal != "SIGUSR1":
             return self._by_signal(waited.signal)
         return None
+
+    async def _sleep(self, seconds: float) -> None:
+        """Waits; a network that comes back cuts it short."""
+        if self._roaming is None or self._tried is None:
+            await asyncio.sleep(seconds)
+            return
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._roaming.moved(self._tried)
+
+    def _patience(self) -> float:
+        """Seconds of silence after which the server gives us up, as far as we were told."""
+        config = self._tunnel.config
+        timers = (self._options if config is None else config.options).link
+        return float(timers.ping_restart or timers.ping_exit)
 
     def _by_signal(self, name: str, text: str = "") -> Turn:
         """The turn a signal causes; ``text`` is said when it came from outside."""
@@ -285,6 +314,7 @@ class Lifecycle:
             log=self._log.log,
             state=self._frontend.state,
         )
+        self._tried = attempt.remote
         self._log.log(shell_lines.preserving_remote(attempt.remote))
         opened: list[Link] = []
 
@@ -375,14 +405,17 @@ class Lifecycle:
         )
         self._frontend.session_opened(drive.respond)
         self._status.connection = drive.statistics
+        beside = [self._watch_signals(drive), self._pending.serve()]
+        if self._roaming is not None:
+            followed = Followed(drive=drive, link=link, remote=remote, patience=self._patience)
+            beside.append(self._roaming.follow(followed))
         try:
             with plain_errors():
                 async with asyncio.TaskGroup() as tasks:
-                    watch = tasks.create_task(self._watch_signals(drive), name="signals")
-                    login = tasks.create_task(self._pending.serve(), name="pending login")
+                    started = [tasks.create_task(work) for work in beside]
                     ended = await drive.run()
-                    watch.cancel()
-                    login.cancel()
+                    for task in started:
+                        task.cancel()
         finally:
             self._frontend.session_opened(None)
             self._drive = self._pending = None

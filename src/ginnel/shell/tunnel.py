@@ -104,6 +104,11 @@ class Tunnel:
         """What remains to be configured once the tunnel carries data."""
         self._reused = False
 
+    @property
+    def config(self) -> TunnelConfig | None:
+        """What the tunnel that there is was set up from."""
+        return None if self._established is None else self._established.config
+
     # --- up ------------------------------------------------------------------------------------
 
     async def make_way(self, remote: Endpoint) -> None:
@@ -132,6 +137,30 @@ class Tunnel:
         self._log_results(moved, report.results)
         rest = tuple(item for item in kept.plan.routes if item not in stale)
         self._established = replace(kept, plan=replace(kept.plan, routes=(*fresh, *rest)))
+
+    async def renew(self) -> None:
+        """The network under the tunnel changed: leads around it by the way that there is now.
+
+        The kernel drops routes of a device that goes down: those that must stay are made again.
+        """
+        kept = self._established
+        if kept is None or self._pending:
+            return
+        underlay = await self._host.underlay(kept.config.remote)
+        if underlay.server is None or kept is not self._established:
+            return  # nowhere to lead to, or taken down meanwhile
+        plan = plan_tunnel(kept.config, self._host.device(kept.device.name), underlay)
+        had = {item.step for item in kept.plan.routes}
+        moved = diff(kept.plan, plan)
+        again = changes([item for item in plan.routes if item.bypass and item.step in had])
+        self._established = replace(kept, plan=plan)
+        report = await self._host.apply((*moved, *again))
+        fresh = [
+            (change, result)
+            for change, result in zip((*moved, *again), report.results, strict=False)
+            if result.outcome is not Outcome.PRESENT
+        ]
+        self._log_results([change for change, _ in fresh], [result for _, result in fresh])
 
     async def open(
         self, config: TunnelConfig, link: Link, over: asyncio.Future[Ended]

@@ -158,3 +158,11 @@ def test_taken_away_default_route_is_remembered(executor: Executor) -> None:
     executor.apply(REMOVAL)
     (default,) = executor.removed_defaults()
     assert (default.network, default.index) == (REMOVAL.network, 3)
+
+
+def test_routes_that_were_added_are_told_apart(executor: Executor) -> None:
+    executor.apply(BYPASS)
+    executor.apply(REMOVAL)
+    assert executor.added_routes() == {(BYPASS.network, BYPASS.gateway, 3)}
+    executor.revert(BYPASS)
+    assert executor.added_routes() == frozenset()

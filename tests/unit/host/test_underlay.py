@@ -7,6 +7,7 @@ from ginnel.host.netlink import Netlink
 from ginnel.host.underlay import (
     SystemFiles,
     default_gateway,
+    narrowest,
     parse_lease,
     parse_resolver,
     take_snapshot,
@@ -91,3 +92,15 @@ def test_loopback_is_no_local_network(tmp_path: Path) -> None:
         snapshot = take_snapshot(netlink, IPv4Address("127.0.0.1"), files=files(tmp_path))
     assert all(not network.interface.is_loopback for network in snapshot.networks)
     assert snapshot.server is None
+
+
+def test_the_narrowest_route_leads_to_the_server() -> None:
+    server = IPv4Address("198.51.100.7")
+    wide = fake_route("198.51.0.0/16", IPv4Address("192.0.2.9"), 3)
+    narrow = fake_route("198.51.100.0/24", IPv4Address("203.0.113.9"), 4, 50)
+    cheaper = fake_route("198.51.100.0/24", IPv4Address("203.0.113.8"), 4, 10)
+    elsewhere = fake_route("10.0.0.0/8", IPv4Address("192.0.2.9"), 3)
+    unknown = fake_route("198.51.100.7/32", IPv4Address("192.0.2.9"), 99)
+    routes = [WLAN, wide, narrow, cheaper, elsewhere, unknown]
+    assert narrowest(routes, server, LINKS) == cheaper
+    assert narrowest([WLAN, elsewhere], server, LINKS) is None, "a default route is no narrow one"

@@ -51,6 +51,7 @@ class FakeHost:
     earlier: tuple[Recovered, ...] = ()
     applied: list[str] = field(default_factory=list)
     on_call: Callable[[str], None] = lambda _name: None
+    network: UnderlaySnapshot = UNDERLAY
 
     def _call(self, name: str) -> None:
         self.story.tell(name)
@@ -71,7 +72,7 @@ class FakeHost:
 
     async def underlay(self, server: Endpoint | None) -> UnderlaySnapshot:
         self._call("underlay")
-        return UNDERLAY
+        return self.network
 
     async def apply(self, changes: Sequence[Change]) -> ApplyReport:
         self._call("apply" if changes else "apply-nothing")

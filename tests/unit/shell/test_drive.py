@@ -22,6 +22,7 @@ from ginnel.dataplane.api import (
     NotificationKind,
     PeerStats,
 )
+from ginnel.dataplane.formats import PING
 from ginnel.options.model import ClientOptions, LinkOptions, LoginOptions
 from ginnel.shell.clock import unix_now
 from ginnel.shell.drive import Drive
@@ -171,6 +172,24 @@ def test_connects_installs_the_key_before_it_is_used_and_ends_on_request() -> No
             assert told.index("plane attach") < told.index("plane new-key")
             assert "finish start" in told
             assert made.notices[-1] is ended
+
+    run(work())
+
+
+def test_a_ping_tells_the_server_where_we_are_once_there_is_a_tunnel() -> None:
+    async def work() -> None:
+        async with rig(unasked()) as made:
+            made.drive.announce()
+            assert not made.drive.established
+
+            def moved() -> None:
+                assert made.drive.established
+                made.drive.announce()
+                made.drive.close("SIGTERM", Outcome.TERMINATE)
+                made.drive.announce()
+
+            await session(made, moved)
+            assert made.plane.inner == [PING]
 
     run(work())
 

@@ -14,6 +14,7 @@ from ginnel.core.errors import HostError
 from ginnel.core.notices import Advance, Ended, Outcome
 from ginnel.core.types import Endpoint
 from ginnel.dataplane.api import DataPlane, TunDevice
+from ginnel.host.underlay import Gateway, UnderlaySnapshot
 from ginnel.options.model import (
     DeviceType,
     LinkOptions,
@@ -24,7 +25,7 @@ from ginnel.options.model import (
 )
 from ginnel.shell.tunnel import Tunnel
 from ginnel.shell.udp import UdpLink
-from tests.unit.host.plans import DUAL, VPN_GATEWAY, config, route
+from tests.unit.host.plans import DUAL, UNDERLAY, VPN_GATEWAY, config, route
 from tests.unit.shell.loops import Lines, run
 from tests.unit.shell.stand_ins import FakeHost, FakePlane, FakeScripts, Story
 
@@ -393,3 +394,53 @@ def test_nothing_is_moved_where_nothing_covers_the_next_server(rig: Rig) -> None
 
     run(life())
     assert rig.story.told == ["underlay"]
+
+
+def test_a_network_that_changes_moves_what_stays_outside(rig: Rig) -> None:
+    redirect = replace(ROUTES, redirect_gateway=frozenset({RedirectFlag.DEF1}))
+    elsewhere = Gateway(address=ip_address("192.0.2.253"), device="wlan0", index=3)
+
+    async def life() -> None:
+        made = persistent()
+        made = replace(made, options=replace(made.options, routes=redirect))
+        await rig.tunnel.renew()  # there is nothing yet
+        await rig.start(made)
+        rig.host.applied.clear()
+        rig.host.network = UnderlaySnapshot()
+        await rig.tunnel.renew()
+        assert rig.host.applied == [], "with no network there is nothing to lead to"
+        rig.host.network = replace(UNDERLAY, server=elsewhere)
+        await rig.tunnel.renew()
+        server = f"route {made.remote.address}/32 via"
+        moved = [f"-{server} 192.0.2.1 dev wlan0", f"{server} 192.0.2.253 dev wlan0"]
+        assert rig.host.applied == moved
+        rig.host.present.add("AddRoute")
+        logged = len(rig.log.texts)
+        await rig.tunnel.renew()
+        assert len(rig.log.texts) == logged, "what stands as it should is not worth a line"
+
+    run(life())
+
+
+def test_a_tunnel_that_is_not_up_yet_is_not_renewed(rig: Rig) -> None:
+    async def life() -> None:
+        assert not isinstance(await rig.open(wanted()), Failed)
+        rig.story.told.clear()
+        await rig.tunnel.renew()
+
+    run(life())
+    assert rig.story.told == []
+
+
+def test_the_configuration_of_what_is_set_up_can_be_asked_for(rig: Rig) -> None:
+    made = wanted()
+    seen = [rig.tunnel.config]
+
+    async def life() -> None:
+        await rig.start(made)
+        seen.append(rig.tunnel.config)
+        await rig.tunnel.take_down("")
+        seen.append(rig.tunnel.config)
+
+    run(life())
+    assert seen == [None, made, None]

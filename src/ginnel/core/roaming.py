@@ -1,0 +1,72 @@
+"""What a client does when the network under its tunnel changes, or when its host has slept.
+
+Pure: from the way to the server before and after to a reaction. Noticing is the shell's business,
+routes are the host layer's.
+"""
+
+from enum import Enum
+
+from ginnel.core.types import IPAddress, Transport
+from ginnel.dataclass import dataclass
+
+SLEEP_LIMIT = 60.0
+"""Seconds of sleep after which a server is taken to have given us up, where no timer tells."""
+
+NETWORK_CHANGED = "network-changed"
+RESUMED = "resumed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Path:
+    """How the server is reached, outside the tunnel."""
+
+    device: str
+    gateway: IPAddress | None
+    """None when the server is on the device's own network."""
+    addresses: frozenset[IPAddress]
+    """What this host is called on that device, in the server's family."""
+
+
+class Reaction(Enum):
+    """What to do."""
+
+    NOTHING = "nothing"
+    ANNOUNCE = "announce"
+    """Send something authentic at once: the server learns our new address from it."""
+    RESTART = "restart"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Footing:
+    """What a connection stands on."""
+
+    transport: Transport
+    own_address: IPAddress | None
+    """What its packets come from; None while the system chooses for each packet."""
+    established: bool
+    """Whether the server knows us by a key, and not by our address alone."""
+    patience: float
+    """Seconds of silence after which the server gives us up; 0 when nothing tells."""
+
+
+def react(
+    before: Path | None, after: Path | None, footing: Footing, slept: float
+) -> tuple[Reaction, str]:
+    """Decides, and names the signal of a restart.
+
+    While there is no way to the server nothing is done: a cable that is plugged in again finds the
+    connection as it was.
+    """
+    if after is None:
+        return Reaction.NOTHING, ""
+    if slept >= (footing.patience or SLEEP_LIMIT):
+        return Reaction.RESTART, RESUMED
+    moved = after != before
+    if footing.transport is Transport.TCP:
+        own = footing.own_address
+        lost = own is not None and not own.is_loopback and own not in after.addresses
+        return (Reaction.RESTART, NETWORK_CHANGED) if moved and lost else (Reaction.NOTHING, "")
+    if footing.established:
+        return Reaction.ANNOUNCE, ""
+    # Until keys are agreed on a UDP server knows a client by its address alone.
+    return (Reaction.RESTART, NETWORK_CHANGED) if moved else (Reaction.NOTHING, "")
