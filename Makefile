@@ -45,7 +45,9 @@ $(STAMP)/engine: $(STAMP)/python $(RUST_SOURCES)
 # Root, system packages and a kernel with TUN and namespaces: what demo, tests and bench run on.
 lab: setup
 	@tools/apt_install.sh openvpn:openvpn iproute2:ip nftables:nft tcpdump:tcpdump iperf3:iperf3 \
-	    iputils-ping:ping procps:ps ethtool:ethtool util-linux:unshare
+	    iputils-ping:ping procps:ps ethtool:ethtool util-linux:unshare \
+	    network-manager:nmcli dnsmasq-base:dnsmasq dbus:dbus-daemon \
+	    network-manager-openvpn:/usr/lib/NetworkManager/nm-openvpn-service
 	@tools/check_lab.sh
 
 demo: lab

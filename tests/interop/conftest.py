@@ -11,6 +11,7 @@ import shutil
 import tempfile
 from collections.abc import Generator, Iterator
 from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 import pytest
 
@@ -20,6 +21,17 @@ from tests.interop.lab.pki import Pki
 
 _FAILED = pytest.StashKey[bool]()
 _KEEP_ALL = "GINNEL_LAB_KEEP" in os.environ
+
+
+@runtime_checkable
+class Logged(Protocol):
+    """A fixture that can say what its programs said: a lab, or what has one."""
+
+    directory: Path
+
+    def logs(self) -> Iterator[tuple[str, str]]:
+        """Gives name and last lines of each program."""
+        ...
 
 
 @pytest.hookimpl(wrapper=True)
@@ -33,7 +45,7 @@ def pytest_runtest_makereport(
     item.stash[_FAILED] = True
     arguments: dict[str, object] = getattr(item, "funcargs", {})
     for value in arguments.values():
-        if isinstance(value, Lab):
+        if isinstance(value, Logged):
             report.sections.append(("lab kept in", str(value.directory)))
             report.sections += [(f"log of {name}", text) for name, text in value.logs()]
     return report

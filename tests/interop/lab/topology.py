@@ -296,6 +296,15 @@ class Lab:
         counts: dict[str, int] = json.loads(process.log_text().splitlines()[-1])
         return counts
 
+    def serve_names(self, address: str, answer: str) -> Process:
+        """Starts a name server; ``answer`` is ``/DOMAIN/ADDRESS`` as dnsmasq has it."""
+        only = ["--conf-file=/dev/null", "--no-resolv", "--no-hosts", "--pid-file="]
+        where = ["--bind-interfaces", f"--listen-address={address}", f"--address={answer}"]
+        argv = ["dnsmasq", "--keep-in-foreground", "--log-facility=-", *only, *where]
+        process = self._track(self.office.spawn(argv, name=self._name("names")))
+        process.wait_for("started, version")
+        return process
+
     # --- traffic -------------------------------------------------------------------------------
 
     def serve_traffic(self) -> None:
