@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from ginnel.core.actions import SendInner
+from ginnel.core.actions import OpenTunnel, SendInner
 from ginnel.core.client_occ import OCC_MAGIC, exit_payload
 from ginnel.core.events import (
     DataPlaneEvent,
@@ -246,7 +246,7 @@ def test_server_ends_the_connection(
 def test_info_and_unknown_messages_are_passed_on() -> None:
     pair = SimPair()
     pair.connect()
-    for text in ("INFO,hello", "INFO_PRE,CR_TEXT:R:code?", "ACC,foo,1,A,x", "PUSH_UPDATE,dns x"):
+    for text in ("INFO,hello", "INFO_PRE,CR_TEXT:R:code?", "ACC,foo,1,A,x"):
         pair.server_says(text)
     pair.advance(1.0)
     told = [(n.keyword, n.text) for n in pair.notices if isinstance(n, ControlMessage)]
@@ -291,6 +291,27 @@ def test_pull_filter_reject_ends_the_attempt() -> None:
     assert pair.ended is not None
     assert pair.ended.signal_text == "process-push-msg-failed"
     assert "route-gateway" in pair.ended.explanation
+
+
+@pytest.mark.parametrize(
+    ("pushed", "why"),
+    [
+        ("topology subnet,ifconfig 10.8.0.6 10.8.0.5", "must be a netmask"),
+        ("ifconfig 192.0.2.1 10.8.0.5", "its own address 192.0.2.1 as ours"),
+        ("ifconfig 0.0.0.0 10.8.0.5", "cannot be the address of a tunnel"),
+    ],
+)
+def test_addresses_that_cannot_be_end_the_attempt_before_the_host_is_touched(
+    pushed: str, why: str
+) -> None:
+    push = f"PUSH_REPLY,{pushed},peer-id 0,protocol-flags tls-ekm"
+    pair = SimPair(script=ServerScript(push=[push], dynamic_crypt=False))
+    pair.start()
+    pair.until(lambda: pair.ended is not None, within=5.0)
+    assert pair.ended is not None
+    assert pair.ended.signal_text == "process-push-msg-failed"
+    assert why in pair.ended.explanation
+    assert not [action for action in pair.actions if isinstance(action, OpenTunnel)]
 
 
 def test_cipher_that_is_not_allowed_ends_the_attempt() -> None:

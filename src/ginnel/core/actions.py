@@ -68,6 +68,17 @@ class OpenTunnel:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class UpdateTunnel:
+    """Change the open tunnel to this configuration, packets going on. Answer: Done or Failed.
+
+    Several may be under way; they are carried out in order.
+    """
+
+    id: ActionId
+    config: TunnelConfig
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class InstallKey:
     """Put the key into the slot. Answer: Done or Failed. Comes only after OpenTunnel's."""
 
@@ -104,7 +115,14 @@ class SendInner:
 
 
 Action = (
-    VerifyCertificates | AskCredentials | OpenTunnel | InstallKey | SwapKeys | DeleteKey | SendInner
+    VerifyCertificates
+    | AskCredentials
+    | OpenTunnel
+    | UpdateTunnel
+    | InstallKey
+    | SwapKeys
+    | DeleteKey
+    | SendInner
 )
 
 

@@ -235,6 +235,8 @@ class ClientMachine:
 
     def _complete(self, action_id: ActionId, result: ActionResult, now: Instant) -> None:
         course = self._course
+        if self._setup.take_update(action_id, result):
+            return
         question = self._outbox.take_question(action_id)
         match course.state:
             case AskingLogin(action_id=waited) if waited == action_id:

@@ -104,11 +104,15 @@ def shown(message: said.TextMessage) -> tuple[str, str] | None:
             return "HALT", text
         case said.Exit():
             return "EXIT", ""
-        case said.PushUpdate():
-            return "PUSH_UPDATE", "not asked for, ignored"
         case said.Unknown(keyword=keyword, text=text):
             return keyword, text
-        case said.PushReply() | said.PushRequest() | said.CrResponse() | said.AuthPending():
+        case (
+            said.PushReply()
+            | said.PushUpdate()
+            | said.PushRequest()
+            | said.CrResponse()
+            | said.AuthPending()
+        ):
             return None
         case _:
             assert_never(message)

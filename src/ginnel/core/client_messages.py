@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from ginnel.core import client_end as end
 from ginnel.core import messages as said
 from ginnel.core.client_course import ClientCourse
-from ginnel.core.client_push import PushImport
+from ginnel.core.client_push import UPDATE, PushImport
 from ginnel.core.client_setup import ClientSetup
-from ginnel.core.client_state import AwaitPush, Deadline, Running
+from ginnel.core.client_state import AwaitPush, Deadline, Opening, Running
 from ginnel.core.client_talk import ClientTalk
 from ginnel.core.notices import Ended, LoginPending, ManagementState, PushRequested
 from ginnel.core.types import Instant
@@ -73,6 +73,8 @@ class ClientMessages:
         match message:
             case said.PushReply(items=items):
                 self._handle_push(items, now)
+            case said.PushUpdate(items=items):
+                self._handle_update(items)
             case said.AuthPending():
                 self._login_pending(message, now)
             case said.PushRequest() | said.CrResponse():
@@ -101,6 +103,22 @@ class ClientMessages:
         course.timers.cancel(Deadline.PUSH_GIVE_UP)
         self._talk.take_token(imported.options)
         self._setup.open(imported.options, imported.agreement, imported.digest, now)
+
+    def _handle_update(self, items: Sequence[str]) -> None:
+        """Applies an update at once, or when the tunnel is up; before a reply there is none."""
+        course = self._course
+        if course.tunnel is None and not isinstance(course.state, Opening):
+            course.link.drops["message"] += 1
+            return
+        whole = self._push.add(items, UPDATE)
+        if isinstance(whole, Ended):
+            course.finish(whole)
+        elif whole is not None:
+            updated = self._push.update(whole)
+            if isinstance(updated, Ended):
+                course.finish(updated)
+            else:
+                self._setup.update(updated)
 
     def _login_pending(self, message: said.AuthPending, now: Instant) -> None:
         """Waits longer, yet not for ever: the limit counts from the key exchange."""

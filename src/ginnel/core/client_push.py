@@ -20,9 +20,12 @@ from ginnel.core.notices import (
 from ginnel.core.push import PushAssembler
 from ginnel.dataclass import dataclass
 from ginnel.options.model import ClientOptions
+from ginnel.options.push_update import apply_update
 from ginnel.options.pushed import apply_push
 
 PUSH_FAILED = "process-push-msg-failed"
+REPLY = "PUSH_REPLY"
+UPDATE = "PUSH_UPDATE"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,17 +45,25 @@ class PushImport:
         self._base = base
         self._capabilities = capabilities
         self._outbox = outbox
-        self._assembler = PushAssembler()
+        self._replies = PushAssembler()
+        self._updates = PushAssembler()
+        self._applied: tuple[str, ...] = ()
+        """The items that the options in force come from."""
 
     def begin(self) -> None:
         """A new session began: the parts of a push in the one before are void."""
-        self._assembler = PushAssembler()
+        self._replies = PushAssembler()
+        self._updates = PushAssembler()
 
-    def add(self, items: Sequence[str]) -> tuple[str, ...] | Ended | None:
-        """Takes a part; returns all items once the last came, None before that."""
-        self._outbox.tell(PushReceived(text=redact(items)))
+    def add(self, items: Sequence[str], keyword: str = REPLY) -> tuple[str, ...] | Ended | None:
+        """Takes a part; returns all items once the last came, None before that.
+
+        A reply is not continued by an update, nor the other way round.
+        """
+        self._outbox.tell(PushReceived(text=redact(items, keyword)))
+        assembler = self._updates if keyword == UPDATE else self._replies
         try:
-            return self._assembler.add(items)
+            return assembler.add(items)
         except Malformed:
             return end.restart(PUSH_FAILED, "the server pushed more than is sensible")
 
@@ -78,14 +89,27 @@ class PushImport:
             agreement = agree_on_pull(result.options.data, peer_cipher, self._capabilities)
         except PeerIncompatible as mismatch:
             return end.restart(PUSH_FAILED, mismatch.reason)
+        self._applied = tuple(items)
         return Imported(options=result.options, agreement=agreement, digest=result.digest)
+
+    def update(self, items: Sequence[str]) -> ClientOptions | Ended:
+        """Applies a whole update to what was pushed before; the new options."""
+        result = apply_update(self._base, self._applied, items)
+        for option, reason in result.left_out:
+            self._outbox.tell(PushOptionRefused(option=option, reason=reason))
+        if result.failure is not None:
+            return end.restart(PUSH_FAILED, result.failure)
+        self._applied = result.items
+        options = result.push.options
+        self._outbox.tell(OptionsImported(options=options, groups=result.groups, is_update=True))
+        return options
 
     def options_of(self, items: Sequence[str]) -> ClientOptions:
         """The options of a push that comes while connected: only its token is of interest."""
         return apply_push(self._base, items).options
 
 
-def redact(items: Sequence[str]) -> str:
+def redact(items: Sequence[str], keyword: str = REPLY) -> str:
     """The push as it may be logged: tokens are blanked."""
     shown = ("auth-token [secret]" if item.startswith("auth-token ") else item for item in items)
-    return ",".join(("PUSH_REPLY", *shown))
+    return ",".join((keyword, *shown))

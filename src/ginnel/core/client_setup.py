@@ -5,16 +5,17 @@ every later negotiation to work. Which terms hold is ``client_push``'s business.
 """
 
 from ginnel.core import client_end as end
-from ginnel.core.actions import ActionResult, Done, OpenTunnel, TunnelConfig
+from ginnel.core.actions import ActionResult, Done, OpenTunnel, TunnelConfig, UpdateTunnel
 from ginnel.core.client_course import ClientCourse
 from ginnel.core.client_exchange import Negotiation, Settled
+from ginnel.core.client_push import PUSH_FAILED
 from ginnel.core.client_state import Deadline, InstallingFirst, Leaving, Opening, Running
 from ginnel.core.client_talk import failure_of
 from ginnel.core.client_tunnel import ClientTunnel
 from ginnel.core.negotiate import Agreement
-from ginnel.core.notices import Connected, DataChannelReady, ManagementState
+from ginnel.core.notices import Connected, DataChannelReady, Ended, ManagementState
 from ginnel.core.tunnel_config import tunnel_config
-from ginnel.core.types import UNDEFINED_PEER_ID, Instant, Transport
+from ginnel.core.types import UNDEFINED_PEER_ID, ActionId, Instant, Transport
 from ginnel.options.model import ClientOptions
 
 EXIT_NOTIFY_REFUSED = "OPTIONS IMPORT: --explicit-exit-notify can only be used with --proto udp"
@@ -26,6 +27,9 @@ class ClientSetup:
 
     def __init__(self, course: ClientCourse) -> None:
         self._course = course
+        self._wanted: ClientOptions | None = None
+        """Options of an update that came before the tunnel was up."""
+        self._updating: dict[ActionId, TunnelConfig] = {}
 
     def open(self, options: ClientOptions, agreement: Agreement, digest: str, now: Instant) -> None:
         """Asks for the tunnel; goes on with the one that there is when it fits.
@@ -43,6 +47,8 @@ class ClientSetup:
         )
         if options.link.explicit_exit_notify and course.link.transport is Transport.TCP:
             course.outbox.warn(EXIT_NOTIFY_REFUSED)
+        if course.finish_if(_contradiction(config)):
+            return
         if course.tunnel is not None:
             self._go_on(course.tunnel, config, agreement, now)
             return
@@ -93,6 +99,43 @@ class ClientSetup:
         course.outbox.enter(ManagementState.ADD_ROUTES)
         self.settle(course.link.current, course.tunnel, now)
 
+    # --- changes while it is up ----------------------------------------------------------------
+
+    def update(self, options: ClientOptions) -> None:
+        """Asks for the tunnel to be changed to other options, now or as soon as it is up."""
+        course = self._course
+        tunnel = course.tunnel
+        if tunnel is None or isinstance(course.state, Opening | InstallingFirst):
+            self._wanted = options
+            return
+        config = tunnel_config(
+            options,
+            profile=course.profile,
+            remote=course.link.remote,
+            transport=course.link.transport,
+            agreement=tunnel.agreement,
+            pulled_digest=tunnel.config.pulled_digest,
+        )
+        if course.finish_if(_contradiction(config)):
+            return
+        course.outbox.enter(ManagementState.ASSIGN_IP)
+        action_id = course.outbox.ask(lambda new_id: UpdateTunnel(id=new_id, config=config))
+        self._updating[action_id] = config
+
+    def take_update(self, action_id: ActionId, result: ActionResult) -> bool:
+        """Takes the answer to UpdateTunnel; whether it was one."""
+        course = self._course
+        config = self._updating.pop(action_id, None)
+        if config is None:
+            return False
+        if not isinstance(result, Done) or course.tunnel is None:
+            course.finish(end.restart(PUSH_FAILED, failure_of(result)))
+        else:
+            course.tunnel.config = config
+        return True
+
+    # --- keys ----------------------------------------------------------------------------------
+
     def settle(self, negotiation: Negotiation, tunnel: ClientTunnel, now: Instant) -> None:
         """Derives the data key of a negotiation and hands it to the key ring."""
         course = self._course
@@ -115,3 +158,19 @@ class ClientSetup:
             course.timers.arm(Deadline.SESSION, now + limit)
         course.outbox.enter(ManagementState.CONNECTED)
         course.outbox.tell(Connected())
+        wanted, self._wanted = self._wanted, None
+        if wanted is not None:
+            self.update(wanted)
+
+
+def _contradiction(config: TunnelConfig) -> Ended | None:
+    """A tunnel's address that would make the server a part of this host cannot be used."""
+    tun = config.options.tun
+    own = (
+        None if tun.ifconfig is None else tun.ifconfig[0],
+        None if tun.ifconfig_ipv6 is None else tun.ifconfig_ipv6.ip,
+    )
+    if config.remote.address not in own:
+        return None
+    sentence = f"the server pushed its own address {config.remote.address} as ours"
+    return end.restart(PUSH_FAILED, sentence)

@@ -80,6 +80,7 @@ def offered_flags(capabilities: DataCapabilities, *, pull: bool) -> ProtocolFlag
         | ProtocolFlag.AUTH_FAIL_TEMP
         | ProtocolFlag.DNS_OPTION
         | ProtocolFlag.DNS_OPTION_V2
+        | ProtocolFlag.PUSH_UPDATE
     )
 
 

@@ -106,6 +106,8 @@ class OptionsImported:
     options: ClientOptions
     groups: tuple[str, ...]
     """Which groups changed, in OpenVPN's words: ``timers and/or timeouts``, ``route options`` …"""
+    is_update: bool = False
+    """True for a change while the tunnel is up."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -285,9 +285,9 @@ class ManagementFrontend:
                 self._machine_state(state, detail)
             case PeerConnected(remote=remote):
                 self._link_remote = remote
-            case OptionsImported(options=options):
+            case OptionsImported(options=options, is_update=is_update):
                 self._imported = options
-                for text in options.echo[self._echoed :]:
+                for text in () if is_update else options.echo[self._echoed :]:
                     self._session.echo(text, self._wall_clock())
             case ControlMessage(keyword="INFO" | "INFO_PRE", text=text):
                 self._session.info_message(text)

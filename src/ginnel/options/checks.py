@@ -9,6 +9,7 @@ from ginnel.options.errors import ConfigError
 from ginnel.options.model import DeviceType, LinkProtocol, ManagementOptions
 from ginnel.options.notes import Note, NoteKind
 from ginnel.options.peers import check_roles, check_static_key, has_static_key
+from ginnel.options.tunnel_addresses import address_problem
 
 _TLS_VERSIONS = ("1.0", "1.1", "1.2", "1.3")
 
@@ -172,6 +173,10 @@ def _check_tls(draft: Draft) -> None:
 
 def _check_device(draft: Draft) -> None:
     tun = draft.options.tun
+    problem = address_problem(tun)
+    if problem is not None:
+        place = draft.places.of("ifconfig") or draft.places.of("ifconfig-ipv6")
+        raise ConfigError(problem, origin=place, option="ifconfig")
     origin = draft.places.of("dev") or draft.places.of("dev-type")
     if origin is not None and (tun.dev_type is DeviceType.TAP or tun.dev.startswith("tap")):
         raise not_supported("--dev tap (an Ethernet device)", "dev", origin)

@@ -15,6 +15,7 @@ from ginnel.options.lexer import Directive, lex_line
 from ginnel.options.model import ClientOptions, PullFilter, PullVerdict
 from ginnel.options.source import match_directive
 from ginnel.options.table import OptionRow, PushClass, Support
+from ginnel.options.tunnel_addresses import address_problem
 from ginnel.options.values import PUSH_OPTIONS, Origin
 
 MAX_ITEM_BYTES = 1024
@@ -72,7 +73,7 @@ class PushResult:
     rejected_by_filter: str | None = None
     """The item that a ``pull-filter reject`` hit; the connection must restart."""
     failure: str | None = None
-    """Why the connection cannot go on with this push: it asks for framing that we do not have."""
+    """Why the connection cannot go on with this push: addresses or framing that cannot be had."""
     digest: str = ""
     """Equal digests mean that a kept tun device still fits (``persist-tun``)."""
 
@@ -88,7 +89,7 @@ def apply_push(options: ClientOptions, items: Sequence[str]) -> PushResult:
             push.refuse("...", f"more than {MAX_ITEMS} options were pushed")
             break
         text = item.lstrip(" \t")
-        match _verdict(options.pull_filters, text):
+        match filter_verdict(options.pull_filters, text):
             case PullVerdict.REJECT:
                 push.rejected = printable(_named(text))
                 break
@@ -99,8 +100,8 @@ def apply_push(options: ClientOptions, items: Sequence[str]) -> PushResult:
     return push.result()
 
 
-def _verdict(filters: tuple[PullFilter, ...], text: str) -> PullVerdict:
-    """The first filter whose text begins the item decides.
+def filter_verdict(filters: tuple[PullFilter, ...], text: str) -> PullVerdict:
+    """What ``pull-filter`` says about an item. The first filter whose text begins the item decides.
 
     An item that no filter knows is also looked at without quotes and backslashes, lest a server
     slips ``"route" ...`` past a filter for ``route``.
@@ -176,9 +177,13 @@ class _Push:
             filtered=tuple(self._filtered),
             groups=tuple(groups),
             rejected_by_filter=self.rejected,
-            failure=self._failure,
+            failure=self._failure or self._address_failure(),
             digest=self._digest.hexdigest(),
         )
+
+    def _address_failure(self) -> str | None:
+        problem = address_problem(self._draft.options.tun)
+        return None if problem is None else f"the server pushed {problem}"
 
     def _use(self, text: str, origin: Origin) -> Use:
         if len(text.encode("utf-8", "replace")) > MAX_ITEM_BYTES or "\0" in text or "\n" in text:

@@ -49,6 +49,9 @@ class TunnelOwner(Protocol):
         self, config: actions.TunnelConfig, link: Link, over: asyncio.Future[Ended]
     ) -> DataPlane | actions.Failed: ...
     async def finish_start(self, over: asyncio.Future[Ended]) -> None: ...
+    async def update(
+        self, config: actions.TunnelConfig, over: asyncio.Future[Ended]
+    ) -> actions.ActionResult: ...
 
 
 class Hooks(Protocol):
@@ -291,6 +294,8 @@ class Drive:
         match action:
             case actions.OpenTunnel():
                 self._spawn(self._open_tunnel(action), "open tunnel")
+            case actions.UpdateTunnel():
+                self._answer_later(action.id, self._tunnel.update(action.config, self._ended))
             case actions.VerifyCertificates():
                 self._answer_later(action.id, self._hooks.verify_certificates(action.chain))
             case actions.AskCredentials():

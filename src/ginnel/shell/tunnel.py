@@ -12,7 +12,7 @@ from typing import Protocol
 
 from ginnel.compat import shell_lines
 from ginnel.compat.log_lines import LogLine
-from ginnel.core.actions import Failed, TunnelConfig
+from ginnel.core.actions import Done, Failed, TunnelConfig
 from ginnel.core.errors import GinnelError, HostError
 from ginnel.core.notices import Ended
 from ginnel.core.types import Endpoint
@@ -35,6 +35,10 @@ OpenPlane = Callable[[TunDevice | None], tuple[DataPlane, tuple[str, ...]]]
 
 EVERYTHING = (IPv4Network("0.0.0.0/0"), IPv6Network("::/0"))
 """A client has one peer: all that enters the device is for it."""
+
+
+MAX_LINES = 64
+"""Lines about routes of one push that could not be set; the rest is counted."""
 
 
 class TunnelHost(Protocol):
@@ -103,6 +107,10 @@ class Tunnel:
         self._pending: tuple[Change, ...] = ()
         """What remains to be configured once the tunnel carries data."""
         self._reused = False
+        self._spoilt = False
+        """True when a change failed half-way: the device cannot be kept over a restart."""
+        self._busy = asyncio.Lock()
+        """Held while the start is finished, and by each update."""
 
     @property
     def config(self) -> TunnelConfig | None:
@@ -184,6 +192,10 @@ class Tunnel:
 
         Stops at the next step when the connection is over.
         """
+        async with self._busy:
+            await self._finish_start(over)
+
+    async def _finish_start(self, over: asyncio.Future[Ended]) -> None:
         established = self._established
         with_errors = False
         if established is not None:
@@ -203,6 +215,48 @@ class Tunnel:
         if not over.done():
             self._on_started(with_errors)
 
+    async def update(self, config: TunnelConfig, over: asyncio.Future[Ended]) -> Done | Failed:
+        """Changes the running tunnel to another configuration (``PUSH_UPDATE``).
+
+        Only what differs is changed, so that packets go on meanwhile; scripts run as if the tunnel
+        was closed and opened again, which is what OpenVPN 2.7 does.
+        """
+        async with self._busy:
+            if over.done():
+                return Failed(reason="the connection ended meanwhile")
+            try:
+                failed = await self._update(config)
+            except GinnelError as error:
+                self._spoilt = True
+                return Failed(reason=str(error))
+        if not over.done():
+            self._on_started(failed)
+        return Done()
+
+    async def _update(self, config: TunnelConfig) -> bool:
+        """Returns whether a route could not be set. Raises GinnelError."""
+        if self._data_plane is not None:
+            self._data_plane.set_peer(config.peer_id, _keepalive(config))
+        kept = self._established
+        if kept is None:
+            return False
+        config = await resolve_names(config, self._lookup, self._name_failed)
+        device = kept.device
+        underlay = await self._host.underlay(config.remote)
+        plan = plan_tunnel(config, self._host.device(device.name), underlay)
+        self._log_warnings(plan)
+        old = kept.config, kept.plan, device
+        await self._scripts.route_pre_down(*old, signal_text="")
+        await self._scripts.down(*old, signal_text="", restart=False)
+        moved = diff(kept.plan, plan)
+        report = await self._host.apply(moved)
+        self._log_results(moved, report.results)
+        _raise_fatal(report)
+        self._established = Established(device=device, plan=plan, config=config)
+        await self._scripts.up(config, plan, device, restart=False)
+        await self._scripts.route_up(config, plan, device)
+        return bool(report.failed)
+
     def _name_failed(self, name: str, cause: str) -> None:
         self._log(shell_lines.cannot_resolve(name, "", cause))
 
@@ -210,7 +264,8 @@ class Tunnel:
         if config.options.tun.dev_type is DeviceType.NULL:
             return None
         kept = self._established
-        if kept is not None and kept.config.pulled_digest == config.pulled_digest:
+        fits = kept is not None and kept.config.pulled_digest == config.pulled_digest
+        if kept is not None and fits and not self._spoilt:
             return await self._reuse(kept, config)
         if kept is not None:
             self._log(shell_lines.pulled_options_changed())
@@ -228,7 +283,7 @@ class Tunnel:
         self._reused = True
         if config.options.scripts.up_restart:
             await self._scripts.up(config, plan, kept.device, restart=True)
-        return replace(kept.device, mtu=config.tun_mtu)
+        return replace(kept.device, mtu=_largest_mtu(config))
 
     async def _open_device(self, config: TunnelConfig) -> TunDevice:
         tun = config.options.tun
@@ -236,20 +291,19 @@ class Tunnel:
             DeviceRequest(name=tun.dev, kind=tun.dev_type, node=tun.dev_node, vnet_header=True)
         )
         self._log(shell_lines.tun_opened(device.name))
-        self._reused = False
+        self._reused, self._spoilt = False, False
         self._established = Established(device=device, plan=HostPlan(), config=config)
         underlay = await self._host.underlay(config.remote.known)
         plan = plan_tunnel(config, self._host.device(device.name), underlay)
         self._established = Established(device=device, plan=plan, config=config)
-        for warning in plan.warnings:
-            self._log(shell_lines.warning(warning))
+        self._log_warnings(plan)
         interface = changes(plan.interface)
         report = await self._host.apply(interface)
         self._log_results(interface, report.results)
         _raise_fatal(report)
         await self._scripts.up(config, plan, device, restart=False)
         self._pending = changes(plan.routes)
-        return replace(device, mtu=config.tun_mtu)
+        return replace(device, mtu=_largest_mtu(config))
 
     def _open_data_plane(
         self, device: TunDevice | None, config: TunnelConfig, link: Link
@@ -292,16 +346,7 @@ class Tunnel:
         )
         for network in EVERYTHING:
             data_plane.add_iroute(config.peer_id, network)
-        timers = options.link
-        data_plane.set_peer(
-            config.peer_id,
-            Keepalive(
-                ping_interval=timers.ping,
-                ping_timeout=timers.ping_restart or timers.ping_exit,
-                inactive_seconds=timers.inactive,
-                inactive_bytes=timers.inactive_bytes,
-            ),
-        )
+        data_plane.set_peer(config.peer_id, _keepalive(config))
 
     # --- down ----------------------------------------------------------------------------------
 
@@ -317,7 +362,7 @@ class Tunnel:
         established = self._established
         if established is None:
             return
-        if not established.config.options.tun.persist_tun:
+        if self._spoilt or not established.config.options.tun.persist_tun:
             await self.take_down(signal_text)
         elif established.config.options.scripts.up_restart:
             await self._scripts.down(
@@ -361,11 +406,20 @@ class Tunnel:
 
     # --- log -----------------------------------------------------------------------------------
 
+    def _log_warnings(self, plan: HostPlan) -> None:
+        for warning in plan.warnings[:MAX_LINES]:
+            self._log(shell_lines.warning(warning))
+        more = len(plan.warnings) - MAX_LINES
+        if more > 0:
+            self._log(shell_lines.warning(f"ROUTE: {more} more such lines were left out"))
+
     def _log_results(self, wanted: Sequence[Change], results: Sequence[ChangeResult]) -> None:
+        failures = 0
         for change, result in zip(wanted, results, strict=False):
             about_route = isinstance(change.step, AddRoute | RemoveRoute)
             if result.outcome is Outcome.FAILED:
-                if about_route:  # anything else ends the start, which says why
+                failures += about_route
+                if about_route and failures <= MAX_LINES:  # all else ends the start, with a reason
                     added = isinstance(change, Do)
                     self._log(shell_lines.route_failed(result.what, result.detail, added=added))
             elif result.outcome is Outcome.PRESENT and about_route:
@@ -373,6 +427,9 @@ class Tunnel:
             else:
                 for line in _change_lines(change):
                     self._log(line)
+        if failures > MAX_LINES:
+            text = f"{failures - MAX_LINES} more routes could not be changed"
+            self._log(shell_lines.warning(text))
 
     def _log_undone(self, plan: HostPlan, results: Sequence[ChangeResult]) -> None:
         steps = {describe(item.step): item.step for item in (*plan.interface, *plan.routes)}
@@ -383,6 +440,21 @@ class Tunnel:
             elif step is not None and not isinstance(step, SetLink):
                 for line in _change_lines(Revert(step)):
                     self._log(line)
+
+
+def _keepalive(config: TunnelConfig) -> Keepalive:
+    timers = config.options.link
+    return Keepalive(
+        ping_interval=timers.ping,
+        ping_timeout=timers.ping_restart or timers.ping_exit,
+        inactive_seconds=timers.inactive,
+        inactive_bytes=timers.inactive_bytes,
+    )
+
+
+def _largest_mtu(config: TunnelConfig) -> int:
+    """What the data plane must be ready for: a server may change the MTU while the tunnel is up."""
+    return max(config.tun_mtu, config.options.tun.tun_mtu_max)
 
 
 def _raise_fatal(report: ApplyReport) -> None:

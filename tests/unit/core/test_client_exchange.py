@@ -63,7 +63,7 @@ def test_pulling_client_tells_what_it_can_do() -> None:
     assert told["IV_CIPHERS"] == "AES-256-GCM:AES-128-GCM:CHACHA20-POLY1305"
     assert told["IV_NCP"] == "2"
     assert told["IV_MTU"] == "1600"
-    assert int(told["IV_PROTO"]) == 990 + 2048
+    assert int(told["IV_PROTO"]) == 990 + 2048 + 4096
 
 
 def test_peer_without_pull_tells_less() -> None:

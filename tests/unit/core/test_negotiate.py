@@ -34,8 +34,8 @@ def test_offer_keeps_order_and_drops_what_cannot_be_done() -> None:
 
 
 def test_flags_of_a_pulling_client_and_of_a_peer() -> None:
-    assert int(offered_flags(NO_EPOCH, pull=True)) == 990 + 2048
-    assert int(offered_flags(ALL, pull=True)) == 990 + 2048 + 1024
+    assert int(offered_flags(NO_EPOCH, pull=True)) == 990 + 2048 + 4096
+    assert int(offered_flags(ALL, pull=True)) == 990 + 2048 + 4096 + 1024
     peer = offered_flags(NO_EPOCH, pull=False)
     assert ProtocolFlag.NCP_P2P in peer
     assert ProtocolFlag.REQUEST_PUSH not in peer

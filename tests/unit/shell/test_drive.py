@@ -64,6 +64,12 @@ class FakeTunnel:
     async def finish_start(self, over: asyncio.Future[Ended]) -> None:
         self.story.tell("finish start")
 
+    async def update(
+        self, config: actions.TunnelConfig, over: asyncio.Future[Ended]
+    ) -> actions.ActionResult:
+        self.story.tell("update")
+        return DONE
+
 
 @dataclass
 class FakeHooks:

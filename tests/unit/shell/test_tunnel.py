@@ -5,11 +5,11 @@ import os
 import socket
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from ipaddress import ip_address
+from ipaddress import IPv4Address, ip_address
 
 import pytest
 
-from ginnel.core.actions import Failed, TunnelConfig
+from ginnel.core.actions import Done, Failed, TunnelConfig
 from ginnel.core.errors import HostError
 from ginnel.core.notices import Advance, Ended, Outcome
 from ginnel.core.types import Endpoint
@@ -23,7 +23,7 @@ from ginnel.options.model import (
     ScriptOptions,
     TunOptions,
 )
-from ginnel.shell.tunnel import Tunnel
+from ginnel.shell.tunnel import MAX_LINES, Tunnel
 from ginnel.shell.udp import UdpLink
 from tests.unit.host.plans import DUAL, UNDERLAY, VPN_GATEWAY, config, route
 from tests.unit.shell.loops import Lines, run
@@ -444,3 +444,96 @@ def test_the_configuration_of_what_is_set_up_can_be_asked_for(rig: Rig) -> None:
 
     run(life())
     assert seen == [None, made, None]
+
+
+# --- updates -----------------------------------------------------------------------------------
+
+
+def updated(made: TunnelConfig) -> TunnelConfig:
+    routes = replace(made.options.routes, routes=(route("10.2.0.0/16"),))
+    link = LinkOptions(ping=3, ping_restart=9)
+    return replace(made, options=replace(made.options, routes=routes, link=link))
+
+
+def test_an_update_changes_what_differs_and_runs_the_scripts(rig: Rig) -> None:
+    async def life() -> list[str]:
+        await rig.start(wanted())
+        rig.story.told.clear()
+        answer = await rig.tunnel.update(updated(wanted()), _future())
+        assert answer == Done()
+        found = list(rig.host.applied)
+        await rig.tunnel.take_down("")
+        return found
+
+    found = run(life())
+    assert found[-2:] == [
+        "-route 10.1.0.0/16 via 10.8.0.1 dev tun0",
+        "route 10.2.0.0/16 via 10.8.0.1 dev tun0",
+    ]
+    assert rig.story.told[:7] == [
+        *("plane set-peer", "underlay", "route-pre-down", "down", "apply", "up", "route-up")
+    ]
+    assert rig.planes[0].keepalive.ping_interval == 3
+    assert rig.story.told.count("open-tun") == 0
+    assert rig.started == [False, False]
+    assert rig.host.applied == []
+
+
+def test_an_update_waits_for_the_start_before_it(rig: Rig) -> None:
+    async def life() -> None:
+        await rig.open(wanted(replace(ROUTES, route_delay=3600)))
+        over, more = _future(), _future()
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(rig.tunnel.finish_start(over))
+            change = tasks.create_task(rig.tunnel.update(updated(wanted()), more))
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            assert not change.done()
+            more.set_result(END)
+            over.set_result(END)
+        assert change.result() == Failed(reason="the connection ended meanwhile")
+        await rig.tunnel.take_down("")
+
+    run(life())
+
+
+@pytest.mark.parametrize("refused", ["underlay", "AddAddress", "up"])
+def test_an_update_that_fails_spoils_a_device_that_would_be_kept(rig: Rig, refused: str) -> None:
+    async def life() -> None:
+        await rig.start(persistent())
+        (rig.scripts.failing if refused == "up" else rig.host.refuse).add(refused)
+        moved = persistent()
+        address = (IPv4Address("10.8.0.9"), IPv4Address("255.255.255.0"))
+        tun = replace(moved.options.tun, ifconfig=address)
+        moved = replace(moved, options=replace(moved.options, tun=tun))
+        assert isinstance(await rig.tunnel.update(moved, _future()), Failed)
+        await rig.tunnel.restart("process-push-msg-failed")
+
+    run(life())
+    assert "close-tun tun0" in rig.story.told
+    assert rig.host.applied == []
+    assert rig.started == [False]
+
+
+def test_an_update_without_a_device_is_about_the_peer_only(rig: Rig) -> None:
+    made = wanted()
+    tun = TunOptions(dev="null", dev_type=DeviceType.NULL)
+    made = replace(made, options=replace(made.options, tun=tun))
+
+    async def life() -> None:
+        await rig.start(made)
+        assert await rig.tunnel.update(updated(made), _future()) == Done()
+        await rig.tunnel.take_down("")
+
+    run(life())
+    assert rig.planes[0].keepalive.ping_timeout == 9
+
+
+def test_lines_about_routes_are_bounded(rig: Rig) -> None:
+    rig.host.refuse.add("AddRoute")
+    many = tuple(route(f"10.{number}.0.0/16") for number in range(100))
+    run(rig.start(wanted(replace(ROUTES, routes=many))))
+    failed = [text for text in rig.log.texts if "route add command failed" in text]
+    assert len(failed) == MAX_LINES
+    assert rig.log.has("36 more routes could not be changed")
+    run(rig.tunnel.take_down(""))
