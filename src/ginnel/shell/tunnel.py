@@ -151,6 +151,10 @@ class Tunnel:
 
         The kernel drops routes of a device that goes down: those that must stay are made again.
         """
+        async with self._busy:  # an update would plan from what is changed here
+            await self._renew()
+
+    async def _renew(self) -> None:
         kept = self._established
         if kept is None or self._pending:
             return
