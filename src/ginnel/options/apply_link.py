@@ -139,6 +139,10 @@ def _buffer(draft: Draft, use: Use) -> None:
     draft.set_field(f"link.{use.row.name}", use.number(0) or None)
 
 
+def _always_so(draft: Draft, use: Use) -> None:
+    """What is asked for is done in any case."""
+
+
 def _remember(draft: Draft, use: Use) -> None:
     draft.actions[use.row.name] = use.values
 
@@ -158,6 +162,7 @@ HANDLERS: dict[str, Handler] = {
     "sndbuf": _buffer,
     "rcvbuf": _buffer,
     "mtu-disc": _mtu_disc,
+    "socket-flags": _always_so,
     "mssfix": _mssfix,
     "explicit-exit-notify": _explicit_exit_notify,
     "ping-exit": _ping_exit,

@@ -15,6 +15,15 @@ def endpoint_of(address: tuple[object, ...]) -> Endpoint:
     return Endpoint(ip_address(host), port, scope)
 
 
+def is_address(host: str) -> bool:
+    """Whether a host is given by its address and not by a name."""
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
 def own_address(sock: socket.socket) -> Endpoint | None:
     """The address that the socket sends from; None while the system chooses for each packet."""
     endpoint = endpoint_of(sock.getsockname())

@@ -2,8 +2,11 @@
 
 from typing import assert_never
 
+from ginnel.dataclass import replace
 from ginnel.options.model import LinkProtocol
+from ginnel.shell.addresses import is_address
 from ginnel.shell.link import Attempt, Link, LinkUnavailable
+from ginnel.shell.resolve import resolve_local
 from ginnel.shell.tcp import connect_tcp
 from ginnel.shell.udp import open_udp
 
@@ -14,6 +17,10 @@ async def open_link(attempt: Attempt) -> Link:
     Raises LinkUnavailable when another address or remote may do; LinkError when none would, as for
     a local address that this host does not have.
     """
+    local = attempt.profile.local
+    if local is not None and not is_address(local):
+        numeric = await resolve_local(local, attempt.remote)
+        attempt = replace(attempt, profile=replace(attempt.profile, local=numeric))
     match attempt.profile.protocol:
         case LinkProtocol.UDP:
             return open_udp(attempt)

@@ -12,7 +12,6 @@ import asyncio
 import os
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
-from ipaddress import ip_address
 from typing import Protocol, TypeVar
 
 from ginnel.compat import log_lines, shell_lines
@@ -34,6 +33,7 @@ from ginnel.core.types import Endpoint
 from ginnel.dataclass import dataclass, field, replace
 from ginnel.host.client import Recovered
 from ginnel.options.model import ClientOptions, ConnectionProfile
+from ginnel.shell.addresses import is_address
 from ginnel.shell.clock import monotonic_now, unix_now
 from ginnel.shell.connect import open_link
 from ginnel.shell.drive import Drive
@@ -360,7 +360,7 @@ class Lifecycle:
         def failed(cause: str) -> None:
             self._log.log(shell_lines.cannot_resolve(profile.host, profile.port, cause))
 
-        if profile.host and not _is_address(profile.host):
+        if profile.host and not is_address(profile.host):
             self._frontend.state("RESOLVE")
         try:
             return await resolve_profile(profile, self._options.link.resolv_retry, failed)
@@ -540,14 +540,6 @@ class Lifecycle:
     async def _race(self, work: Coroutine[None, None, T]) -> T | Interrupted:
         """Waits for ``work``, or for a signal that cancels it."""
         return await race(self._signals, work)
-
-
-def _is_address(host: str) -> bool:
-    try:
-        ip_address(host)
-    except ValueError:
-        return False
-    return True
 
 
 def _wanted_end(signal: str) -> Ended:

@@ -49,6 +49,16 @@ async def resolve_profile(
         await asyncio.sleep(RETRY_INTERVAL)
 
 
+async def resolve_local(name: str, remote: Endpoint) -> str:
+    """The address of a name of this host, in the family of ``remote``. Raises LinkError."""
+    family = socket.AF_INET if remote.address.version == 4 else socket.AF_INET6
+    try:
+        found = await _getaddrinfo(name, "0", family, socket.SOCK_DGRAM)
+    except OSError as error:
+        raise LinkError(name, error.strerror or "unknown resolver error") from error
+    return str(found[0].address)
+
+
 async def resolve_ipv4(name: str) -> tuple[IPv4Address, ...]:
     """The IPv4 addresses of a name; an address stands for itself. Raises OSError."""
     found = await _getaddrinfo(name, "0", socket.AF_INET, socket.SOCK_DGRAM)

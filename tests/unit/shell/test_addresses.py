@@ -4,7 +4,7 @@ import socket
 from ipaddress import ip_address
 
 from ginnel.core.types import Endpoint
-from ginnel.shell.addresses import endpoint_of, own_address, socket_address
+from ginnel.shell.addresses import endpoint_of, is_address, own_address, socket_address
 
 
 def test_a_socket_has_an_address_once_it_is_bound_to_one() -> None:
@@ -14,6 +14,12 @@ def test_a_socket_has_an_address_once_it_is_bound_to_one() -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         sock.bind(("127.0.0.1", 0))
         assert own_address(sock) == Endpoint(ip_address("127.0.0.1"), sock.getsockname()[1])
+
+
+def test_addresses_are_told_from_names() -> None:
+    assert is_address("192.0.2.1")
+    assert is_address("2001:db8::1")
+    assert not is_address("vpn.example")
 
 
 def test_endpoints_and_socket_addresses_translate() -> None:

@@ -6,6 +6,7 @@ from ipaddress import ip_address
 
 import pytest
 
+from ginnel.core.errors import LinkError
 from ginnel.core.types import Endpoint, Transport
 from ginnel.options.model import LinkProtocol
 from ginnel.shell.connect import open_link
@@ -36,5 +37,18 @@ def test_a_client_does_not_listen() -> None:
         profile = replace(tcp_profile(), protocol=LinkProtocol.TCP_SERVER)
         with pytest.raises(LinkUnavailable, match="does not wait"):
             await open_link(attempt(profile, Endpoint(LOOPBACK, 9)))
+
+    run(work())
+
+
+def test_a_local_name_is_resolved_without_waiting_for_it() -> None:
+    async def work() -> None:
+        profile = replace(udp_profile(), local="localhost", bind=True)
+        link = await open_link(attempt(profile, Endpoint(LOOPBACK, 9)))
+        assert link.local == Endpoint(LOOPBACK, 0)
+        link.close()
+        unknown = replace(profile, local="no-such-host.invalid")
+        with pytest.raises(LinkError, match=r"no-such-host\.invalid"):
+            await open_link(attempt(unknown, Endpoint(LOOPBACK, 9)))
 
     run(work())

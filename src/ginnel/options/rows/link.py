@@ -193,10 +193,10 @@ ROWS: tuple[OptionRow, ...] = (
     OptionRow(
         name="multihome",
         args=(optional(choice("same-interface")),),
-        side=OptionSide.SERVER,
         repeat=Repeat.LAST,
         tier="B",
-        support=Support.LATER,
+        support=Support.NO_EFFECT,
+        why="a client has one server, and the system chooses the address to send to it from",
         help="Answers from the address that a packet came to.",
     ),
     OptionRow(
@@ -220,10 +220,8 @@ ROWS: tuple[OptionRow, ...] = (
         args=(optional(repeated(choice("TCP_NODELAY"))),),
         push=PushClass.SOCKFLAGS,
         repeat=Repeat.LAST,
-        support=Support.NO_EFFECT,
-        why="it concerns TCP only, where TCP_NODELAY is always on",
         ccd=True,
-        help="Flags of the link's socket.",
+        help="Flags of the link's socket; TCP_NODELAY, the only one, is always set on TCP.",
     ),
     OptionRow(
         name="mark",
