@@ -103,7 +103,8 @@ def take_snapshot(
     links = {link.index: link for link in netlink.links()}
     defaults: dict[int, Gateway | None] = {}
     for version in (4, 6):
-        routes = [*netlink.routes(version), *removed_defaults]
+        present = netlink.routes(version)
+        routes = [*present, *still_meant(removed_defaults, present)]
         defaults[version] = default_gateway(routes, links, version, own_devices)
     return UnderlaySnapshot(
         gateway_ipv4=defaults[4],
@@ -134,6 +135,15 @@ def default_gateway(
     if not found:
         return None
     return _gateway(min(found, key=lambda route: route.metric), links)
+
+
+def still_meant(removed: Sequence[RouteState], present: Sequence[RouteState]) -> list[RouteState]:
+    """Removed default routes that the system has not replaced by one on the same device.
+
+    When the network changes, a new default route appears beside ours; what we took away is history.
+    """
+    replaced = {(r.network, r.index) for r in present if r.network.prefixlen == 0}
+    return [route for route in removed if (route.network, route.index) not in replaced]
 
 
 def narrowest(

@@ -294,9 +294,13 @@ class Lifecycle:
         not_now = await self._ask_login(profile)
         if not_now is not None:
             return not_now
+        began = monotonic_now()
         link = await self._open_link(profile)
         if isinstance(link, Turn):
             return link
+        # connect-timeout counts from here to the server's first answer.
+        left = profile.connect_timeout - int(monotonic_now() - began)
+        profile = replace(profile, connect_timeout=max(1, left))
         try:
             await self._tunnel.make_way(self._cursor.address)
             return await self._connect(profile, link)

@@ -18,6 +18,7 @@ from ginnel.core.roaming import Footing, Path, Reaction, react
 from ginnel.core.types import Endpoint, IPAddress
 from ginnel.dataclass import dataclass
 from ginnel.host.underlay import UnderlaySnapshot
+from ginnel.shell.clock import monotonic_now
 from ginnel.shell.link import Link
 
 TICK = 2.0
@@ -28,6 +29,10 @@ SETTLE = 0.2
 
 MAX_BURSTS = 10
 """Bursts that are waited out at most; then it is acted on what there is."""
+
+PACE = 10
+"""Times as long as a look took that passes before the next: a router's tables may be large, and
+change without end."""
 
 NOTICEABLE_SLEEP = 1.0
 """Seconds that the clocks must differ by: less is no sleep."""
@@ -144,6 +149,7 @@ class Roaming:
         self._path = await self._look(followed.remote)
         while True:
             slept = await self._watch.next()
+            began = monotonic_now()
             with self._telling():
                 await self._renew()
             before, self._path = self._path, await self._look(followed.remote)
@@ -162,6 +168,7 @@ class Roaming:
             elif reaction is Reaction.RESTART:
                 drive.close(signal, Outcome.RESTART)
                 return
+            await asyncio.sleep(PACE * (monotonic_now() - began))
 
     async def moved(self, remote: Endpoint) -> None:
         """Returns when the way to a server that was not reached has changed, or after sleep."""

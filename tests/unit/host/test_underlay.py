@@ -10,6 +10,7 @@ from ginnel.host.underlay import (
     narrowest,
     parse_lease,
     parse_resolver,
+    still_meant,
     take_snapshot,
 )
 from tests.unit.host.fake_kernel import fake_link, fake_route
@@ -92,6 +93,12 @@ def test_loopback_is_no_local_network(tmp_path: Path) -> None:
         snapshot = take_snapshot(netlink, IPv4Address("127.0.0.1"), files=files(tmp_path))
     assert all(not network.interface.is_loopback for network in snapshot.networks)
     assert snapshot.server is None
+
+
+def test_a_removed_default_gives_way_to_a_new_one_on_its_device() -> None:
+    new = fake_route("0.0.0.0/0", IPv4Address("192.0.2.253"), 3, 600)
+    assert still_meant([WLAN], [OURS, WIRED]) == [WLAN]
+    assert still_meant([WLAN], [OURS, new]) == []
 
 
 def test_the_narrowest_route_leads_to_the_server() -> None:
