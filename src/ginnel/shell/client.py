@@ -64,6 +64,9 @@ ENGINE_VARIABLE = "GINNEL_ENGINE"
 RUNTIME_VARIABLE = "GINNEL_RUNTIME_DIR"
 """Environment variable that moves the journals away from ``/run/ginnel``."""
 
+WRONG_PASSPHRASE = "private-key-password-failure"  # noqa: S105 -- a signal's name
+"""The soft signal of another try to open the private key."""
+
 Reload = Callable[[], RunClient]
 MakeFrontend = Callable[[ManagementOptions, LogOutput], Frontend]
 
@@ -400,9 +403,14 @@ async def _unlock(options: ClientOptions, log: LogOutput, frontend: Frontend) ->
             if frontend.choose_auth_retry(options.login.auth_retry) is not AuthRetry.INTERACT:
                 frontend.fatal(wrong.message)
                 raise
-            log.log_all(shell_lines.options_error(wrong))
+            log.log(shell_lines.warning(wrong.message))
         finally:
             entered.wipe()
+        log.log(shell_lines.signal_received("SIGUSR1", SignalSource.SOFT, WRONG_PASSPHRASE))
+        frontend.state("RECONNECTING", WRONG_PASSPHRASE)
+        pause = options.profiles[0].connect_retry
+        log.log(shell_lines.restart_pause(pause))
+        await asyncio.sleep(pause)
 
 
 async def _passphrase(frontend: Frontend) -> Secret:

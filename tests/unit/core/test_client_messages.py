@@ -8,7 +8,7 @@ from ginnel.core.client_push import PushImport
 from ginnel.core.client_setup import ClientSetup
 from ginnel.core.client_state import AwaitPush, Deadline, Negotiating, Opening
 from ginnel.core.client_talk import ClientTalk
-from ginnel.core.notices import ControlMessage, ManagementState, StateEntered
+from ginnel.core.notices import ControlMessage, LoginPending, ManagementState, StateEntered
 from ginnel.core.peer_info import LocalFacts
 from ginnel.core.types import Instant
 from tests.sim.pair import CAPABILITIES
@@ -37,7 +37,11 @@ def test_push_is_requested_after_a_second_and_then_every_five() -> None:
     heard.await_push(NOW)
     assert made.state == AwaitPush(since=NOW)
     assert made.timers.deadline(Deadline.PUSH_REQUEST) == NOW + 1
+    state = StateEntered(state=ManagementState.GET_CONFIG)
+    assert state not in made.outbox.notices, "the server may push unasked"
     heard.request_push(NOW)
+    heard.request_push(NOW)
+    assert made.outbox.notices.count(state) == 1
     assert made.timers.deadline(Deadline.PUSH_REQUEST) == NOW + 5
 
 
@@ -59,9 +63,14 @@ def test_pending_login_extends_the_wait_for_the_push_alone() -> None:
     heard.handle(said.AuthPending(timeout=500), NOW)
     assert made.timers.deadline(Deadline.PUSH_GIVE_UP) is None
     heard.await_push(NOW)
-    heard.handle(said.AuthPending(timeout=500), NOW)
+    heard.handle(said.AuthPending(timeout=500, text="timeout 500"), NOW)
     assert made.timers.deadline(Deadline.PUSH_GIVE_UP) == NOW + 500
-    assert StateEntered(state=ManagementState.AUTH_PENDING) in made.outbox.notices
+    state = StateEntered(state=ManagementState.AUTH_PENDING, detail="timeout 500")
+    assert list(made.outbox.notices)[-2:] == [state, LoginPending(window=60, timeout=500)]
+    heard.handle(said.AuthPending(timeout=99999), NOW)
+    assert made.outbox.notices[-1] == LoginPending(window=60, timeout=1800)
+    heard.handle(said.AuthPending(), NOW)
+    assert made.outbox.notices[-1] == LoginPending(window=60, timeout=60)
 
 
 def test_what_only_clients_say_is_counted_and_unknown_words_are_shown() -> None:

@@ -13,7 +13,7 @@ from ginnel.core.client_exchange import (
 from ginnel.core.client_outbox import Outbox
 from ginnel.core.client_talk import ClientTalk, failure_of
 from ginnel.core.key_session import KeySession
-from ginnel.core.notices import CertificateRejected, ControlChannelReady
+from ginnel.core.notices import CertificateRejected, ControlChannelReady, LoginSent
 from ginnel.core.peer_info import LocalFacts
 from ginnel.core.types import Instant, KeyId, Side
 from ginnel.core.wire import Opcode
@@ -125,3 +125,29 @@ def test_login_that_cannot_be_sent_ends_the_connection() -> None:
 def test_failures_are_named() -> None:
     assert failure_of(Failed(reason="why")) == "why"
     assert failure_of(Done()) == "unexpected answer"
+
+
+def test_that_a_login_was_sent_is_told() -> None:
+    made, outbox = talk(WITH_LOGIN, known=True)
+    made.log_in(negotiation(), NOW)
+    assert list(outbox.notices) == [LoginSent()]
+    silent, outbox = talk(client_options(profile()))
+    silent.log_in(negotiation(), NOW)
+    assert not outbox.notices
+
+
+def test_forgotten_login_is_asked_for_at_the_next_key() -> None:
+    made, outbox = talk(WITH_LOGIN, known=True)
+    made.forget_login()
+    made.log_in(negotiation(), NOW)
+    assert isinstance(outbox.actions.popleft(), AskCredentials)
+
+
+def test_token_of_the_configuration_is_no_pushed_one() -> None:
+    login = replace(WITH_LOGIN.login, auth_token=Secret(b"configured"))
+    options = replace(WITH_LOGIN, login=login)
+    made, _ = talk(options, known=True)
+    made.take_token(options)
+    assert made.token is None
+    made.take_token(replace(options, login=replace(login, auth_token=Secret(b"pushed"))))
+    assert made.token is not None

@@ -1,5 +1,6 @@
 """The session over its life: clients in turn, slow ones, queries, notices, secrets."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -455,3 +456,70 @@ def test_no_client_can_break_it(
     if not locked:
         assert rig.connect().startswith(GREETING)
         assert rig.say("pid") == "SUCCESS: pid=4711\r\n"
+
+
+ENTERED = "SUCCESS: 'Auth' password entered, but not yet verified"
+
+
+def name_only(version: str) -> Rig:
+    """A client of a version that is asked for a name alone."""
+    rig = connected(Rig())
+    rig.say(version)
+    rig.session.ask(LoginQuery(type_name="Auth", username_only=True))
+    return rig
+
+
+def test_clients_of_version_4_are_asked_for_a_name_alone() -> None:
+    rig = name_only("version 4")
+    assert rig.read() == ">PASSWORD:Need 'Auth' username\r\n"
+    rig.say('username "Auth" "[[BLANK]]"')
+    (answered,) = answers(rig)
+    assert answered == LoginAnswer(username="[[BLANK]]", password=Secret(b""))
+
+
+def test_older_clients_give_a_password_as_well() -> None:
+    rig = name_only("version 3")
+    assert rig.read() == ">PASSWORD:Need 'Auth' username/password\r\n"
+    rig.say('username "Auth" "ada"')
+    assert answers(rig) == []
+    rig.say('password "Auth" "[[BLANK]]"')
+    assert answers(rig) == [LoginAnswer(username="ada", password=Secret(b""))]
+
+
+@pytest.mark.parametrize(
+    ("lines", "reply", "password"),
+    [
+        (["bMO2dmVs", "YWNl"], ENTERED, "lövelace"),
+        (["!!"], "ERROR: password command failed", None),
+        ([], "ERROR: password command failed", None),
+        (["eA=="] * 5000, "ERROR: password command failed", None),
+    ],
+)  # fmt: skip
+def test_clients_of_version_5_may_send_a_password_in_base64(
+    lines: list[str], reply: str, password: str | None
+) -> None:
+    rig = connected(Rig())
+    rig.say("version 5")
+    rig.session.ask(LoginQuery(type_name="Auth"))
+    rig.say('username "Auth" "ada"')
+    heard = [rig.say(line) for line in ('password "Auth"', *lines, "END")]
+    assert "".join(heard) == f"{reply}\r\n"
+    expected = [] if password is None else [Secret(password.encode())]
+    assert [answer.password for answer in answers(rig)] == expected
+
+
+def test_password_without_a_value_is_incomplete_for_older_clients() -> None:
+    rig = connected(Rig())
+    rig.session.ask(LoginQuery(type_name="Auth"))
+    rig.read()
+    for line in ('password "Auth"', "password"):
+        assert rig.say(line) == "ERROR: the 'password' command requires 2 parameters\r\n"
+
+
+def answers(rig: Rig) -> list[LoginAnswer]:
+    """The logins that the client has given so far."""
+    return [
+        intent.answer
+        for intent in rig.intents
+        if isinstance(intent, Answered) and isinstance(intent.answer, LoginAnswer)
+    ]

@@ -34,3 +34,17 @@ def test_a_secret_is_not_hashed_or_serialized() -> None:
 
 def test_an_origin_is_shown_as_file_and_line() -> None:
     assert str(Origin("a.ovpn", 7)) == "a.ovpn:7"
+
+
+def test_a_wiped_secret_is_empty_and_its_buffer_overwritten() -> None:
+    buffer = bytearray(b"hunter2")
+    secret = Secret(buffer)
+    copy_of_it = secret.reveal()
+    with secret.view() as lent:
+        assert bytes(lent) == b"hunter2"
+        assert lent.readonly
+        secret.wipe()
+        assert bytes(lent) == bytes(7)
+    assert buffer == bytes(7)
+    assert (len(secret), secret.reveal()) == (0, b"")
+    assert copy_of_it == b"hunter2", "what was revealed before is out of reach"

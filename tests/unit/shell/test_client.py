@@ -264,7 +264,9 @@ def test_wrong_passphrase_is_asked_for_again_only_when_that_is_wanted(
     wanted = replace(wanted, options=replace(wanted.options, login=login))
     assert run_client(wanted, never) == status
     assert len(entered) == 2 - asked
-    assert rig.log.has("Options error: it does not open")
+    assert rig.log.has("it does not open")
+    again = "SIGUSR1[soft,private-key-password-failure] received, process restarting"
+    assert rig.log.has(again) is (asked == 2)
 
 
 def test_a_passphrase_from_a_file_is_not_asked_for_again(

@@ -24,6 +24,7 @@ from ginnel.dataplane.api import (
 )
 from ginnel.dataplane.formats import PING
 from ginnel.options.model import ClientOptions, LinkOptions, LoginOptions
+from ginnel.options.values import Secret
 from ginnel.shell.clock import unix_now
 from ginnel.shell.drive import Drive
 from ginnel.shell.link import Link
@@ -472,3 +473,56 @@ def test_a_closed_port_is_said_and_ends_nothing() -> None:
         "read UDPv4 [ECONNREFUSED]: Connection refused: nothing listens on the server's port "
         "(code=111)"
     ]
+
+
+def test_answers_for_the_server_go_out_while_there_is_a_session() -> None:
+    async def work() -> tuple[bool, bool, list[str]]:
+        with LoopbackServer(unasked()) as server:
+            made = Rig(server, options_for(udp_profile(port=server.port)))
+            early = made.drive.respond(Secret(b"eA=="))
+            late: list[bool] = []
+
+            def leave() -> None:
+                late.append(made.drive.respond(Secret(b"YmxhY2s=")))
+                made.drive.close("SIGTERM", Outcome.TERMINATE)
+
+            try:
+                await session(made, leave)
+            finally:
+                made.plane.close()
+                made.link.close()
+            return early, late[0], server.server.messages
+
+    early, late, messages = run(work())
+    assert (early, late) == (False, True)
+    assert "CR_RESPONSE,YmxhY2s=" in messages
+
+
+def test_end_of_the_machine_takes_a_question_back() -> None:
+    async def work() -> bool:
+        with LoopbackServer(ServerScript(silent=True)) as server:
+            options = options_for(udp_profile(port=server.port))
+            made = Rig(server, replace(options, login=LoginOptions(auth_user_pass=True)))
+            asked = asyncio.Event()
+            taken_back: list[bool] = []
+
+            async def unanswered() -> actions.ActionResult:
+                asked.set()
+                try:
+                    await asyncio.Event().wait()
+                finally:
+                    taken_back.append(True)
+                raise AssertionError("nobody sets it")
+
+            made.hooks.credentials = unanswered  # type: ignore[method-assign]
+            try:
+                async with asyncio.TaskGroup() as tasks:
+                    tasks.create_task(made.drive.run())
+                    await asked.wait()
+                    made.drive.close("SIGTERM", Outcome.TERMINATE)
+            finally:
+                made.plane.close()
+                made.link.close()
+            return bool(taken_back)
+
+    assert run(work())
