@@ -6,6 +6,7 @@ both ends share. It fails on bytes that a real channel would not accept either.
 
 import hashlib
 
+from ginnel.core.signing import Scheme, SignatureRequest
 from ginnel.core.tls import TlsFailure, TlsPeer, Verdict
 from ginnel.core.types import Side
 from ginnel.options.values import Secret
@@ -14,11 +15,17 @@ _HELLO, _DATA = 1, 2
 FLIGHT = 1800
 """Bytes of a server's flight: more than one control packet, as with real certificates."""
 
+REQUEST = SignatureRequest(
+    scheme=Scheme.ECDSA, hash_name="SHA256", message=b"to be signed", key_bytes=72
+)
+
 
 class FakeTls:
     """Half of a pair; ``number`` makes each session's exported material its own."""
 
-    def __init__(self, side: Side, number: int, *, refuse: bool = False) -> None:
+    def __init__(
+        self, side: Side, number: int, *, refuse: bool = False, asks: bool = False
+    ) -> None:
         self._side = side
         self._own = f"{side.value} {number}".encode()
         self._refuse = refuse
@@ -27,6 +34,10 @@ class FakeTls:
         self._records: list[bytes] = []
         self._secret = b""
         self._flights = 0
+        self._asks = asks
+        self._theirs = b""
+        self._request: SignatureRequest | None = None
+        self.signatures: list[bytes] = []
         self.closed = False
 
     @property
@@ -72,6 +83,16 @@ class FakeTls:
     def take_verdicts(self) -> list[Verdict]:
         return []
 
+    def take_request(self) -> SignatureRequest | None:
+        request, self._request = self._request, None
+        return request
+
+    def supply(self, signature: bytes | None) -> None:
+        if signature is None:
+            raise TlsFailure("EVP lib")
+        self.signatures.append(signature)
+        self._finish(self._theirs)
+
     def close(self) -> None:
         self.closed = True
 
@@ -84,6 +105,13 @@ class FakeTls:
         if self._refuse:
             raise TlsFailure("certificate verify failed", "told to refuse")
         theirs = body.rstrip(b"\0")
+        if self._asks:
+            self._theirs = theirs
+            self._request = REQUEST
+        else:
+            self._finish(theirs)
+
+    def _finish(self, theirs: bytes) -> None:
         if self._side is Side.SERVER:
             self._send(_HELLO, self._own.ljust(FLIGHT, b"\0"))
             self._secret = theirs + self._own

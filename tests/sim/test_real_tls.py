@@ -14,7 +14,7 @@ from ginnel.core.notices import (
     KeyRenegotiating,
     PeerConnected,
 )
-from ginnel.core.tls import TlsChannel
+from ginnel.core.tls import PeerCheck, TlsChannel
 from ginnel.core.tls_context import build_tls_context
 from ginnel.core.types import Side
 from ginnel.options.model import (
@@ -265,7 +265,7 @@ def test_a_server_without_a_certificate_proves_nothing() -> None:
     pair = SimPair(
         options=replace(client_options(profile()), tls=ours),
         client_tls=channels(ours, Side.CLIENT),
-        server_tls=replace(theirs, verify_mode=0).channel,
+        server_tls=replace(theirs, peer_check=PeerCheck.NONE).channel,
     )
     pair.start()
     pair.until(lambda: pair.ended is not None, within=61.0)

@@ -13,7 +13,7 @@ from ginnel.options.errors import ConfigError
 from ginnel.options.model import TlsOptions
 
 if TYPE_CHECKING:
-    from OpenSSL import SSL
+    from ginnel.core.tls_context import TlsContext
 
 
 def ciphers() -> Iterator[str]:
@@ -78,8 +78,6 @@ def groups() -> Iterator[str]:
 
 def tls_cipher_names(options: TlsOptions) -> tuple[list[str], list[str]]:
     """The TLS 1.3 suites and the older ones (in IANA's spelling) that the options allow."""
-    from OpenSSL import SSL
-
     wanted = TlsOptions(
         tls_cipher=options.tls_cipher,
         tls_ciphersuites=options.tls_ciphersuites,
@@ -87,7 +85,7 @@ def tls_cipher_names(options: TlsOptions) -> tuple[list[str], list[str]]:
     )
     context = _context(wanted, must_fit=True)
     assert context is not None
-    names = SSL.Connection(context, None).get_cipher_list()
+    names = context.library.cipher_names()
     modern = [name for name in names if name.startswith("TLS_")]
     return modern, [iana_cipher_name(name) for name in names if not name.startswith("TLS_")]
 
@@ -140,7 +138,7 @@ _GROUPS = (
 """Candidates in order of use; what this machine's TLS library does not know is left out."""
 
 
-def _context(options: TlsOptions, *, must_fit: bool = False) -> "SSL.Context | None":
+def _context(options: TlsOptions, *, must_fit: bool = False) -> "TlsContext | None":
     """A context with the options' lists; None when the library refuses them.
 
     The fingerprint matches no certificate: it only stands for the trust a context must have.
@@ -151,7 +149,7 @@ def _context(options: TlsOptions, *, must_fit: bool = False) -> "SSL.Context | N
     try:
         return build_tls_context(
             replace(options, peer_fingerprint=(bytes(32),)), side=Side.CLIENT, unix_time=0
-        ).context
+        )
     except ConfigError:
         if must_fit:
             raise

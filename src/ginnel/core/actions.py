@@ -5,6 +5,7 @@ An action is slow or fallible; the shell answers with ``machine.complete(action_
 """
 
 from ginnel.core.data_key import DataKey, KeySlot
+from ginnel.core.signing import SignatureRequest
 from ginnel.core.types import ActionId, Endpoint, PeerId
 from ginnel.dataclass import dataclass
 from ginnel.options.model import ClientOptions
@@ -34,6 +35,14 @@ class AskCredentials:
     """Provide user name and password. Answer: Credentials or Failed."""
 
     id: ActionId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignData:
+    """Have the owner of the private key sign. Answer: Signature or Failed."""
+
+    id: ActionId
+    request: SignatureRequest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,6 +126,7 @@ class SendInner:
 Action = (
     VerifyCertificates
     | AskCredentials
+    | SignData
     | OpenTunnel
     | UpdateTunnel
     | InstallKey
@@ -144,4 +154,9 @@ class Credentials:
     password: Secret
 
 
-ActionResult = Done | Failed | Credentials
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signature:
+    signature: bytes
+
+
+ActionResult = Done | Failed | Credentials | Signature

@@ -87,6 +87,8 @@ class Negotiation:
     side: Side = Side.CLIENT
     phase: Phase = field(default_factory=AwaitTls)
     splitter: MessageSplitter = field(default_factory=MessageSplitter)
+    signing: ActionId | None = None
+    """The question for a signature that its handshake waits for."""
 
     @property
     def is_open(self) -> bool:

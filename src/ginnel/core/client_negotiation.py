@@ -6,7 +6,7 @@ begins or fails is ``client_sessions``' business, what we say first ``client_tal
 
 from ginnel.core import client_end as end
 from ginnel.core import messages as said
-from ginnel.core.actions import ActionResult
+from ginnel.core.actions import ActionResult, Failed, Signature, SignData
 from ginnel.core.client_course import ClientCourse
 from ginnel.core.client_exchange import (
     AwaitHook,
@@ -63,6 +63,11 @@ class ClientNegotiation:
         current = course.link.current
         for verdict in current.key.tls.take_verdicts():
             course.outbox.tell(verdict)
+        request = current.key.tls.take_request()
+        if request is not None:
+            current.signing = course.outbox.ask(
+                lambda action_id: SignData(id=action_id, request=request)
+            )
         if isinstance(current.key.state, Established) and isinstance(current.phase, AwaitTls):
             if course.tunnel is not None:
                 course.tunnel.listen_ahead(current)
@@ -77,14 +82,16 @@ class ClientNegotiation:
             self._sessions.negotiation_failed(broken.failure, now)
 
     def complete(self, action_id: ActionId, result: ActionResult, now: Instant) -> None:
-        """Takes the answer to the hook's or the login's question, if the newest one waits for it.
+        """Takes the answer to a question of the newest negotiation, if that waits for it.
 
         Any other answer is ignored.
         """
         course = self._course
         current = course.link.current if course.link.is_open else None
         phase = None if current is None else current.phase
-        if current is not None and phase == AwaitHook(action_id):
+        if current is not None and current.signing == action_id:
+            self._signed(current, result, now)
+        elif current is not None and phase == AwaitHook(action_id):
             if not self._talk.hook_allows(result):
                 refused = TlsFailure("certificate verify failed", "the tls-verify hook refused it")
                 self._sessions.negotiation_failed(refused, now)
@@ -94,6 +101,15 @@ class ClientNegotiation:
             ended = self._talk.take_login(result) or self._talk.log_in(current, now)
             if not course.finish_if(ended):
                 self.progress(now)
+
+    def _signed(self, negotiation: Negotiation, result: ActionResult, now: Instant) -> None:
+        """Goes on with the handshake; without a signature it fails in the library's way."""
+        negotiation.signing = None
+        if isinstance(result, Failed):
+            self._course.outbox.warn(f"no signature with the private key: {result.reason}")
+        signature = result.signature if isinstance(result, Signature) else None
+        negotiation.key.sign(signature, now)
+        self.progress(now)
 
     def _read(self, negotiation: Negotiation, now: Instant) -> None:
         """Reads the records of a negotiation; early ones wait in the key session."""

@@ -3,7 +3,7 @@
 from collections import deque
 from collections.abc import Callable
 
-from ginnel.core.actions import Action, AskCredentials, VerifyCertificates
+from ginnel.core.actions import Action, AskCredentials, SignData, VerifyCertificates
 from ginnel.core.key_ring import KeyRing
 from ginnel.core.notices import ControlMessage, ManagementState, Notice, StateEntered, Warned
 from ginnel.core.types import ActionId, Transmit
@@ -28,7 +28,7 @@ class Outbox:
         """Queues an action made for a fresh id, and returns that id."""
         action_id = self.next_action_id()
         made = action(action_id)
-        if isinstance(made, AskCredentials | VerifyCertificates):
+        if isinstance(made, AskCredentials | SignData | VerifyCertificates):
             self._questions.add(action_id)
         self.actions.append(made)
         return action_id

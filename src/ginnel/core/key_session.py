@@ -134,6 +134,17 @@ class KeySession:
             self._state = Broken(failure)
         self._queue_ciphertext(now)
 
+    def sign(self, signature: bytes | None, now: Instant) -> None:
+        """Answers the handshake's request for a signature; None when there will be none."""
+        if not isinstance(self._state, Handshaking):
+            return
+        try:
+            self.tls.supply(signature)
+            self._records += self.tls.read()
+        except TlsFailure as failure:
+            self._state = Broken(failure)
+        self._advance(now)
+
     def take_records(self) -> list[bytes]:
         """Drains the decrypted records, in order."""
         records, self._records = self._records, []

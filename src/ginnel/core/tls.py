@@ -6,16 +6,13 @@ keeps its own clock and randomness; that is the one impurity the core accepts (h
 """
 
 from collections.abc import Callable
+from enum import Enum
 from typing import TYPE_CHECKING, Protocol
 
 from ginnel.core.actions import CertificateInfo
 from ginnel.core.notices import CertificateAccepted, CertificateRejected
-from ginnel.core.tls_context import (
-    describe_public_key,
-    explain_tls_error,
-    tls_error_reason,
-    verify_error_text,
-)
+from ginnel.core.signing import SignatureRequest
+from ginnel.core.tls_text import describe_public_key, explain_tls_error
 from ginnel.core.types import Side
 from ginnel.core.x509 import CertificatePolicy, ChainError, describe_unreadable
 from ginnel.dataclass import dataclass
@@ -53,6 +50,15 @@ class TlsPeer:
     common_name: str
     chain: tuple[CertificateInfo, ...]
     """Top depth first; empty without a certificate."""
+
+
+class PeerCheck(Enum):
+    """What is asked of the other side's certificate."""
+
+    NONE = "none"
+    IF_SENT = "if sent"
+    """A server sends one in any case; its client sees to that (``Judge``)."""
+    REQUIRED = "required"
 
 
 class TlsChannel(Protocol):
@@ -98,9 +104,82 @@ class TlsChannel(Protocol):
         """Drains what the certificate checks said."""
         ...
 
+    def take_request(self) -> SignatureRequest | None:
+        """Returns, once, what somebody outside has to sign before the handshake goes on."""
+        ...
+
+    def supply(self, signature: bytes | None) -> None:
+        """Answers the request; None says that there will be no signature."""
+        ...
+
     def close(self) -> None:
         """Forgets the session's secrets. Nothing is sent: OpenVPN has no use for close_notify."""
         ...
+
+
+class Judge:
+    """Applies the policy to one handshake's certificates and keeps what it found."""
+
+    def __init__(self, policy: CertificatePolicy, side: Side) -> None:
+        self._policy = policy
+        self._needs_certificate = side is Side.CLIENT
+        self._verdicts: list[Verdict] = []
+        self._chain: dict[int, CertificateInfo] = {}
+        self._common_name = ""
+
+    def __call__(self, der: bytes, *, depth: int, error_number: int, error_text: str) -> bool:
+        """Takes one call of the library's verification; ``error_number`` is 0 without an error."""
+        from cryptography.x509 import load_der_x509_certificate
+
+        if len(self._verdicts) >= MAX_CERTIFICATES:
+            return False
+        chain_error = ChainError(code=error_number, text=error_text) if error_number else None
+        try:
+            certificate = load_der_x509_certificate(der)
+            verdict = self._policy.judge(certificate, depth=depth, chain_error=chain_error)
+        except ValueError as unreadable:
+            verdict = describe_unreadable(depth, str(unreadable))
+        if verdict is None:  # a chain error that does not matter; the real check follows
+            return True
+        self._verdicts.append(verdict)
+        if isinstance(verdict, CertificateRejected):
+            return False
+        self._chain[depth] = verdict.certificate
+        if depth == 0:
+            self._common_name = self._policy.common_name(certificate) or ""
+        return True
+
+    def require_certificate(self) -> None:
+        """The handshake is complete. Raises TlsFailure when a server showed no certificate."""
+        if self._needs_certificate and 0 not in self._chain:
+            # Suites without certificates, which a tls-cipher may allow, prove nobody's name.
+            raise TlsFailure(
+                "the server showed no certificate", "tls-cipher must not allow anonymous suites"
+            )
+
+    def describe(self, *, tls_version: str, cipher: str, der: bytes) -> TlsPeer:
+        """Describes the peer; ``der`` is its certificate, empty without one."""
+        from cryptography.x509 import load_der_x509_certificate
+
+        return TlsPeer(
+            tls_version=tls_version,
+            cipher=cipher,
+            certificate=describe_public_key(load_der_x509_certificate(der)) if der else "",
+            common_name=self._common_name,
+            chain=tuple(self._chain[depth] for depth in sorted(self._chain, reverse=True)),
+        )
+
+    def take_verdicts(self) -> list[Verdict]:
+        """Drains the verdicts."""
+        verdicts, self._verdicts = self._verdicts, []
+        return verdicts
+
+    def hint(self, reason: str) -> str:
+        """A plain sentence about a failure: our own verdict's, or what the reason means."""
+        for verdict in self._verdicts:
+            if isinstance(verdict, CertificateRejected):
+                return verdict.hint
+        return explain_tls_error(reason)
 
 
 class OpenSslChannel:
@@ -111,18 +190,14 @@ class OpenSslChannel:
         connection: "SSL.Connection",
         *,
         side: Side,
-        policy: CertificatePolicy,
+        judge: Judge,
         verify_mode: int,
     ) -> None:
         self._connection = connection
-        self._policy = policy
-        self._needs_certificate = side is Side.CLIENT
-        self._verdicts: list[Verdict] = []
-        self._chain: dict[int, CertificateInfo] = {}
-        self._common_name = ""
+        self._judge = judge
         self._records: list[bytes] = []
         self._established = False
-        connection.set_verify(verify_mode, self._judge)
+        connection.set_verify(verify_mode, self._verify)
         if side is Side.CLIENT:
             connection.set_connect_state()
         else:
@@ -164,18 +239,21 @@ class OpenSslChannel:
 
     def peer(self) -> TlsPeer:
         connection = self._connection
-        certificate = connection.get_peer_certificate(as_cryptography=True)
-        return TlsPeer(
+        certificate = connection.get_peer_certificate(as_cryptography=False)
+        return self._judge.describe(
             tls_version=connection.get_protocol_version_name(),
             cipher=connection.get_cipher_name() or "",
-            certificate="" if certificate is None else describe_public_key(certificate),
-            common_name=self._common_name,
-            chain=tuple(self._chain[depth] for depth in sorted(self._chain, reverse=True)),
+            der=b"" if certificate is None else _der(certificate),
         )
 
     def take_verdicts(self) -> list[Verdict]:
-        verdicts, self._verdicts = self._verdicts, []
-        return verdicts
+        return self._judge.take_verdicts()
+
+    def take_request(self) -> SignatureRequest | None:
+        return None  # the key is in this process
+
+    def supply(self, signature: bytes | None) -> None:
+        """Nothing was asked for."""
 
     def close(self) -> None:
         self._records.clear()
@@ -184,11 +262,7 @@ class OpenSslChannel:
     def _handshake(self) -> None:
         if not self._guard(self._connection.do_handshake):
             return
-        if self._needs_certificate and 0 not in self._chain:
-            # Suites without certificates, which a tls-cipher may allow, prove nobody's name.
-            raise TlsFailure(
-                "the server showed no certificate", "tls-cipher must not allow anonymous suites"
-            )
+        self._judge.require_certificate()
         self._established = True
 
     def _drain(self) -> None:
@@ -212,16 +286,10 @@ class OpenSslChannel:
             raise TlsFailure("unexpected end of the TLS session") from broken
         except SSL.Error as failed:
             reason = tls_error_reason(failed.args)
-            raise TlsFailure(reason, self._hint(reason)) from failed
+            raise TlsFailure(reason, self._judge.hint(reason)) from failed
         return True
 
-    def _hint(self, reason: str) -> str:
-        for verdict in self._verdicts:
-            if isinstance(verdict, CertificateRejected):
-                return verdict.hint
-        return explain_tls_error(reason)
-
-    def _judge(
+    def _verify(
         self,
         _connection: "SSL.Connection",
         raw: "crypto.X509",
@@ -230,22 +298,33 @@ class OpenSslChannel:
         preverified: int,
     ) -> bool:
         """The verify callback: one call for each certificate and for each chain error."""
-        if len(self._verdicts) >= MAX_CERTIFICATES:
-            return False
-        chain_error = None
-        if not preverified:
-            chain_error = ChainError(code=error_number, text=verify_error_text(error_number))
-        try:
-            certificate = raw.to_cryptography()
-            verdict = self._policy.judge(certificate, depth=depth, chain_error=chain_error)
-        except ValueError as unreadable:
-            verdict = describe_unreadable(depth, str(unreadable))
-        if verdict is None:  # a chain error that does not matter; the real check follows
-            return True
-        self._verdicts.append(verdict)
-        if isinstance(verdict, CertificateRejected):
-            return False
-        self._chain[depth] = verdict.certificate
-        if depth == 0:
-            self._common_name = self._policy.common_name(certificate) or ""
-        return True
+        return self._judge(
+            _der(raw),
+            depth=depth,
+            error_number=0 if preverified else error_number,
+            error_text=verify_error_text(error_number),
+        )
+
+
+def _der(certificate: "crypto.X509") -> bytes:
+    from OpenSSL import crypto
+
+    return crypto.dump_certificate(crypto.FILETYPE_ASN1, certificate)
+
+
+def tls_error_reason(args: tuple[object, ...]) -> str:
+    """The library's own words for the first error of its queue."""
+    queue = args[0] if args else ()
+    if isinstance(queue, list | tuple):
+        for entry in queue:
+            if isinstance(entry, tuple) and entry and entry[-1]:
+                return str(entry[-1])
+    return "TLS error"
+
+
+def verify_error_text(code: int) -> str:
+    """OpenSSL's words for a certificate verification error."""
+    from OpenSSL._util import ffi, lib
+
+    words = ffi.string(lib.X509_verify_cert_error_string(code))
+    return words.decode("ascii", "replace") if isinstance(words, bytes) else str(words)

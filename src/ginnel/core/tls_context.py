@@ -1,19 +1,21 @@
-"""Builds the TLS context of a configuration; the only file that calls pyOpenSSL's binding.
+"""Builds the TLS context of a configuration, for either TLS library.
 
 Responsible for loading certificates and keys, protocol versions, cipher and group lists, the
 certificate profile and the CRL, and for turning the library's refusals into ``ConfigError`` with
 the option, its origin and a fix. It reads no files but what OpenSSL itself looks up in ``capath``.
-Which peer certificate is acceptable is ``x509``'s business. OpenSSL is imported when first needed:
-it costs start-up time.
+Which peer certificate is acceptable is ``x509``'s business; the libraries are ``tls_wheel`` and
+``libssl_context``.
 """
 
 import base64
 import binascii
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from ginnel.core.errors import ConfigError
+from ginnel.core.signing import OutsideKey
+from ginnel.core.tls_text import openssl_cipher_name
 from ginnel.core.types import Side
 from ginnel.core.x509 import CertificatePolicy, render_name
 from ginnel.dataclass import dataclass, replace
@@ -24,19 +26,20 @@ if TYPE_CHECKING:
     from cryptography import x509
     from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
     from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
-    from OpenSSL import SSL
 
-    from ginnel.core.tls import TlsChannel
+    from ginnel.core.tls import PeerCheck, TlsChannel
+
+    SigningKey = (
+        rsa.RSAPrivateKey
+        | ec.EllipticCurvePrivateKey
+        | ed25519.Ed25519PrivateKey
+        | ed448.Ed448PrivateKey
+    )
 
 _DEFAULT_CIPHERS = "DEFAULT:!EXP:!LOW:!MEDIUM:!kDH:!kECDH:!DSS:!PSK:!SRP:!kRSA"
 _SUITEB_CIPHERS = "ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-ECDSA-AES128-GCM-SHA256"
 _SECURITY_LEVELS = {"insecure": 0, "legacy": 1, "preferred": 2, "suiteb": 3}
 _VERSIONS = {"1.0": 0x0301, "1.1": 0x0302, "1.2": 0x0303, "1.3": 0x0304}
-_CURVE_NAMES = {
-    "secp256r1": "ECprime256v1",
-    "secp384r1": "ECsecp384r1",
-    "secp521r1": "ECsecp521r1",
-}
 
 
 class PassphraseNeeded(ConfigError):
@@ -47,28 +50,73 @@ class PassphraseWrong(ConfigError):
     """The passphrase does not open the private key."""
 
 
+class TlsLibrary(Protocol):
+    """A context of one TLS library, as far as building one needs it."""
+
+    def set_versions(self, lowest: int, highest: int) -> None:
+        """Limits the TLS versions, by their numbers on the wire; 0 is no limit."""
+        ...
+
+    def set_ciphers(self, names: str) -> bool:
+        """Sets the suites up to TLS 1.2; False when none of them is known."""
+        ...
+
+    def set_suites(self, names: str) -> bool:
+        """Sets the suites of TLS 1.3; False when one is not known."""
+        ...
+
+    def set_groups(self, names: str) -> bool:
+        """Sets the key exchange groups; False when one is not known."""
+        ...
+
+    def trust(self, anchors: Sequence["x509.Certificate"]) -> None:
+        """Adds trust anchors."""
+        ...
+
+    def trust_directory(self, path: str) -> bool:
+        """Looks up further anchors in a directory of hashed names; False when it cannot."""
+        ...
+
+    def check_revocation(self, lists: Sequence["x509.CertificateRevocationList"]) -> None:
+        """Wants every certificate below the anchor to be covered by one of these lists."""
+        ...
+
+    def identify(
+        self,
+        certificate: "x509.Certificate",
+        key: "SigningKey | OutsideKey",
+        chain: Sequence["x509.Certificate"],
+    ) -> str:
+        """Sets own certificate, key and the certificates to send along.
+
+        Returns the library's reason for refusing them, or an empty text.
+        """
+        ...
+
+    def cipher_names(self) -> list[str]:
+        """The suites that are offered, by the library's names."""
+        ...
+
+    def channel(
+        self, *, side: Side, policy: CertificatePolicy, peer_check: "PeerCheck"
+    ) -> "TlsChannel":
+        """Makes one TLS session."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TlsContext:
     """A context ready to make channels; ``warnings`` are plain sentences for the log."""
 
-    context: "SSL.Context"
+    library: TlsLibrary
     policy: CertificatePolicy
     side: Side
-    verify_mode: int
+    peer_check: "PeerCheck"
     warnings: tuple[str, ...]
 
     def channel(self) -> "TlsChannel":
         """Makes one TLS session over memory BIOs."""
-        from OpenSSL import SSL
-
-        from ginnel.core.tls import OpenSslChannel
-
-        return OpenSslChannel(
-            SSL.Connection(self.context, None),
-            side=self.side,
-            policy=self.policy,
-            verify_mode=self.verify_mode,
-        )
+        return self.library.channel(side=self.side, policy=self.policy, peer_check=self.peer_check)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +126,7 @@ class _Identity:
     option: str
     origin: Origin
     certificate: "x509.Certificate"
-    key: "PrivateKeyTypes"
+    key: "PrivateKeyTypes | OutsideKey"
     chain: tuple["x509.Certificate", ...]
 
 
@@ -88,66 +136,60 @@ def build_tls_context(
     side: Side,
     unix_time: int,
     is_revoked: Callable[[int], bool] | None = None,
+    outside: OutsideKey | None = None,
 ) -> TlsContext:
     """Builds the context for one side. Raises ConfigError (PassphraseNeeded, PassphraseWrong).
 
     ``unix_time`` (seconds) serves only to warn about an expired own certificate. ``is_revoked``
-    answers for ``crl-verify DIR dir`` and must be given when that is configured.
+    answers for ``crl-verify DIR dir`` and must be given when that is configured. With ``outside``
+    there is a certificate and no key, and the system's library takes the place of the wheel's.
     """
-    from OpenSSL import SSL
+    from ginnel.core.tls import PeerCheck
 
     if options.crl_verify_dir is not None and is_revoked is None:
         raise ConfigError("crl-verify: no lookup for the CRL directory", option="crl-verify")
     warnings: list[str] = []
-    context = SSL.Context(SSL.TLS_METHOD)
-    _set_modes(context)
-    _set_versions(context, options)
-    _set_ciphers(context, options)
-    _set_groups(context, options, warnings)
-    bundle_trust = _load_identity(context, options, unix_time, warnings)
-    trusted = _load_trust(context, options, bundle_trust)
-    _load_crl(context, options)
+    library = _library(outside)
+    identity = _identity(options, outside)
+    _set_versions(library, options, identity, warnings)
+    _set_ciphers(library, options)
+    _set_groups(library, options, warnings)
+    bundle_trust = _load_identity(library, options, identity, unix_time, warnings)
+    trusted = _load_trust(library, options, bundle_trust)
+    _load_crl(library, options)
     if not trusted and not options.peer_fingerprint:
         raise ConfigError(
             "nothing to check the peer's certificate with: give 'ca', 'capath', a 'pkcs12' bundle "
             "with CA certificates, or 'peer-fingerprint'",
             option="ca",
         )
-    mode = SSL.VERIFY_PEER
-    if side is Side.SERVER:
-        mode |= SSL.VERIFY_FAIL_IF_NO_PEER_CERT
     return TlsContext(
-        context=context,
+        library=library,
         policy=CertificatePolicy(
             options=options,
             has_trust_anchor=trusted,
             is_revoked=is_revoked if options.crl_verify_dir is not None else None,
         ),
         side=side,
-        verify_mode=mode,
+        peer_check=PeerCheck.REQUIRED if side is Side.SERVER else PeerCheck.IF_SENT,
         warnings=tuple(warnings),
     )
 
 
-def _set_modes(context: "SSL.Context") -> None:
-    from OpenSSL import SSL
-    from OpenSSL._util import lib
+def _library(outside: OutsideKey | None) -> TlsLibrary:
+    """Both are imported when they are needed: each costs start-up time."""
+    if outside is None:
+        from ginnel.core.tls_wheel import WheelLibrary
 
-    context.set_options(
-        SSL.OP_NO_SSLv2
-        | SSL.OP_NO_SSLv3
-        | SSL.OP_NO_COMPRESSION
-        | SSL.OP_NO_TICKET
-        | SSL.OP_SINGLE_DH_USE
-        | SSL.OP_SINGLE_ECDH_USE
-        | SSL.OP_CIPHER_SERVER_PREFERENCE
-        | lib.SSL_OP_NO_RENEGOTIATION
-    )
-    context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
-    context.set_mode(lib.SSL_MODE_RELEASE_BUFFERS)
+        return WheelLibrary()
+    from ginnel.core.libssl_context import SystemLibrary
+
+    return SystemLibrary()
 
 
-def _set_versions(context: "SSL.Context", options: TlsOptions) -> None:
+def _set_versions(
+    library: TlsLibrary, options: TlsOptions, identity: "_Identity | None", warnings: list[str]
+) -> None:
     lowest = _version(options.tls_version_min, "tls-version-min", options)
     highest = 0
     if options.tls_version_max is not None:
@@ -158,8 +200,31 @@ def _set_versions(context: "SSL.Context", options: TlsOptions) -> None:
                 f"tls-version-min {options.tls_version_min}",
                 option="tls-version-max",
             )
-    context.set_min_proto_version(lowest)
-    context.set_max_proto_version(highest)
+    if identity is not None and _lacks_pss(identity) and highest in {0, _VERSIONS["1.3"]}:
+        # TLS 1.3 knows no other padding; a server that takes TLS 1.2 can still be reached.
+        option = identity.option
+        if lowest == _VERSIONS["1.3"]:
+            raise ConfigError(
+                f"{option}: an RSA key signs in TLS 1.3 only with PSS padding; add 'pss' to "
+                f"{option} if the management client can do that",
+                option=option,
+            )
+        highest = _VERSIONS["1.2"]
+        warnings.append(
+            f"{option}: without 'pss' an RSA key cannot sign in TLS 1.3: using TLS 1.2 at most"
+        )
+    library.set_versions(lowest, highest)
+
+
+def _lacks_pss(identity: "_Identity") -> bool:
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+
+    key = identity.key
+    return (
+        isinstance(key, OutsideKey)
+        and not key.rsa_pss
+        and isinstance(identity.certificate.public_key(), RSAPublicKey)
+    )
 
 
 def _version(word: str, option: str, options: TlsOptions) -> int:
@@ -173,9 +238,7 @@ def _version(word: str, option: str, options: TlsOptions) -> int:
     )
 
 
-def _set_ciphers(context: "SSL.Context", options: TlsOptions) -> None:
-    from OpenSSL import SSL
-
+def _set_ciphers(library: TlsLibrary, options: TlsOptions) -> None:
     profile = options.tls_cert_profile or "legacy"
     level = _SECURITY_LEVELS.get(profile)
     if level is None:
@@ -189,118 +252,63 @@ def _set_ciphers(context: "SSL.Context", options: TlsOptions) -> None:
         names = ":".join(openssl_cipher_name(name) for name in options.tls_cipher.split(":"))
     if "@SECLEVEL" not in names:  # in a tls-cipher it wins over the profile, as in OpenVPN
         names = f"{names}:@SECLEVEL={level}"
-    try:
-        context.set_cipher_list(names.encode())
-    except (SSL.Error, UnicodeError) as refused:
+    if not names.isascii() or not library.set_ciphers(names):
         raise ConfigError(
             f"tls-cipher: no cipher of '{options.tls_cipher}' is known (see --show-tls)",
             option="tls-cipher",
-        ) from refused
+        )
     if options.tls_ciphersuites is None:
         return
     suites = options.tls_ciphersuites.replace("-", "_")
-    try:
-        context.set_tls13_ciphersuites(suites.encode())
-    except (SSL.Error, UnicodeError) as refused:
+    if not suites.isascii() or not library.set_suites(suites):
         raise ConfigError(
             f"tls-ciphersuites: '{options.tls_ciphersuites}' names an unknown TLS 1.3 suite",
             option="tls-ciphersuites",
-        ) from refused
+        )
 
 
-def openssl_cipher_name(name: str) -> str:
-    """Translates an IANA suite name (``TLS-ECDHE-RSA-WITH-AES-256-GCM-SHA384``) for OpenSSL.
-
-    Other words (OpenSSL's own names and rules such as ``HIGH`` or ``!aNULL``) pass unchanged.
-    """
-    dashed = name.replace("_", "-")
-    if not dashed.startswith("TLS-") or "-WITH-" not in dashed:
-        return name
-    exchange, _, cipher = dashed.removeprefix("TLS-").partition("-WITH-")
-    for iana, short in (
-        ("3DES-EDE-CBC-", "DES-CBC3-"),
-        ("CHACHA20-POLY1305-SHA256", "CHACHA20-POLY1305"),
-    ):
-        cipher = cipher.replace(iana, short)
-    for family in ("AES", "CAMELLIA", "ARIA"):
-        for bits in ("128", "256"):
-            cipher = cipher.replace(f"{family}-{bits}-CBC-", f"{family}{bits}-")
-            cipher = cipher.replace(f"{family}-{bits}-", f"{family}{bits}-")
-    cipher = cipher.replace("-CCM-8", "-CCM8")
-    return cipher if exchange == "RSA" else f"{exchange}-{cipher}"
-
-
-def _set_groups(context: "SSL.Context", options: TlsOptions, warnings: list[str]) -> None:
+def _set_groups(library: TlsLibrary, options: TlsOptions, warnings: list[str]) -> None:
     """Sets the key exchange groups; unknown ones are left out with a warning, as OpenVPN does."""
     if options.tls_groups is None:
         return
     known = []
     for name in options.tls_groups.split(":"):
-        if _try_groups(context, name):
+        if library.set_groups(name):
             known.append(name)
         else:
             warnings.append(f"tls-groups: this TLS library does not know the group '{name}'")
-    if not known or not _try_groups(context, ":".join(known)):
+    if not known or not library.set_groups(":".join(known)):
         raise ConfigError(
             f"tls-groups: no group of '{options.tls_groups}' is known (see --show-curves)",
             option="tls-groups",
         )
 
 
-def _try_groups(context: "SSL.Context", names: str) -> bool:
-    from OpenSSL._util import ffi, lib
-
-    accepted = bool(
-        lib.SSL_CTX_set1_curves_list(
-            context._context,  # no public call for groups
-            ffi.new("char[]", names.encode()),
-        )
-    )
-    if not accepted:
-        lib.ERR_clear_error()
-    return accepted
-
-
 def _load_trust(
-    context: "SSL.Context", options: TlsOptions, bundle: Sequence["x509.Certificate"]
+    library: TlsLibrary, options: TlsOptions, bundle: Sequence["x509.Certificate"]
 ) -> bool:
     """Fills the trust store from ca, capath or the PKCS#12 bundle; False when there is none."""
-    from OpenSSL import SSL, crypto
-
-    store = context.get_cert_store()
-    if store is None:
-        raise ConfigError("the TLS library has no certificate store", option="ca")
     anchors = list(bundle) if options.ca is None else _pem_certificates(options.ca)
-    for anchor in anchors:
-        store.add_cert(crypto.X509.from_cryptography(anchor))
-    if options.capath is not None:
-        try:
-            context.load_verify_locations(None, options.capath.encode())
-        except SSL.Error as refused:
-            raise ConfigError(
-                f"capath: cannot use the directory '{options.capath}'", option="capath"
-            ) from refused
+    library.trust(anchors)
+    if options.capath is not None and not library.trust_directory(options.capath):
+        raise ConfigError(f"capath: cannot use the directory '{options.capath}'", option="capath")
     return bool(anchors) or options.capath is not None
 
 
-def _load_crl(context: "SSL.Context", options: TlsOptions) -> None:
+def _load_crl(library: TlsLibrary, options: TlsOptions) -> None:
     if options.crl_verify is None:
         return
     from cryptography import x509
-    from OpenSSL import crypto
 
-    store = context.get_cert_store()
     try:
         lists = [x509.load_pem_x509_crl(block) for block in _pem_blocks(options.crl_verify)]
     except ValueError as unreadable:
         raise _file_error(options.crl_verify, "does not hold a readable CRL") from unreadable
-    if not lists or store is None:
+    if not lists:
         raise _file_error(
             options.crl_verify, "does not hold a PEM block '-----BEGIN X509 CRL-----'"
         )
-    for revocations in lists:
-        store.add_crl(revocations)
-    store.set_flags(crypto.X509StoreFlags.CRL_CHECK | crypto.X509StoreFlags.CRL_CHECK_ALL)
+    library.check_revocation(lists)
 
 
 def _pem_blocks(content: FileContent) -> list[bytes]:
@@ -313,28 +321,45 @@ def _pem_blocks(content: FileContent) -> list[bytes]:
     return blocks
 
 
-def _load_identity(
-    context: "SSL.Context", options: TlsOptions, unix_time: int, warnings: list[str]
-) -> tuple["x509.Certificate", ...]:
-    """Loads own certificate, chain and key. Returns the CA certificates of a PKCS#12 bundle."""
-    from OpenSSL import SSL
-
-    bundle: tuple[x509.Certificate, ...] = ()
+def _identity(options: TlsOptions, outside: OutsideKey | None) -> "_Identity | None":
+    """Reads own certificate and key from where the options say they are; None without any."""
     if options.pkcs12 is not None:
-        identity = _from_pkcs12(options.pkcs12, options.askpass)
-        if options.ca is None:  # without ca the bundle's CA certificates are the trust anchors
-            bundle, identity = identity.chain, replace(identity, chain=())
-    elif options.cert is not None and options.key is not None:
-        identity = _from_files(options.cert, options.key, options.askpass)
-    elif options.cert is not None or options.key is not None:
-        given = options.cert or options.key
+        return _from_pkcs12(options.pkcs12, options.askpass)
+    if options.cert is not None and outside is not None:
+        first, *chain = _pem_certificates(options.cert)
+        return _Identity(
+            option=outside.option,
+            origin=options.cert.origin,
+            certificate=first,
+            key=outside,
+            chain=tuple(chain),
+        )
+    if options.cert is not None and options.key is not None:
+        return _from_files(options.cert, options.key, options.askpass)
+    given = options.cert or options.key
+    if given is not None:
         raise ConfigError(
             "'cert' and 'key' belong together, only one of them is given",
             option="cert" if options.cert else "key",
-            origin=given.origin if given else None,
+            origin=given.origin,
         )
-    else:
+    return None
+
+
+def _load_identity(
+    library: TlsLibrary,
+    options: TlsOptions,
+    identity: "_Identity | None",
+    unix_time: int,
+    warnings: list[str],
+) -> tuple["x509.Certificate", ...]:
+    """Sets own certificate, chain and key. Returns the CA certificates of a PKCS#12 bundle."""
+    if identity is None:
         return ()
+    bundle: tuple[x509.Certificate, ...] = ()
+    if options.pkcs12 is not None and options.ca is None:
+        # Without ca the bundle's CA certificates are the trust anchors.
+        bundle, identity = identity.chain, replace(identity, chain=())
     extra = [] if options.extra_certs is None else _pem_certificates(options.extra_certs)
     if not _same_key(identity):
         raise ConfigError(
@@ -343,18 +368,19 @@ def _load_identity(
             origin=identity.origin,
         )
     _warn_about_dates(identity.certificate, unix_time, warnings)
-    try:
-        context.use_certificate(identity.certificate)
-        context.use_privatekey(_usable(identity.key))
-        for certificate in (*identity.chain, *extra):
-            context.add_extra_chain_cert(certificate)
-    except SSL.Error as refused:
+    key = identity.key
+    refused = library.identify(
+        identity.certificate,
+        key if isinstance(key, OutsideKey) else _usable(key),
+        (*identity.chain, *extra),
+    )
+    if refused:
         raise ConfigError(
-            f"{identity.option}: the TLS library refuses it ({tls_error_reason(refused.args)}); "
+            f"{identity.option}: the TLS library refuses it ({refused}); "
             "a weak key or signature needs 'tls-cert-profile insecure'",
             option=identity.option,
             origin=identity.origin,
-        ) from refused
+        )
     return bundle
 
 
@@ -422,12 +448,7 @@ def _from_pkcs12(content: FileContent, passphrase: Secret | None) -> _Identity:
     )
 
 
-def _usable(
-    key: "PrivateKeyTypes",
-) -> (
-    "rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey"
-    " | ed448.Ed448PrivateKey"
-):
+def _usable(key: "PrivateKeyTypes") -> "SigningKey":
     from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 
     if isinstance(
@@ -444,6 +465,8 @@ def _usable(
 
 
 def _same_key(identity: _Identity) -> bool:
+    if isinstance(identity.key, OutsideKey):
+        return True  # known by the certificate alone; a signature of another key is found out
     from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
@@ -487,85 +510,3 @@ def _file_error(content: FileContent, problem: str) -> ConfigError:
     return ConfigError(
         f"{content.option}: {where} {problem}", option=content.option, origin=content.origin
     )
-
-
-def describe_public_key(certificate: "x509.Certificate") -> str:
-    """Renders the key and signature as OpenVPN logs them.
-
-    For example ``256 bits ECprime256v1, signature: ecdsa-with-SHA256``; empty when the key is of a
-    kind that the library cannot describe.
-    """
-    from cryptography.exceptions import UnsupportedAlgorithm
-    from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
-
-    try:
-        key = certificate.public_key()
-        digest = certificate.signature_hash_algorithm
-    except (ValueError, UnsupportedAlgorithm):
-        return ""
-    match key:
-        case rsa.RSAPublicKey():
-            name = f"{key.key_size} bits RSA"
-        case ec.EllipticCurvePublicKey():
-            name = f"{key.key_size} bits {_CURVE_NAMES.get(key.curve.name, 'EC' + key.curve.name)}"
-        case ed25519.Ed25519PublicKey():
-            name = "253 bits ED25519"
-        case ed448.Ed448PublicKey():
-            name = "448 bits ED448"
-        case _:
-            return ""
-    return f"{name}, signature: {_signature_name(certificate, digest)}"
-
-
-def _signature_name(certificate: "x509.Certificate", digest: object) -> str:
-    from cryptography.hazmat.primitives.hashes import HashAlgorithm
-
-    name = certificate.signature_algorithm_oid._name
-    if not isinstance(digest, HashAlgorithm):
-        return name
-    hash_name = digest.name.upper()
-    if name.startswith("ecdsa"):
-        return f"ecdsa-with-{hash_name}"
-    if name.startswith("sha") and name.endswith("WithRSAEncryption"):
-        return f"RSA-{hash_name}"
-    return name
-
-
-def tls_error_reason(args: tuple[object, ...]) -> str:
-    """The library's own words for the first error of its queue."""
-    queue = args[0] if args else ()
-    if isinstance(queue, list | tuple):
-        for entry in queue:
-            if isinstance(entry, tuple) and entry and entry[-1]:
-                return str(entry[-1])
-    return "TLS error"
-
-
-def verify_error_text(code: int) -> str:
-    """OpenSSL's words for a certificate verification error."""
-    from OpenSSL._util import ffi, lib
-
-    text = ffi.string(lib.X509_verify_cert_error_string(code))
-    return text.decode("ascii", "replace") if isinstance(text, bytes) else str(text)
-
-
-_HINTS = (
-    ("alert unknown ca", "the server does not trust the CA that issued our certificate"),
-    ("alert certificate expired", "the server says that our certificate has expired"),
-    ("alert certificate revoked", "the server says that our certificate is revoked"),
-    ("alert bad certificate", "the server refuses our certificate"),
-    ("alert certificate required", "the server wants a certificate: give 'cert' and 'key'"),
-    ("alert handshake failure", "no common TLS cipher, group or signature, or no certificate"),
-    ("alert protocol version", "no common TLS version: see tls-version-min and tls-version-max"),
-    ("unsupported protocol", "no common TLS version: see tls-version-min and tls-version-max"),
-    ("no protocols available", "tls-version-min and tls-version-max leave no TLS version"),
-    ("no shared cipher", "no common TLS cipher: see tls-cipher and tls-ciphersuites"),
-    ("wrong version number", "what came is not TLS, or the TLS version is not allowed"),
-    ("bad ecpoint", "no common key exchange group: see tls-groups"),
-)
-
-
-def explain_tls_error(reason: str) -> str:
-    """A plain sentence for the library's reason; empty when there is nothing to add."""
-    lowered = reason.lower()
-    return next((hint for pattern, hint in _HINTS if pattern in lowered), "")

@@ -56,6 +56,13 @@ _LABELS = {
     QueryAnswer.NEED_STR: "needstr-string",
 }
 
+_BODY_WORDS = {
+    commands.BodyKind.RSA_SIGNATURE: "rsa-sign",
+    commands.BodyKind.PK_SIGNATURE: "pk-sign",
+    commands.BodyKind.CERTIFICATE: "certificate",
+}
+"""What a success is called: not always by the command's name, in OpenVPN."""
+
 
 class Executor:
     """Carries out commands on the board."""
@@ -388,7 +395,7 @@ class Executor:
         if query is None or kind not in wanted_body(query) or not fits:
             self._board.say(f"ERROR: {kind.value} command failed")
             return
-        self._board.say(f"SUCCESS: {kind.value} command succeeded")
+        self._board.say(f"SUCCESS: {_BODY_WORDS[kind]} command succeeded")
         self._resolve(query, BodyAnswer(text=text))
 
 

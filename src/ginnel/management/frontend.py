@@ -38,6 +38,8 @@ from ginnel.management.intents import (
 )
 from ginnel.management.queries import (
     AcceptRemote,
+    BodyAnswer,
+    CertificateQuery,
     HoldQuery,
     LoginAnswer,
     LoginQuery,
@@ -46,6 +48,7 @@ from ginnel.management.queries import (
     Query,
     RemoteQuery,
     ReplyToQuery,
+    SignQuery,
     SkipRemote,
 )
 from ginnel.management.server import ManagementServer
@@ -240,6 +243,18 @@ class ManagementFrontend:
                 return entry.host, entry.port
             case _:
                 raise AssertionError("the session gives the answer that fits")
+
+    async def certificate(self, hint: str) -> str:
+        """Asks for the certificate of ``management-external-cert``, in PEM; lines come joined."""
+        answer = await self._ask(CertificateQuery(hint=hint))
+        assert isinstance(answer, BodyAnswer), "the session gives the answer that fits"
+        return answer.text
+
+    async def sign(self, content: str, algorithm: str) -> str:
+        """Asks for a signature; content and answer are base64."""
+        answer = await self._ask(SignQuery(content=content, algorithm=algorithm))
+        assert isinstance(answer, BodyAnswer), "the session gives the answer that fits"
+        return answer.text
 
     async def _ask(self, query: Query) -> ReplyToQuery:
         loop = asyncio.get_running_loop()

@@ -3,6 +3,7 @@
 from ginnel.options import (
     apply_data,
     apply_dns,
+    apply_identity,
     apply_link,
     apply_login,
     apply_process,
@@ -22,6 +23,7 @@ HANDLERS: dict[str, Handler] = {
     **apply_tun.HANDLERS,
     **apply_process.HANDLERS,
     **apply_dns.HANDLERS,
+    **apply_identity.HANDLERS,
 }
 
 

@@ -4,6 +4,7 @@ Runs once, on a complete draft, before it is frozen. Rules as openvpn 2.6 has th
 """
 
 from ginnel.options.apply_data import canonical_cipher
+from ginnel.options.apply_identity import check_identity
 from ginnel.options.draft import Draft, ProfileDraft, not_supported
 from ginnel.options.errors import ConfigError
 from ginnel.options.model import DeviceType, LinkProtocol, ManagementOptions
@@ -23,7 +24,7 @@ def check_client(draft: Draft) -> None:
         check_static_key(draft)
     else:
         _check_trust(draft)
-        _check_identity(draft)
+        check_identity(draft)
         _check_login(draft)
         _check_tls(draft)
     _check_device(draft)
@@ -109,37 +110,6 @@ def _check_trust(draft: Draft) -> None:
         )
 
 
-def _check_identity(draft: Draft) -> None:
-    files = draft.files
-    if "tls.pkcs12" in files:
-        for name in ("cert", "key"):
-            if f"tls.{name}" in files:
-                raise ConfigError(
-                    f"Parameter --{name} cannot be used when --pkcs12 is also specified",
-                    origin=files[f"tls.{name}"].origin,
-                    option=name,
-                )
-        return
-    if ("tls.cert" in files) != ("tls.key" in files):
-        given = files.get("tls.cert") or files.get("tls.key")
-        raise ConfigError(
-            "If you use one of --cert or --key, you must use them both",
-            origin=given.origin if given is not None else None,
-            option=given.option if given is not None else None,
-        )
-    if draft.options.tls.tls_server and "tls.cert" not in files:
-        raise ConfigError(
-            "--tls-server needs a certificate: --cert and --key, or --pkcs12",
-            origin=draft.places.of("tls-server"),
-            option="tls-server",
-        )
-    if "tls.cert" not in files and not draft.options.login.auth_user_pass:
-        raise ConfigError(
-            "No client-side authentication method is specified. You must use either --cert/--key, "
-            "--pkcs12, or --auth-user-pass"
-        )
-
-
 def _check_login(draft: Draft) -> None:
     login, places = draft.options.login, draft.places
     if login.auth_user_pass and not draft.options.pull:
@@ -195,7 +165,8 @@ def _tells_type(dev: str) -> bool:
 def _check_management(draft: Draft) -> None:
     management = draft.options.management
     if management.address is None:
-        if management != ManagementOptions():
+        asked = draft.options.tls.external_key is not None or draft.options.pkcs11.id_management
+        if asked or management != ManagementOptions():
             raise ConfigError(
                 "--management is not specified, however one or more options which modify the "
                 "behavior of --management were specified",

@@ -221,6 +221,18 @@ class TrackedAttribute:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ExternalKey:
+    """``management-external-key``: what the management client can do with the private key."""
+
+    nopadding: bool = False
+    """RSA on a block that is padded already."""
+    pkcs1: bool = False
+    pss: bool = False
+    digest: bool = False
+    """It hashes the message itself."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TlsOptions:
     tls_server: bool = False
     """We take the server's part in the handshake, between two peers without pull."""
@@ -230,6 +242,9 @@ class TlsOptions:
     key: FileContent | None = None
     extra_certs: FileContent | None = None
     pkcs12: FileContent | None = None
+    external_key: ExternalKey | None = None
+    external_cert: str | None = None
+    """The hint that the management client is asked for the certificate with."""
     askpass: Secret | None = None
     """Passphrase of the private key when it was read from a file; None asks when one is needed."""
     askpass_requested: bool = False
@@ -285,6 +300,30 @@ class StaticChallenge:
     echo: bool
     concatenate: bool = False
     """The answer is sent right behind the password, else both in the form ``SCRV1``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pkcs11Options:
+    """Certificate and private key on a token; tuples have one value for each library, in order."""
+
+    providers: tuple[str, ...] = ()
+    id: str | None = None
+    """Serialized id of the certificate, as ``--show-pkcs11-ids`` prints it."""
+    id_management: bool = False
+    """The management client chooses the certificate."""
+    pin_cache: int = -1
+    """Seconds that a login lasts; -1 is without end."""
+    protected_authentication: tuple[bool, ...] = ()
+    """The PIN is typed on the device itself."""
+    private_mode: tuple[int, ...] = ()
+    """Mask of what the private key is used for; 0 finds out."""
+    cert_private: tuple[bool, ...] = ()
+    """Certificates are seen only after the login."""
+
+    @property
+    def wanted(self) -> bool:
+        """Whether the identity comes from a token."""
+        return self.id is not None or self.id_management
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -538,5 +577,6 @@ class ClientOptions:
     dns: DnsOptions = DnsOptions()
     scripts: ScriptOptions = ScriptOptions()
     process: ProcessOptions = ProcessOptions()
+    pkcs11: Pkcs11Options = Pkcs11Options()
     management: ManagementOptions = ManagementOptions()
     echo: tuple[str, ...] = ()

@@ -47,6 +47,7 @@ from ginnel.options.notes import Note, NoteKind
 from ginnel.options.values import Secret
 from ginnel.shell.clock import unix_now
 from ginnel.shell.daemonize import PidFile, become_daemon
+from ginnel.shell.external_key import ManagementSigner, outside_key, pem_from_body
 from ginnel.shell.frontend import Frontend, Unattended
 from ginnel.shell.lifecycle import INITIALISING, Equipment, Lifecycle
 from ginnel.shell.logging_setup import LogOutput, private_file_warnings, setup_logging
@@ -133,7 +134,7 @@ def _run(request: RunClient, reload: Reload, log: LogOutput, make_frontend: Make
             host = HostClient.start(runtime_directory()) if process.daemon is None else None
             secrets = (
                 None
-                if frontend.asks_passwords
+                if frontend.asks_passwords or request.options.tls.external_cert is not None
                 else asyncio.run(_gather(request.options, log, Unattended()))
             )
     except BaseException:
@@ -266,6 +267,7 @@ class _Client:
                 host=self._host,
                 log=self._log,
                 tls=secrets.tls.channel,
+                signer=self._signer(options.tls),
                 login=secrets.login,
                 rights=self._rights,
                 runner=self._runner,
@@ -277,6 +279,11 @@ class _Client:
                 watch=self._watch,
             )
         )
+
+    def _signer(self, tls: TlsOptions) -> ManagementSigner | None:
+        if tls.external_key is None:
+            return None
+        return ManagementSigner(tls.external_key, self._frontend)
 
     def _read_again(self) -> ClientOptions:
         """SIGHUP: reads the configuration anew. Rights and helper stay."""
@@ -386,8 +393,9 @@ async def _gather(
 async def _unlock(options: ClientOptions, log: LogOutput, frontend: Frontend) -> TlsContext:
     """Builds the TLS context, with the passphrase of the key if it has one. Raises ConfigError."""
     given = options.tls.askpass
+    identified = await _identified(options.tls, frontend)
     try:
-        return _tls_context(options.tls)
+        return _tls_context(identified)
     except PassphraseNeeded:
         if given is not None:
             raise
@@ -397,7 +405,7 @@ async def _unlock(options: ClientOptions, log: LogOutput, frontend: Frontend) ->
     while True:
         entered = await _passphrase(frontend)
         try:
-            return _tls_context(replace(options.tls, askpass=entered))
+            return _tls_context(replace(identified, askpass=entered))
         except PassphraseWrong as wrong:
             frontend.verification_failed("Private Key")
             if frontend.choose_auth_retry(options.login.auth_retry) is not AuthRetry.INTERACT:
@@ -413,6 +421,18 @@ async def _unlock(options: ClientOptions, log: LogOutput, frontend: Frontend) ->
         await asyncio.sleep(pause)
 
 
+async def _identified(tls: TlsOptions, frontend: Frontend) -> TlsOptions:
+    """Gets the certificate where the frontend has it. Raises ConfigError."""
+    if tls.external_cert is None:
+        return tls
+    body = await frontend.certificate(tls.external_cert)
+    try:
+        return replace(tls, cert=pem_from_body(body))
+    except ConfigError as wrong:
+        frontend.fatal(wrong.message)
+        raise
+
+
 async def _passphrase(frontend: Frontend) -> Secret:
     if frontend.asks_passwords:
         return await frontend.passphrase("Private Key")
@@ -425,8 +445,13 @@ def _tls_context(options: TlsOptions) -> TlsContext:
     def is_revoked(serial: int) -> bool:
         return directory is not None and (Path(directory) / str(serial)).exists()
 
-    side = Side.SERVER if options.tls_server else Side.CLIENT
-    return build_tls_context(options, side=side, unix_time=unix_now(), is_revoked=is_revoked)
+    return build_tls_context(
+        options,
+        side=Side.SERVER if options.tls_server else Side.CLIENT,
+        unix_time=unix_now(),
+        is_revoked=is_revoked,
+        outside=outside_key(options),
+    )
 
 
 def _check_outputs(process: ProcessOptions) -> None:

@@ -32,6 +32,7 @@ from ginnel.dataplane.api import DataPlane, Notification, NotificationKind, Peer
 from ginnel.dataplane.formats import PING
 from ginnel.options.values import Secret
 from ginnel.shell.clock import monotonic_now
+from ginnel.shell.external_key import Signer
 from ginnel.shell.link import Link
 from ginnel.shell.tasks import plain_errors
 
@@ -74,12 +75,14 @@ class Drive:
         link: Link,
         tunnel: TunnelOwner,
         hooks: Hooks,
+        signer: Signer | None = None,
         on_notice: Callable[[Notice], None],
     ) -> None:
         self._machine = machine
         self._link = link
         self._tunnel = tunnel
         self._hooks = hooks
+        self._signer = signer
         self._on_notice = on_notice
         self._data_plane: DataPlane | None = None
         self._ended: asyncio.Future[Ended] = asyncio.get_running_loop().create_future()
@@ -298,6 +301,8 @@ class Drive:
                 self._answer_later(action.id, self._tunnel.update(action.config, self._ended))
             case actions.VerifyCertificates():
                 self._answer_later(action.id, self._hooks.verify_certificates(action.chain))
+            case actions.SignData():
+                self._sign(action)
             case actions.AskCredentials():
                 self._let_pass(self._answer_later(action.id, self._hooks.credentials()))
             case (
@@ -309,6 +314,11 @@ class Drive:
                 self._complete(action.id, self._key_work(action))
             case _:
                 assert_never(action)
+
+    def _sign(self, action: actions.SignData) -> None:
+        """Asks the owner of the private key; nobody waits for that when the connection ends."""
+        assert self._signer is not None, "asked for only with a key outside"
+        self._let_pass(self._answer_later(action.id, self._signer.sign(action.request)))
 
     def _key_work(
         self,

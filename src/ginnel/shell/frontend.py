@@ -81,6 +81,14 @@ class Frontend(Protocol):
         """Asks about a remote: host and port to use, or None to go to the next."""
         ...
 
+    async def certificate(self, hint: str) -> str:
+        """Asks for a certificate in PEM; its lines come joined."""
+        ...
+
+    async def sign(self, content: str, algorithm: str) -> str:
+        """Asks for a signature: both texts are base64, the answer's lines joined."""
+        ...
+
     def choose_auth_retry(self, configured: AuthRetry) -> AuthRetry:
         """What follows a refused login now: as configured, or as it was changed since."""
         ...
@@ -170,6 +178,12 @@ class Unattended:
 
     async def remote(self, profile: ConnectionProfile) -> tuple[str, str] | None:
         return profile.host, profile.port
+
+    async def certificate(self, hint: str) -> str:
+        raise AssertionError("nothing is asked here")
+
+    async def sign(self, content: str, algorithm: str) -> str:
+        raise AssertionError("nothing is asked here")
 
     def choose_auth_retry(self, configured: AuthRetry) -> AuthRetry:
         return configured

@@ -37,6 +37,7 @@ from ginnel.shell.addresses import is_address
 from ginnel.shell.clock import monotonic_now, unix_now
 from ginnel.shell.connect import open_link
 from ginnel.shell.drive import Drive
+from ginnel.shell.external_key import Signer
 from ginnel.shell.facts import local_facts
 from ginnel.shell.frontend import Frontend, Unattended
 from ginnel.shell.hooks import ClientHooks, Runner
@@ -105,6 +106,8 @@ class Equipment:
     signals: Signals
     capabilities: DataCapabilities
     open_plane: OpenPlane
+    signer: Signer | None = None
+    """Who has the private key when this process has not."""
     frontend: Frontend = field(default_factory=Unattended)
     watch: NetworkWatch | None = None
     """Tells of changes of the network; None where nothing can."""
@@ -398,6 +401,7 @@ class Lifecycle:
             link=link,
             tunnel=self._tunnel,
             hooks=self._hooks,
+            signer=self._kit.signer,
             on_notice=self._on_notice,
         )
         self._drive = drive

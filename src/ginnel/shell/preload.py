@@ -45,7 +45,9 @@ MODULES = (
     # Our own, imported late for the sake of a quick start.
     "ctypes",
     "difflib",
+    "ginnel.core.libssl_context",
     "ginnel.core.tls",
+    "ginnel.core.tls_wheel",
     "ginnel.core.wrap.auth",
     "ginnel.core.wrap.crypt",
     "ginnel.core.wrap.crypt_v2",

@@ -137,6 +137,25 @@ class Pki:
         )
         return self._store(stem, certificate, key)
 
+    def certify(self, stem: str, key: ec.EllipticCurvePublicKey | rsa.RSAPublicKey) -> Path:
+        """Writes a client certificate for a key that is kept elsewhere."""
+        now = datetime.datetime.now(datetime.UTC)
+        certificate = (
+            x509.CertificateBuilder()
+            .subject_name(_subject(stem))
+            .issuer_name(self.authority.certificate.subject)
+            .public_key(key)
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - _DAY)
+            .not_valid_after(now + 365 * _DAY)
+            .add_extension(_key_usage(authority=False), critical=True)
+            .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), False)
+            .sign(self.authority.private_key, hashes.SHA256())
+        )
+        path = self.directory / f"{stem}.crt"
+        path.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+        return path
+
     @cached_property
     def authority(self) -> Identity:
         return self._authority("ca", "Lab CA")

@@ -8,7 +8,7 @@ import pytest
 from ginnel.cli import show
 from ginnel.core.data_key import DataCipher
 from ginnel.core.digests import available_digests, digest_named
-from ginnel.core.tls_context import openssl_cipher_name
+from ginnel.core.tls_text import openssl_cipher_name
 from ginnel.options.errors import ConfigError
 from ginnel.options.model import TlsOptions
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from ginnel.core.notices import CertificateAccepted, CertificateRejected
-from ginnel.core.tls import TlsChannel, TlsFailure
+from ginnel.core.tls import TlsChannel, TlsFailure, tls_error_reason, verify_error_text
 from ginnel.core.tls_context import build_tls_context
 from ginnel.core.types import Side
 from ginnel.options.model import TlsOptions
@@ -133,3 +133,10 @@ def test_closed_channel_forgets() -> None:
     client.close()
     assert client.read() == []
     assert not client.established
+
+
+def test_library_words_are_found() -> None:
+    queue = [("SSL routines", "", "tlsv1 alert unknown ca")]
+    assert tls_error_reason((queue,)) == "tlsv1 alert unknown ca"
+    assert tls_error_reason(()) == "TLS error"
+    assert verify_error_text(10) == "certificate has expired"

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import pkcs12
 
 from ginnel.core.errors import ConfigError
@@ -15,11 +15,6 @@ from ginnel.core.tls_context import (
     PassphraseWrong,
     TlsContext,
     build_tls_context,
-    describe_public_key,
-    explain_tls_error,
-    openssl_cipher_name,
-    tls_error_reason,
-    verify_error_text,
 )
 from ginnel.core.types import Side
 from ginnel.options.model import TlsOptions
@@ -237,57 +232,3 @@ def test_chain_in_cert_and_extra_certs_is_sent() -> None:
             client.receive(peer.take(100_000))
         assert client.established
         assert [info.depth for info in client.peer().chain] == [2, 1, 0]
-
-
-@pytest.mark.parametrize(
-    ("iana", "own"),
-    [
-        ("TLS-ECDHE-RSA-WITH-AES-256-GCM-SHA384", "ECDHE-RSA-AES256-GCM-SHA384"),
-        ("TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA256", "ECDHE-ECDSA-AES128-SHA256"),
-        ("TLS-DHE-RSA-WITH-AES-256-CBC-SHA", "DHE-RSA-AES256-SHA"),
-        ("TLS-RSA-WITH-AES-128-GCM-SHA256", "AES128-GCM-SHA256"),
-        ("TLS-RSA-WITH-3DES-EDE-CBC-SHA", "DES-CBC3-SHA"),
-        ("TLS-ECDHE-ECDSA-WITH-AES-128-CCM-8", "ECDHE-ECDSA-AES128-CCM8"),
-        (
-            "TLS-ECDHE-RSA-WITH-CHACHA20-POLY1305-SHA256",
-            "ECDHE-RSA-CHACHA20-POLY1305",
-        ),
-        ("ECDHE-RSA-AES256-GCM-SHA384", "ECDHE-RSA-AES256-GCM-SHA384"),
-        ("!aNULL", "!aNULL"),
-        ("HIGH", "HIGH"),
-    ],
-)
-def test_cipher_names_are_translated(iana: str, own: str) -> None:
-    assert openssl_cipher_name(iana) == own
-
-
-def test_public_keys_are_described_as_openvpn_does() -> None:
-    assert describe_public_key(OWN.certificate).startswith("256 bits ECprime256v1, signature: ")
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes
-
-    def signed(key: rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey) -> x509.Certificate:
-        return (
-            x509.CertificateBuilder()
-            .subject_name(OWN.certificate.subject)
-            .issuer_name(OWN.certificate.subject)
-            .public_key(key.public_key())
-            .serial_number(3)
-            .not_valid_before(NOW)
-            .not_valid_after(NOW + timedelta(days=1))
-            .sign(key, hashes.SHA256() if isinstance(key, rsa.RSAPrivateKey) else None)
-        )
-
-    rsa_key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    assert describe_public_key(signed(rsa_key)) == "2048 bits RSA, signature: RSA-SHA256"
-    edwards = ed25519.Ed25519PrivateKey.generate()
-    assert describe_public_key(signed(edwards)) == "253 bits ED25519, signature: ed25519"
-
-
-def test_library_words_are_found_and_explained() -> None:
-    queue = [("SSL routines", "", "tlsv1 alert unknown ca")]
-    assert tls_error_reason((queue,)) == "tlsv1 alert unknown ca"
-    assert tls_error_reason(()) == "TLS error"
-    assert "our certificate" in explain_tls_error("tlsv1 alert unknown ca")
-    assert explain_tls_error("something new") == ""
-    assert verify_error_text(10) == "certificate has expired"

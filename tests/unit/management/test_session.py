@@ -273,7 +273,7 @@ def test_signatures_come_in_several_lines() -> None:
     rig.session.ask(SignQuery(content="QUJD", algorithm="RSA_PKCS1_PADDING"))
     assert rig.read() == ">PK_SIGN:QUJD,RSA_PKCS1_PADDING\r\n"
     assert rig.send(b"pk-sig\nAAAA\nBB") == ""
-    assert rig.send(b"BB\nEND\n") == "SUCCESS: pk-sig command succeeded\r\n"
+    assert rig.send(b"BB\nEND\n") == "SUCCESS: pk-sign command succeeded\r\n"
     assert answer_of(rig) == BodyAnswer(text="AAAABBBB")
 
 

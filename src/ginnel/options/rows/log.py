@@ -314,7 +314,6 @@ ROWS: tuple[OptionRow, ...] = (
         side=OptionSide.CLIENT,
         repeat=Repeat.LAST,
         tier="B",
-        support=Support.LATER,
         help="Takes the certificate from the management program.",
     ),
     OptionRow(
@@ -324,7 +323,6 @@ ROWS: tuple[OptionRow, ...] = (
         repeat=Repeat.ACCUMULATE,
         default="pkcs1 when none given",
         tier="B",
-        support=Support.LATER,
         help="Lets the management program sign.",
     ),
     OptionRow(
