@@ -21,6 +21,7 @@ class Path:
     """How the server is reached, outside the tunnel."""
 
     device: str
+    index: int
     gateway: IPAddress | None
     """None when the server is on the device's own network."""
     addresses: frozenset[IPAddress]
@@ -43,6 +44,8 @@ class Footing:
     transport: Transport
     own_address: IPAddress | None
     """What its packets come from; None while the system chooses for each packet."""
+    bound_to: tuple[str, int] | None
+    """Name and number of the device that the socket is bound to."""
     established: bool
     """Whether the server knows us by a key, and not by our address alone."""
     patience: float
@@ -62,6 +65,9 @@ def react(
     if slept >= (footing.patience or SLEEP_LIMIT):
         return Reaction.RESTART, RESUMED
     moved = after != before
+    device, index = footing.bound_to or (after.device, after.index)
+    if device == after.device and index != after.index:
+        return Reaction.RESTART, NETWORK_CHANGED  # the device that it was bound to is no more
     if footing.transport is Transport.TCP:
         own = footing.own_address
         lost = own is not None and not own.is_loopback and own not in after.addresses

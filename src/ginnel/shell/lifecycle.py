@@ -415,7 +415,13 @@ class Lifecycle:
         self._status.connection = drive.statistics
         beside = [self._watch_signals(drive), self._pending.serve()]
         if self._roaming is not None:
-            followed = Followed(drive=drive, link=link, remote=remote, patience=self._patience)
+            followed = Followed(
+                drive=drive,
+                link=link,
+                remote=remote,
+                patience=self._patience,
+                bind_dev=self._options.link.bind_dev,
+            )
             beside.append(self._roaming.follow(followed))
         try:
             with plain_errors():

@@ -5,6 +5,7 @@ renew its routes, and does what ``core.roaming`` decides. Bursts of events are w
 """
 
 import asyncio
+import socket
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
@@ -123,6 +124,8 @@ class Followed:
     remote: Endpoint
     patience: Callable[[], float]
     """Seconds of silence after which the server gives us up; 0 when nothing tells."""
+    bind_dev: str | None = None
+    """The device that the link's socket is bound to."""
 
 
 class Roaming:
@@ -146,6 +149,7 @@ class Roaming:
     async def follow(self, followed: Followed) -> None:
         """Runs beside a connection until it is over."""
         drive, link = followed.drive, followed.link
+        bound_to = _index_of(followed.bind_dev)
         self._path = await self._look(followed.remote)
         while True:
             slept = await self._watch.next()
@@ -158,6 +162,7 @@ class Roaming:
             footing = Footing(
                 transport=link.transport,
                 own_address=_address(link.own_address()),
+                bound_to=bound_to,
                 established=drive.established,
                 patience=followed.patience(),
             )
@@ -207,15 +212,27 @@ class Roaming:
         snapshot = UnderlaySnapshot()
         with self._telling():
             snapshot = await self._host.underlay(remote)
-        way = snapshot.server
-        if way is None:
-            return None
-        addresses = frozenset(
-            network.interface.ip
+        way, server = snapshot.server, remote.address
+        named = [
+            network
             for network in snapshot.networks
-            if network.device == way.device and network.interface.version == remote.address.version
-        )
-        return Path(device=way.device, gateway=way.address, addresses=addresses)
+            if network.interface.version == server.version
+            and (server.is_link_local or not network.interface.ip.is_link_local)
+        ]
+        if way is None or not named:  # else packets would leave under the tunnel's own address
+            return None
+        addresses = frozenset(n.interface.ip for n in named if n.device == way.device)
+        return Path(device=way.device, index=way.index, gateway=way.address, addresses=addresses)
+
+
+def _index_of(device: str | None) -> tuple[str, int] | None:
+    """A device by name and number: one that comes again has another number."""
+    if device is None:
+        return None
+    try:
+        return device, socket.if_nametoindex(device)
+    except OSError:
+        return None
 
 
 def _address(endpoint: Endpoint | None) -> IPAddress | None:

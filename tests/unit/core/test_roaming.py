@@ -17,9 +17,11 @@ from ginnel.core.roaming import (
 from ginnel.core.types import Transport
 
 OLD, NEW = ip_address("192.0.2.10"), ip_address("198.51.100.7")
-HOME = Path(device="wlan0", gateway=ip_address("192.0.2.1"), addresses=frozenset({OLD}))
-AWAY = Path(device="wlan0", gateway=ip_address("198.51.100.1"), addresses=frozenset({NEW}))
-UDP = Footing(transport=Transport.UDP, own_address=None, established=True, patience=0)
+HOME = Path(device="wlan0", index=3, gateway=ip_address("192.0.2.1"), addresses=frozenset({OLD}))
+AWAY = Path(device="wlan0", index=3, gateway=ip_address("198.51.100.1"), addresses=frozenset({NEW}))
+UDP = Footing(
+    transport=Transport.UDP, own_address=None, bound_to=None, established=True, patience=0
+)
 TCP = replace(UDP, transport=Transport.TCP, own_address=OLD)
 NOTHING = (Reaction.NOTHING, "")
 ANNOUNCE = (Reaction.ANNOUNCE, "")
@@ -53,7 +55,7 @@ def test_tcp_survives_another_gateway_and_addresses_that_come() -> None:
 
 
 def test_tcp_leaves_a_device_that_no_longer_leads_to_the_server() -> None:
-    wired = Path(device="eth0", gateway=NEW, addresses=frozenset({NEW}))
+    wired = Path(device="eth0", index=4, gateway=NEW, addresses=frozenset({NEW}))
     assert react(HOME, wired, TCP, 0.0) == RESTART
 
 
@@ -62,6 +64,14 @@ def test_tcp_from_an_address_that_was_never_on_the_way_is_left_alone() -> None:
     assert react(HOME, AWAY, loopback, 0.0) == NOTHING
     elsewhere = replace(TCP, own_address=ip_address("203.0.113.5"))
     assert react(HOME, HOME, elsewhere, 0.0) == NOTHING
+
+
+def test_a_device_that_comes_again_is_not_the_one_that_the_socket_is_bound_to() -> None:
+    bound = replace(UDP, bound_to=("wlan0", 3))
+    assert react(HOME, HOME, bound, 0.0) == ANNOUNCE
+    assert react(None, replace(HOME, index=9), bound, 0.0) == RESTART
+    wired = replace(HOME, device="eth0", index=4)
+    assert react(HOME, wired, bound, 0.0) == ANNOUNCE, "it may come back as it was"
 
 
 @pytest.mark.parametrize("footing", [UDP, TCP], ids=["udp", "tcp"])

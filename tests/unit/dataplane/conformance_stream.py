@@ -3,10 +3,11 @@
 import errno
 import socket
 import struct
+from ipaddress import ip_address
 
 import pytest
 
-from ginnel.core.types import Transmit, Transport
+from ginnel.core.types import Endpoint, Transmit, Transport
 from ginnel.dataplane import formats
 from ginnel.dataplane.api import NotificationKind
 from tests.unit.dataplane.inner_packets import udp_packet
@@ -130,6 +131,24 @@ def test_a_record_that_was_begun_is_finished_first(made: Bench, engine: str) -> 
     stream.start_with(whole[:50])
     assert stream.expect(3)[:2] == [CONTROL, CONTROL + b"2"]
     assert unseal(KEY, stream.records[2]).payload == INNER
+
+
+def test_packets_for_the_server_itself_do_not_enter_the_stream(made: Bench, engine: str) -> None:
+    """A stream whose own packets were routed into it would stall for good."""
+    near, far = made.tcp_pair(4)
+    node = made.node(engine, near, transport=Transport.TCP)
+    add_peer(node, Endpoint(ip_address("127.0.0.1"), 443), KEY)
+    node.inject(udp_packet("10.8.0.6", "127.0.0.1", b"loop"))
+    node.inject(INNER)
+    arrived = bytearray()
+
+    def record() -> bool:
+        arrived.extend(receive(far) or b"")
+        return len(arrived) > 2
+
+    settle([node], record, "the packet for somebody else")
+    assert unseal(KEY, bytes(arrived[2:])).payload == INNER
+    assert node.drops() == {"recursive": 1}
 
 
 @pytest.mark.parametrize("length", [b"\x00\x00", b"\xff\xff"], ids=["zero", "huge"])

@@ -2,8 +2,10 @@
 
 import asyncio
 import socket
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Interface, ip_address
+
+import pytest
 
 from ginnel.core.notices import Outcome
 from ginnel.core.types import Endpoint
@@ -25,6 +27,8 @@ def network(address: str, gateway: str, device: str = "wlan0") -> UnderlaySnapsh
 HOME = network("192.0.2.10", "192.0.2.1")
 AWAY = network("203.0.113.10", "203.0.113.1")
 NOWHERE = UnderlaySnapshot()
+NAMELESS = replace(HOME, networks=())
+"""A way out, and no address to take it with: the kernel would use the tunnel's."""
 
 
 class FakeChanges:
@@ -82,6 +86,7 @@ class Rig:
         )
         self.roaming = Roaming(watch=self.watch, host=self, renew=self.renew, log=self.log)
         self.patience = 120.0
+        self.bind_dev: str | None = None
 
     async def underlay(self, server: Endpoint | None) -> UnderlaySnapshot:
         assert server == SERVER
@@ -93,7 +98,11 @@ class Rig:
 
     def followed(self) -> Followed:
         return Followed(
-            drive=self.drive, link=self.link, remote=SERVER, patience=lambda: self.patience
+            drive=self.drive,
+            link=self.link,
+            remote=SERVER,
+            patience=lambda: self.patience,
+            bind_dev=self.bind_dev,
         )
 
     async def change(self, to: UnderlaySnapshot) -> None:
@@ -128,6 +137,7 @@ def test_each_change_renews_routes_and_is_announced() -> None:
         assert (made.renewed, made.drive.announced) == (1, 1)
         assert made.log.has("the server is reached by 203.0.113.1 (wlan0) now, from 203.0.113.10")
         await made.change(NOWHERE)
+        await made.change(NAMELESS)
         assert made.drive.announced == 1
         assert made.log.has("the network is gone")
         await made.change(HOME)
@@ -207,5 +217,20 @@ def test_clocks_are_looked_at_without_events() -> None:
         assert done
         assert waiting.result() == 5.0
         made.close()
+
+    run(work())
+
+
+@pytest.mark.parametrize(("device", "ends"), [("lo", True), ("no-such-device", False)])
+def test_a_socket_bound_to_a_device_that_came_again_is_opened_anew(device: str, ends: bool) -> None:
+    async def work() -> None:
+        made = Rig()
+        made.bind_dev = device
+        task = await following(made)
+        await made.change(network("192.0.2.10", "192.0.2.1", device))  # with another number
+        if ends:
+            await task
+        assert made.drive.closed == ([("network-changed", Outcome.RESTART)] if ends else [])
+        await stop(made, task)
 
     run(work())
