@@ -107,17 +107,53 @@ def test_interrupt_at_each_question(lab: Lab) -> None:
 # --- files, blocks and agents ------------------------------------------------------------------
 
 
+def copies_in_memory(pid: int, needle: bytes) -> int:
+    """Counts a text in the memory of a process."""
+    count = 0
+    with Path(f"/proc/{pid}/mem").open("rb", buffering=0) as memory:
+        for line in Path(f"/proc/{pid}/maps").read_text().splitlines():
+            span, rights = line.split()[:2]
+            if "r" not in rights:
+                continue
+            start, end = (int(number, 16) for number in span.split("-"))
+            try:
+                memory.seek(start)
+                count += memory.read(end - start).count(needle)
+            except (OSError, ValueError, OverflowError):
+                continue  # pages of the kernel
+    return count
+
+
+def test_auth_nocache_leaves_no_password_in_memory(lab: Lab) -> None:
+    script_server(lab)
+    password = "pässwörd 1815"
+    login = login_file(lab, f"ada\n{password}\n")
+    keeping = lab.start_client(lab.client_setup(lines=[f"auth-user-pass {login}"]))
+    assert copies_in_memory(keeping.pid, password.encode()) > 0
+    keeping.stop()
+    lines = [f"auth-user-pass {login}", "auth-nocache"]
+    from_file = lab.start_client(lab.client_setup(lines=lines))
+    assert copies_in_memory(from_file.pid, password.encode()) == 0
+    from_file.stop()
+    with at_terminal(lab, "auth-nocache") as client:
+        client.answer("Enter Auth Username:", "ada")
+        client.answer("Enter Auth Password:", password)
+        client.wait_for(r"Initialization Sequence Completed")
+        assert copies_in_memory(client.pid, password.encode()) == 0
+
+
 def test_concatenated_answer_and_a_login_of_one_connection(lab: Lab) -> None:
     """What openvpn 2.6 does not know yet; the server does not see a difference."""
     if not client_is_ginnel():
         return
     script_server(lab)
+    name = "ädä" * 60
     block = (
         f"<connection>\nremote {lab.server} 1194\n"
-        "<auth-user-pass>\nädä\npässwörd 1815\n</auth-user-pass>\n</connection>"
+        f"<auth-user-pass>\n{name}\npässwörd 1815\n</auth-user-pass>\n</connection>"
     )
     first = lab.start_client(lab.client_setup(remotes=[], lines=[block]))
-    assert seen(lab) == ["ädä:pässwörd 1815"]
+    assert seen(lab) == [f"{name}:pässwörd 1815"]
     first.stop()
     with at_terminal(lab, "static-challenge PIN 1 concat") as client:
         client.answer("Enter Auth Username:", "ada")

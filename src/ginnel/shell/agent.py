@@ -13,6 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
+from ginnel.compat.log_lines import printable
 from ginnel.options.values import Secret
 
 DIRECTORY = Path("/run/systemd/ask-password")
@@ -20,6 +21,8 @@ BOOTED = Path("/run/systemd/system")
 """Exists where systemd is the init: without it nobody looks for questions."""
 
 MAX_ANSWER = 4096
+MAX_QUESTION = 1024
+"""Characters shown of a question, which may come from the server."""
 _CREDENTIALS = struct.Struct("iII")
 
 
@@ -69,7 +72,7 @@ class PasswordAgents:
 
 
 def _question(text: str, answers: Path, *, echo: bool) -> str:
-    shown = "".join(character if character.isprintable() else " " for character in text)
+    shown = printable(text, MAX_QUESTION)
     return (
         "[Ask]\n"
         f"PID={os.getpid()}\n"

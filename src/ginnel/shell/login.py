@@ -195,7 +195,7 @@ async def _ask_username(place: Console) -> str:
     answer = await ask(place, "Enter Auth Username:", echo=True, option=_OPTION, what="user name")
     username = answer.reveal().decode("utf-8", "surrogateescape").strip()
     if not username:
-        raise ConfigError("no user name was entered", option=_OPTION)
+        raise ConfigError("ERROR: Auth username is empty", option=_OPTION)
     return username
 
 

@@ -11,9 +11,12 @@ import termios
 from contextlib import suppress
 from typing import Self
 
+from ginnel.compat.log_lines import printable
 from ginnel.options.values import Secret
 
 _TERMINAL = "/dev/tty"
+MAX_QUESTION = 1024
+"""Characters shown of a question, which may come from the server."""
 MAX_LINE = 4096
 """What a terminal hands over at most as one line."""
 
@@ -59,7 +62,7 @@ class Terminal:
             termios.tcsetattr(self._reading, termios.TCSAFLUSH, silent)
         line_is_open = True
         try:
-            self._write(f"{question} ")
+            self._write(f"{printable(question, MAX_QUESTION)} ")
             answer = await self._read_line()
             line_is_open = not echo
         finally:

@@ -255,7 +255,7 @@ def test_reload_keeps_what_somebody_entered_and_not_what_a_file_held(console: Co
     ("answers", "problem"),
     [
         ({}, "no user name was entered"),
-        ({"Enter Auth Username:": b"  "}, "no user name was entered"),
+        ({"Enter Auth Username:": b"  "}, "ERROR: Auth username is empty"),
         ({"Enter Auth Username:": b"ada"}, "no password was entered"),
     ],
 )

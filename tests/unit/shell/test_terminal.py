@@ -66,3 +66,11 @@ def test_question_that_is_taken_back_ends_its_line() -> None:
     shown = at_terminal(HEAD + "ask(True, 0.05)", {})
     assert "Question? \r\n< late >" in shown
     assert "same" in shown
+
+
+def test_question_of_a_server_cannot_command_the_terminal() -> None:
+    program = HEAD.replace('"Question?"', '"a\\x1b[2Jb\\nc" + "x" * 5000 + "Question?"')
+    shown = at_terminal(program + "ask(True)", {b"more] ": b"yes\n"})
+    assert "a?[2Jb?cxxx" in shown
+    assert "\x1b" not in shown
+    assert "< yes >" in shown
