@@ -4,7 +4,7 @@ The packets are assembled here step by step from the description of the formats 
 and an AEAD; nothing of ginnel is imported, so the vectors can disagree with either engine. All
 inputs derive from labels: two runs write the same bytes. Run it from the repository's root:
 
-    python tools/make_data_vectors.py [--check]
+    python -m tools.make_data_vectors [--check]
 """
 
 import argparse
@@ -17,7 +17,9 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM, ChaCha20Poly1305
 
-COMMAND = "python tools/make_data_vectors.py"
+from tools import make_old_vectors
+
+COMMAND = "python -m tools.make_data_vectors"
 ORIGIN = f"written by `{COMMAND}` from the packet layouts in protocol-facts 9 and 10"
 TARGET = Path(__file__).resolve().parent.parent / "tests" / "vectors" / "data"
 
@@ -314,7 +316,10 @@ def replay() -> list[dict[str, object]]:
 
 def documents() -> dict[str, Document]:
     """File name below ``tests/vectors/data`` to content."""
-    files: dict[str, Document] = {}
+    files: dict[str, Document] = {
+        "old.json": {"origin": ORIGIN, "cases": make_old_vectors.positive()},
+        "negative/old.json": {"origin": ORIGIN, "cases": make_old_vectors.negative()},
+    }
     for layout in SEAL:
         files[f"{layout}.json"] = {"origin": ORIGIN, "cases": positive(layout)}
         files[f"negative/{layout}.json"] = {"origin": ORIGIN, "cases": negative(layout)}

@@ -14,9 +14,11 @@ import sys
 from pathlib import Path
 
 from ginnel.core.data_key import DataCipher, DataKey, KeySlot
+from ginnel.core.digests import digest_named
 from ginnel.core.types import PeerId
-from ginnel.dataplane import choose, formats
+from ginnel.dataplane import choose, formats, old_formats
 from ginnel.dataplane.api import DataPlane, TunDevice
+from ginnel.dataplane.old_formats import OldKeys, OldSuite
 from ginnel.dataplane.reference import PythonDataPlane
 from tests.deadlines import wait_until
 from tests.interop.lab.capture import UDP, read_pcap, start_capture
@@ -24,7 +26,16 @@ from tests.interop.lab.openvpn import DATA_CIPHERS, OPENVPN, PORT, TUNNEL_SERVER
 from tests.interop.lab.topology import TWO, Lab
 
 COMMAND = "python -m tools.record_openvpn_vectors"
-TARGET = Path(__file__).resolve().parent.parent / "tests" / "vectors" / "data" / "openvpn.json"
+FOLDER = Path(__file__).resolve().parent.parent / "tests" / "vectors" / "data"
+OLD_SUITES = (
+    ("AES-256-CBC", "SHA256"),
+    ("BF-CBC", "SHA1"),
+    ("DES-EDE3-CBC", "MD5"),
+    ("CAMELLIA-128-CBC", "SHA512"),
+    ("AES-128-CFB", "SHA384"),
+    ("AES-192-OFB", "SHA224"),
+    ("none", "RIPEMD160"),
+)
 KEY_LOG = "GINNEL_RECORDED_KEYS"
 UDP_HEADER = 8
 CASES_EACH = 3
@@ -37,13 +48,17 @@ class RecordingDataPlane(PythonDataPlane):
 
     def new_key(self, peer_id: PeerId, slot: KeySlot, key: DataKey) -> None:
         """Appends the receiving half to the log, then does what every data plane does."""
-        entry = {
+        entry: dict[str, str | int] = {
             "format": key.format.value,
             "cipher": key.cipher.value,
             "key_id": key.key_id,
             "cipher_key": key.receive.cipher_key.reveal().hex(),
-            "implicit_iv": key.receive.implicit_iv.reveal().hex(),
         }
+        if key.cipher.is_aead:
+            entry["implicit_iv"] = key.receive.implicit_iv.reveal().hex()
+        else:
+            entry["digest"] = "none" if key.digest is None else key.digest.name
+            entry["hmac_key"] = key.receive.hmac_key.reveal().hex()
         with Path(os.environ[KEY_LOG]).open("a") as log:
             log.write(json.dumps(entry) + "\n")
         super().new_key(peer_id, slot, key)
@@ -60,15 +75,17 @@ def run_client(arguments: list[str]) -> int:
     return ginnel(["ginnel", "openvpn", *arguments])
 
 
-def record(lab: Lab, cipher: str) -> list[Case]:
+def record(lab: Lab, cipher: str, auth: str = "SHA1") -> list[Case]:
     """Connects with one cipher and returns the first packets of the server that open."""
+    lines = ("providers legacy default", f"auth {auth}")
     keys = lab.directory / f"keys-{cipher}"
     os.environ[KEY_LOG] = str(keys)
     # Packets that lie before the first ping are what the kernel sends of its own accord.
     capture = start_capture(lab.laptop, "wlan0", f"udp and src port {PORT}", f"wire-{cipher}")
-    server = lab.start_server(ServerSetup(ciphers=(cipher,), keepalive="1 10"))
+    server = lab.start_server(ServerSetup(ciphers=(cipher,), keepalive="1 10", lines=lines))
     program = (sys.executable, "-m", "tools.record_openvpn_vectors", "--client")
-    client = lab.start_client(lab.client_setup(ciphers=(cipher,)), program=program)
+    setup = lab.client_setup(ciphers=(cipher,), lines=lines)
+    client = lab.start_client(setup, program=program)
     lab.laptop.wait_ping(TUNNEL_SERVER)
     found: list[Case] = []
 
@@ -95,30 +112,61 @@ def opened(wire: Path, keys: Path) -> list[Case]:
         for key in known:
             if key["key_id"] != header.key_id or header.peer_id is None:
                 continue
-            cipher = DataCipher(key["cipher"])
-            aead = formats.new_aead(cipher, bytes.fromhex(key["cipher_key"]))
-            iv = bytes.fromhex(key["implicit_iv"])
-            number = formats.decode_classic_id(packet, header)
-            plaintext = formats.open_classic(aead, iv, header, packet)
-            numbers = {"peer_id": header.peer_id, "packet_id": number}
-            texts = {"plaintext": plaintext.hex(), "packet": packet.hex()}
-            name = f"openvpn {cipher.value} packet {number}"
-            cases.append({"name": name} | key | numbers | texts)
+            opener = open_aead if "implicit_iv" in key else open_old
+            cases.append(opener(key, header, packet))
     return cases
+
+
+def open_aead(key: Case, header: formats.DataHeader, packet: bytes) -> Case:
+    aead = formats.new_aead(DataCipher(key["cipher"]), bytes.fromhex(str(key["cipher_key"])))
+    number = formats.decode_classic_id(packet, header)
+    iv = bytes.fromhex(str(key["implicit_iv"]))
+    return case_of(key, header, packet, number, formats.open_classic(aead, iv, header, packet))
+
+
+def open_old(key: Case, header: formats.DataHeader, packet: bytes) -> Case:
+    digest = None if key["digest"] == "none" else digest_named(str(key["digest"]))
+    suite = OldSuite(cipher=DataCipher(key["cipher"]), digest=digest, long_ids=False)
+    keys = OldKeys(bytes.fromhex(str(key["cipher_key"])), bytes.fromhex(str(key["hmac_key"])))
+    body = packet[header.length :]
+    number, plaintext = old_formats.open_packet(suite, keys, body)
+    start = suite.tag_length
+    iv = b"" if suite.id_is_iv else body[start : start + suite.iv_length]
+    more: Case = {"iv": iv.hex(), "packet_time": number.time}
+    return case_of(key | more, header, packet, number.number, plaintext)
+
+
+def case_of(
+    key: Case, header: formats.DataHeader, packet: bytes, number: int, plaintext: bytes
+) -> Case:
+    name = f"openvpn {key['cipher']} packet {number}"
+    numbers: Case = {"peer_id": header.peer_id or 0, "packet_id": number}
+    texts: Case = {"plaintext": plaintext.hex(), "packet": packet.hex()}
+    return {"name": name} | key | numbers | texts
+
+
+def write(name: str, cases: list[Case]) -> None:
+    version = subprocess.run([OPENVPN, "--version"], capture_output=True, text=True, check=False)
+    product = " ".join(version.stdout.split()[:2])
+    origin = f"packets of a server of {product}, recorded with `{COMMAND}`"
+    target = FOLDER / name
+    target.write_text(json.dumps({"origin": origin, "cases": cases}, indent=1) + "\n")
+    print(f"{len(cases)} cases: {target}")
 
 
 def main() -> int:
     if sys.argv[1:2] == ["--client"]:
         return run_client(sys.argv[2:])
-    version = subprocess.run([OPENVPN, "--version"], capture_output=True, text=True, check=False)
     cases: list[Case] = []
     for cipher in DATA_CIPHERS:
         with Lab(TWO) as lab:
             cases += record(lab, cipher)
-    product = " ".join(version.stdout.split()[:2])
-    origin = f"packets of a server of {product}, recorded with `{COMMAND}`"
-    TARGET.write_text(json.dumps({"origin": origin, "cases": cases}, indent=1) + "\n")
-    print(f"{len(cases)} cases: {TARGET}")
+    write("openvpn.json", cases)
+    cases = []
+    for cipher, auth in OLD_SUITES:
+        with Lab(TWO) as lab:
+            cases += record(lab, cipher, auth)
+    write("openvpn-old.json", cases)
     return 0
 
 

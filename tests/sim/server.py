@@ -12,6 +12,7 @@ from ginnel.core.errors import Malformed
 from ginnel.core.key_derivation import (
     DATA_KEYS_LABEL,
     DYNAMIC_CRYPT_LABEL,
+    KeyShape,
     SessionPair,
     data_key,
     legacy_key2,
@@ -266,10 +267,9 @@ class SimServer:
         self.data_keys.pop(talk.key.key_id, None)  # so that the newest one is last
         self.data_keys[talk.key.key_id] = data_key(
             key2,
+            KeyShape(cipher=self.script.cipher, format=DataFormat.V2),
             side=Side.SERVER,
             key_id=talk.key.key_id,
-            cipher=self.script.cipher,
-            data_format=DataFormat.V2,
         )
 
     def _push(self, now: Instant) -> None:

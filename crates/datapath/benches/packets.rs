@@ -11,6 +11,7 @@ use ginnel_datapath::coalesce::{Coalescer, Sink};
 use ginnel_datapath::key::{Direction, Key, KeySpec, Limits};
 use ginnel_datapath::replay::ReplayWindow;
 use ginnel_datapath::segment::{self, Plan};
+use ginnel_datapath::suite::Suite;
 use ginnel_datapath::vnet::{GSO_TCP4, NEEDS_CHECKSUM, VnetHeader};
 use ginnel_datapath::wire::{self, DataFormat, Kind};
 use zeroize::Zeroizing;
@@ -40,8 +41,28 @@ fn key(cipher: Cipher, format: DataFormat) -> Key {
     .unwrap()
 }
 
-fn record(format: DataFormat, length: usize) -> Vec<u8> {
-    vec![0x5A; format.prefix_len() + length + format.suffix_len()]
+fn record(key: &Key) -> Vec<u8> {
+    vec![0x5A; key.layout().sealed_len(1400)]
+}
+
+fn old_key(cipher: &str, digest: &str, cipher_len: usize, mac_len: usize) -> Key {
+    let half = || Direction {
+        cipher_key: Zeroizing::new(vec![7; cipher_len]),
+        hmac_key: Zeroizing::new(vec![9; mac_len]),
+        ..Direction::default()
+    };
+    Key::new(&KeySpec {
+        key_id: 0,
+        suite: Suite::by_name(cipher, digest).unwrap(),
+        format: DataFormat::V2,
+        send: half(),
+        receive: half(),
+        replay_window: 64,
+        replay_time: 15,
+        packet_time: 0,
+        limits: Limits::default(),
+    })
+    .unwrap()
 }
 
 fn seal_and_open(criterion: &mut Criterion) {
@@ -52,32 +73,40 @@ fn seal_and_open(criterion: &mut Criterion) {
         ("chacha20-poly1305", Cipher::ChaCha20Poly1305),
     ] {
         for (suffix, format) in [("v2", DataFormat::V2), ("epoch", DataFormat::Epoch)] {
-            let mut group = criterion.benchmark_group(format!("{name}/{suffix}/1400"));
-            group.throughput(Throughput::Bytes(1400));
-            let mut sealing = key(cipher, format);
-            let mut packet = record(format, 1400);
-            group.bench_function("seal", |bencher| {
-                bencher.iter(|| sealing.seal(1, black_box(&mut packet), 1400).unwrap());
-            });
-            let (mut sealing, mut opening) = (key(cipher, format), key(cipher, format));
-            group.bench_function("open", |bencher| {
-                bencher.iter_batched_ref(
-                    || {
-                        let mut packet = record(format, 1400);
-                        sealing.seal(1, &mut packet, 1400).unwrap();
-                        packet
-                    },
-                    |packet| {
-                        let Some(Kind::Data(header)) = wire::classify(packet) else { return };
-                        // Batches are set up in order, so every packet-id is new.
-                        black_box(opening.open(header, packet, 0).unwrap());
-                    },
-                    BatchSize::SmallInput,
-                );
-            });
-            group.finish();
+            let group = format!("{name}/{suffix}/1400");
+            one_suite(criterion, &group, || key(cipher, format));
         }
     }
+    one_suite(criterion, "aes-256-cbc/sha256/1400", || old_key("AES-256-CBC", "SHA256", 32, 32));
+    one_suite(criterion, "aes-128-cbc/sha1/1400", || old_key("AES-128-CBC", "SHA1", 16, 20));
+    one_suite(criterion, "bf-cbc/sha1/1400", || old_key("BF-CBC", "SHA1", 16, 20));
+}
+
+fn one_suite(criterion: &mut Criterion, name: &str, new_key: impl Fn() -> Key) {
+    let mut group = criterion.benchmark_group(name);
+    group.throughput(Throughput::Bytes(1400));
+    let mut sealing = new_key();
+    let mut packet = record(&sealing);
+    group.bench_function("seal", |bencher| {
+        bencher.iter(|| sealing.seal(1, black_box(&mut packet), 1400).unwrap());
+    });
+    let (mut sealing, mut opening) = (new_key(), new_key());
+    group.bench_function("open", |bencher| {
+        bencher.iter_batched_ref(
+            || {
+                let mut packet = record(&sealing);
+                sealing.seal(1, &mut packet, 1400).unwrap();
+                packet
+            },
+            |packet| {
+                let Some(Kind::Data(header)) = wire::classify(packet) else { return };
+                // Batches are set up in order, so every packet-id is new.
+                black_box(opening.open(header, packet, 0).unwrap());
+            },
+            BatchSize::SmallInput,
+        );
+    });
+    group.finish();
 }
 
 /// A TCP super-packet as the kernel hands it over.

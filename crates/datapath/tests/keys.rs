@@ -6,7 +6,8 @@ use ginnel_datapath::cipher::{AeadKey, Cipher};
 use ginnel_datapath::epoch::{FUTURE_EPOCHS, LAST_EPOCH, RENEGOTIATE_EPOCH};
 use ginnel_datapath::key::{Direction, Key, KeySpec, Limits, OpenError, SealError};
 use ginnel_datapath::replay::ReplayWindow;
-use ginnel_datapath::wire::{self, DataFormat, Kind};
+use ginnel_datapath::suite::Suite;
+use ginnel_datapath::wire::{self, DataFormat, DataHeader, Kind};
 use zeroize::Zeroizing;
 
 fn direction(seed: u8, cipher: Cipher, format: DataFormat) -> Direction {
@@ -265,4 +266,72 @@ fn a_backtrack_time_without_end_never_closes_the_window() {
     let mut window = ReplayWindow::new(64, u64::MAX);
     window.mark(3, 7);
     assert!(window.check(2, u64::MAX / 2).is_ok());
+}
+
+fn old(format: DataFormat, limits: Limits) -> Key {
+    let half = || Direction {
+        cipher_key: Zeroizing::new(vec![7; 32]),
+        hmac_key: Zeroizing::new(vec![9; 20]),
+        ..Direction::default()
+    };
+    Key::new(&KeySpec {
+        key_id: 0,
+        suite: Suite::by_name("AES-256-CBC", "SHA1").unwrap(),
+        format,
+        send: half(),
+        receive: half(),
+        replay_window: 64,
+        replay_time: 15,
+        packet_time: 1_700_000_000,
+        limits,
+    })
+    .unwrap()
+}
+
+const FEW: Limits = Limits {
+    usage: u64::MAX,
+    packet_ids: 3,
+    counters: u64::MAX,
+    packet_id_trigger: 2,
+    failures_trigger: u64::MAX,
+    failures: u64::MAX,
+};
+
+#[test]
+fn short_ids_of_old_ciphers_warn_and_then_end() {
+    let mut key = old(DataFormat::V2, FEW);
+    seal(&mut key, b"one").unwrap();
+    assert!(!key.take_nears_limit());
+    seal(&mut key, b"two").unwrap();
+    assert!(key.take_nears_limit());
+    assert!(!key.take_nears_limit());
+    seal(&mut key, b"three").unwrap();
+    assert_eq!(seal(&mut key, b"four"), Err(SealError::Exhausted));
+}
+
+#[test]
+fn a_static_key_goes_on_with_a_later_time() {
+    let (mut key, mut other) = (old(DataFormat::Static, FEW), old(DataFormat::Static, FEW));
+    let header = DataHeader { key_id: 0, peer_id: None };
+    for _ in 0..7 {
+        let mut packet = seal(&mut key, b"payload").unwrap();
+        let again = packet.clone();
+        let range = other.open(header, &mut packet, 0).unwrap();
+        assert_eq!(&packet[range], b"payload");
+        assert_eq!(other.open(header, &mut again.clone(), 0), Err(OpenError::Replayed));
+    }
+    assert!(!key.take_nears_limit());
+}
+
+#[test]
+fn a_packet_is_as_long_as_the_layout_says_or_is_not_sealed() {
+    let mut key = old(DataFormat::V1, Limits::default());
+    let layout = key.layout();
+    for length in 0..80 {
+        let sealed = layout.sealed_len(length);
+        assert_eq!((sealed - 1 - 20 - 16) % 16, 0);
+        key.seal(1, &mut vec![0; sealed], length).unwrap();
+        assert_eq!(key.seal(1, &mut vec![0; sealed + 1], length), Err(SealError::NoRoom));
+        assert_eq!(key.seal(1, &mut vec![0; sealed - 1], length), Err(SealError::NoRoom));
+    }
 }

@@ -74,7 +74,8 @@ struct Step {
 }
 
 /// Our own packets of each format, and packets recorded from a real `OpenVPN`.
-const PACKETS: [&str; 4] = ["v1.json", "v2.json", "epoch.json", "openvpn.json"];
+const PACKETS: [&str; 6] =
+    ["v1.json", "v2.json", "epoch.json", "old.json", "openvpn.json", "openvpn-old.json"];
 
 fn none() -> String {
     "none".to_owned()
@@ -180,7 +181,8 @@ fn packets_of_every_format_are_sealed_the_same() {
 
 #[test]
 fn hostile_packets_are_refused_for_the_right_reason() {
-    for name in ["negative/v1.json", "negative/v2.json", "negative/epoch.json"] {
+    for name in ["negative/v1.json", "negative/v2.json", "negative/epoch.json", "negative/old.json"]
+    {
         for case in read::<PacketCase>(name) {
             let expected = match case.reason.as_str() {
                 "auth" => OpenError::Unauthentic,

@@ -10,12 +10,14 @@ from collections.abc import Iterator
 
 from ginnel.cli.report import fail, log_lines
 from ginnel.compat.log_lines import LogLine
-from ginnel.core.data_key import DataCipher, DataFormat, DataKey, DirectionKey
+from ginnel.core.data_key import AEAD_FORMATS, OLD_FORMATS, DataCipher, DataFormat
+from ginnel.core.digests import digest_named
+from ginnel.core.key_derivation import KeyShape
 from ginnel.core.key_files import StaticKey, parse_static_key
 from ginnel.core.types import KeyId, PeerId
 from ginnel.options.actions import TestCrypto
+from ginnel.options.ciphers import CipherMode, canonical_cipher
 from ginnel.options.model import KeyDirection, ProcessOptions
-from ginnel.options.values import Secret
 
 MAX_PAYLOAD = 1768
 """Largest packet tried, in bytes: what OpenVPN's own test reaches with a tun-mtu of 1500."""
@@ -35,14 +37,19 @@ def run(action: TestCrypto, process: ProcessOptions) -> int:
             ],
         )
         return 1
-    name = (action.cipher or DEFAULT_CIPHER).upper()
-    cipher = next((known for known in DataCipher if known.value == name), None)
-    if cipher is None:
-        return fail(process, f"Cipher {name} not supported")
+    asked = action.cipher or DEFAULT_CIPHER
+    name = canonical_cipher(asked)
+    if name is None:
+        return fail(process, f"Cipher {asked} not supported")
+    cipher = DataCipher(name)
+    try:
+        digest = None if cipher.is_aead or action.auth == "none" else digest_named(action.auth)
+    except ValueError as unknown:
+        return fail(process, str(unknown))
     key = parse_static_key(action.key)
     log_lines(process, [LogLine(text="Entering OpenVPN crypto self-test mode.")])
-    for form in DataFormat:
-        failure = check_format(key, cipher, form)
+    for form in formats_of(cipher):
+        failure = check_format(key, KeyShape(cipher=cipher, format=form, digest=digest))
         if failure is not None:
             return fail(process, f"SELF TEST FAILED, {cipher.value} {form.value}: {failure}")
     log_lines(process, _report())
@@ -55,17 +62,28 @@ def _report() -> Iterator[LogLine]:
     yield LogLine(text="OpenVPN crypto self-test mode SUCCEEDED.")
 
 
-def check_format(
-    key: StaticKey, cipher: DataCipher, form: DataFormat, largest: int = MAX_PAYLOAD
-) -> str | None:
-    """Returns what went wrong, or None when every size survived and every forgery was refused."""
+def formats_of(cipher: DataCipher) -> tuple[DataFormat, ...]:
+    """The formats in which the cipher is used."""
+    if cipher.is_aead:
+        return AEAD_FORMATS
+    if cipher.mode in (CipherMode.CBC, CipherMode.NONE):
+        return OLD_FORMATS
+    return (DataFormat.V1, DataFormat.V2)
+
+
+def check_format(key: StaticKey, shape: KeyShape, largest: int = MAX_PAYLOAD) -> str | None:
+    """Returns what went wrong, or None when every size survived and every forgery was refused.
+
+    Without a digest nothing tells a forgery.
+    """
     from ginnel.core.errors import Malformed
     from ginnel.dataplane import formats
-    from ginnel.dataplane.reference_keys import Dropped, UsageLimits, open_key
+    from ginnel.dataplane.open_key import open_key
+    from ginnel.dataplane.reference_keys import Dropped, UsageLimits
 
     ends = [
         open_key(
-            _data_key(key, cipher, form, direction),
+            shape.cut(*key.by_direction(direction), key_id=KeyId(0), packet_time=1),
             send_peer_id=_PEER,
             replay_window=64,
             replay_time=15,
@@ -77,10 +95,15 @@ def check_format(
     for length in range(1, largest + 1):
         sender, receiver = ends if length % 2 else reversed(ends)
         packet = sender.seal(payload[:length])
-        header = formats.decode_header(packet)
-        with contextlib.suppress(Dropped):
-            receiver.open(header, packet[:-1] + bytes((packet[-1] ^ 1,)), 0.0)
-            return f"a forged packet of length {length} was accepted"
+        header = (
+            formats.NO_HEADER
+            if shape.format is DataFormat.STATIC
+            else formats.decode_header(packet)
+        )
+        if shape.cipher.is_aead or shape.digest is not None:
+            with contextlib.suppress(Dropped):
+                receiver.open(header, packet[:-1] + bytes((packet[-1] ^ 1,)), 0.0)
+                return f"a forged packet of length {length} was accepted"
         try:
             opened = receiver.open(header, packet, 0.0)
         except (Dropped, Malformed) as refused:
@@ -88,24 +111,3 @@ def check_format(
         if opened != payload[:length]:
             return f"a packet of length {length} came back changed"
     return None
-
-
-def _data_key(
-    key: StaticKey, cipher: DataCipher, form: DataFormat, direction: KeyDirection
-) -> DataKey:
-    send, receive = (
-        _direction_key(half.cipher, half.hmac, cipher, form) for half in key.by_direction(direction)
-    )
-    return DataKey(key_id=KeyId(0), cipher=cipher, format=form, send=send, receive=receive)
-
-
-def _direction_key(
-    cipher_slice: Secret, hmac_slice: Secret, cipher: DataCipher, form: DataFormat
-) -> DirectionKey:
-    material = cipher_slice.reveal()
-    if form is DataFormat.EPOCH:
-        return DirectionKey(cipher_key=Secret(material[:32]), implicit_iv=Secret(b""))
-    return DirectionKey(
-        cipher_key=Secret(material[: cipher.key_length]),
-        implicit_iv=Secret(hmac_slice.reveal()[:8]),
-    )

@@ -14,21 +14,32 @@ from ginnel.options.model import TlsOptions
 
 if TYPE_CHECKING:
     from ginnel.core.tls_context import TlsContext
+    from ginnel.options.ciphers import CipherKind
 
 
 def ciphers() -> Iterator[str]:
-    """The lines of ``--show-ciphers``."""
-    from ginnel.core.data_key import DataCipher
+    """The lines of ``--show-ciphers``, in OpenVPN's form."""
+    from ginnel.options.ciphers import CIPHERS, NO_CIPHER
 
+    kinds = [CIPHERS[name] for name in sorted(CIPHERS) if name != NO_CIPHER]
     yield "The following ciphers can be used on the data channel, as an entry of --data-ciphers"
-    yield "or as the argument of --data-ciphers-fallback. They authenticate packets themselves, so"
-    yield "--auth does not matter to them."
+    yield "or as the argument of --data-ciphers-fallback. Those of TLS mode alone cannot be used"
+    yield "with a static key."
     yield ""
-    for cipher in DataCipher:
-        bits = cipher.key_length * 8
-        kind = "stream cipher" if "CHACHA20" in cipher.value else "128 bit block"
-        yield f"{cipher.value}  ({bits} bit key, {kind}, TLS client/server mode only)"
+    yield from (_cipher_line(kind) for kind in kinds if not kind.has_short_blocks)
     yield ""
+    yield "The following ciphers have a block size of less than 128 bits,"
+    yield "and are therefore deprecated.  Do not use unless you have to."
+    yield ""
+    yield from (_cipher_line(kind) for kind in kinds if kind.has_short_blocks)
+    yield ""
+
+
+def _cipher_line(kind: "CipherKind") -> str:
+    blocks = kind.block_length
+    size = f"{blocks * 8} bit block" if blocks > 1 else "stream cipher"
+    only = "" if kind.mode.value == "cbc" else ", TLS client/server mode only"
+    return f"{kind.name}  ({kind.key_length * 8} bit key, {size}{only})"
 
 
 def digests() -> Iterator[str]:
@@ -36,7 +47,7 @@ def digests() -> Iterator[str]:
     from ginnel.core.digests import available_digests
 
     yield "The following message digests can be given to --auth. They authenticate control packets"
-    yield "with --tls-auth."
+    yield "with --tls-auth, and data packets with ciphers that do not do so themselves."
     yield ""
     for digest in available_digests():
         yield f"{digest.name} {digest.size * 8} bit digest size"

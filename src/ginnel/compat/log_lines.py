@@ -6,11 +6,13 @@ to the process and its host rather than to the machine are in ``compat.shell_lin
 go is ``shell.logging_setup``.
 """
 
+from collections.abc import Iterator
 from enum import Enum, IntEnum
 from typing import assert_never
 
 from ginnel.core.actions import CertificateInfo
-from ginnel.core.data_key import DataFormat
+from ginnel.core.data_key import DataCipher, DataFormat
+from ginnel.core.digests import Digest
 from ginnel.core.notices import (
     CertificateAccepted,
     CertificateRejected,
@@ -222,19 +224,10 @@ def _push_refused(option: str, reason: str) -> LogLine:
 
 
 def _data_channel(notice: DataChannelReady) -> tuple[LogLine, ...]:
-    cipher = notice.cipher.value
-    bits = notice.cipher.key_length * 8
-    kind = "Epoch Data" if notice.format is DataFormat.EPOCH else "Data"
-    lines = [
-        LogLine(
-            text=f"{way} {kind} Channel: Cipher '{cipher}' initialized with {bits} bit key",
-            verb=4,
-            category=Category.CRYPTO,
-        )
-        for way in ("Outgoing", "Incoming")
-    ]
+    lines = list(data_cipher_lines(notice))
     peer = "" if notice.peer_id is None else f", peer-id: {notice.peer_id}"
-    lines.append(_handshake(f"Data Channel: cipher '{cipher}'{peer}"))
+    digest = "" if notice.cipher.is_aead else f", auth '{_digest_name(notice.digest)}'"
+    lines.append(_handshake(f"Data Channel: cipher '{_cipher_name(notice.cipher)}'{digest}{peer}"))
     timers = [("ping", notice.ping), ("ping-restart", notice.ping_restart)]
     running = ", ".join(f"{name} {seconds}" for name, seconds in timers if seconds)
     if running:
@@ -243,6 +236,76 @@ def _data_channel(notice: DataChannelReady) -> tuple[LogLine, ...]:
         flags = printable(" ".join(notice.protocol_flags))
         lines.append(_handshake(f"Protocol options: protocol-flags {flags}"))
     return tuple(lines)
+
+
+def _cipher_name(cipher: DataCipher) -> str:
+    return "[null-cipher]" if cipher is DataCipher.NONE else cipher.value
+
+
+def _digest_name(digest: Digest | None) -> str:
+    return "[null-digest]" if digest is None else digest.name
+
+
+def data_cipher_lines(notice: DataChannelReady) -> Iterator[LogLine]:
+    """What protects the packets each way, and loud words where it is little or nothing.
+
+    In the order of openvpn 2.6, which warns of short blocks twice on the way out.
+    """
+    cipher, digest = notice.cipher, notice.digest
+    if cipher is DataCipher.NONE:
+        yield _loud(
+            "******* WARNING *******: '--cipher none' was specified. This means NO encryption will "
+            "be performed and tunnelled data WILL be transmitted in clear text over the network! "
+            "PLEASE DO RECONSIDER THIS SETTING!"
+        )
+    if digest is None and not cipher.is_aead:
+        yield _loud(
+            "******* WARNING *******: '--auth none' was specified. This means no "
+            "authentication will be performed on received packets, meaning you CANNOT trust that "
+            "the data received by the remote side have NOT been manipulated. PLEASE DO "
+            "RECONSIDER THIS SETTING!"
+        )
+    if cipher.kind.has_short_blocks:
+        yield _short_blocks(cipher)
+    yield from _one_way("Outgoing", notice)
+    yield from _one_way("Incoming", notice)
+    if notice.limits_bytes:
+        yield _loud(
+            "WARNING: cipher with small block size in use, reducing reneg-bytes to 64MB to "
+            "mitigate SWEET32 attacks."
+        )
+
+
+def _one_way(way: str, notice: DataChannelReady) -> Iterator[LogLine]:
+    cipher, digest = notice.cipher, notice.digest
+    kind = {DataFormat.EPOCH: "Epoch Data Channel", DataFormat.STATIC: "Static Key Encryption"}
+    channel = f"{way} {kind.get(notice.format, 'Data Channel')}"
+    if cipher is not DataCipher.NONE:
+        bits = notice.key_bits or cipher.key_length * 8
+        yield _crypto(f"{channel}: Cipher '{cipher.value}' initialized with {bits} bit key")
+    if cipher.kind.has_short_blocks:
+        yield _short_blocks(cipher)
+    if digest is not None:
+        bits = digest.size * 8
+        yield _crypto(
+            f"{channel}: Using {bits} bit message hash '{digest.name}' for HMAC authentication"
+        )
+
+
+def _short_blocks(cipher: DataCipher) -> LogLine:
+    return _loud(
+        f"WARNING: INSECURE cipher ({cipher.value}) with block size less than 128 bit (64 bit).  "
+        "This allows attacks like SWEET32.  Mitigate by using a --cipher with a larger block size "
+        "(e.g. AES-256-CBC). Support for these insecure ciphers will be removed in OpenVPN 2.7."
+    )
+
+
+def _loud(text: str) -> LogLine:
+    return LogLine(text=text, severity=Severity.WARNING, verb=0)
+
+
+def _crypto(text: str) -> LogLine:
+    return LogLine(text=text, verb=4, category=Category.CRYPTO)
 
 
 def _control_message(keyword: str, text: str) -> LogLine:

@@ -119,13 +119,7 @@ class Negotiation:
         return self._data_key(self.key.tls.export(DATA_KEYS_LABEL, KEY2_LENGTH), agreement)
 
     def _data_key(self, key2: Secret, agreement: Agreement) -> DataKey:
-        return data_key(
-            key2,
-            side=self.side,
-            key_id=self.key.key_id,
-            cipher=agreement.cipher,
-            data_format=agreement.format,
-        )
+        return data_key(key2, agreement.key_shape, side=self.side, key_id=self.key.key_id)
 
     def exported_peer_id(self) -> PeerId:
         """The peer-id that two peers without pull derive (protocol-facts 19)."""

@@ -13,6 +13,7 @@ from ginnel.core.client_push import UPDATE, PushImport
 from ginnel.core.client_setup import ClientSetup
 from ginnel.core.client_state import AwaitPush, Deadline, Opening, Running
 from ginnel.core.client_talk import ClientTalk
+from ginnel.core.negotiate import digest_warning
 from ginnel.core.notices import Ended, LoginPending, ManagementState, PushRequested
 from ginnel.core.types import Instant
 
@@ -33,6 +34,8 @@ class ClientMessages:
         self._requested = False
         self.peer_cipher: str | None = None
         """The cipher item of the server's options string."""
+        self.peer_auth: str | None = None
+        """The auth item of it."""
 
     # --- asking --------------------------------------------------------------------------------
 
@@ -102,6 +105,9 @@ class ClientMessages:
         course.timers.cancel(Deadline.PUSH_REQUEST)
         course.timers.cancel(Deadline.PUSH_GIVE_UP)
         self._talk.take_token(imported.options)
+        warning = digest_warning(imported.agreement, imported.options.data.auth, self.peer_auth)
+        if warning is not None:
+            course.outbox.warn(warning)
         self._setup.open(imported.options, imported.agreement, imported.digest, now)
 
     def _handle_update(self, items: Sequence[str]) -> None:

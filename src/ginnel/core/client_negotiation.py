@@ -160,6 +160,7 @@ class ClientNegotiation:
         course = self._course
         items = parse_options_string(message.options_string)
         self._messages.peer_cipher = peer_cipher(items)
+        self._messages.peer_auth = items.get("auth")
         expected = expected_from_peer(client_terms(course.options, course.profile))
         for mismatch in compare(expected, items):
             if mismatch.serious:

@@ -56,6 +56,9 @@ class ClientSetup:
         course.outbox.tell(
             DataChannelReady(
                 cipher=agreement.cipher,
+                digest=agreement.digest,
+                key_bits=agreement.key_bits,
+                limits_bytes=config.options.tls.reneg_bytes != options.tls.reneg_bytes,
                 format=agreement.format,
                 peer_id=None if peer_id == UNDEFINED_PEER_ID else int(peer_id),
                 ping=options.link.ping,
@@ -91,7 +94,7 @@ class ClientSetup:
         course.tunnel = ClientTunnel(
             config=opening.config,
             agreement=opening.agreement,
-            tls=course.options.tls,
+            tls=opening.config.options.tls,
             outbox=course.outbox,
             now=now,
         )

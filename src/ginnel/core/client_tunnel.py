@@ -109,7 +109,8 @@ class ClientTunnel:
         used_bytes = total_bytes - self._bytes_at_key
         used_packets = total_packets - self._packets_at_key
         tls = self._tls
-        if 0 < tls.reneg_bytes <= used_bytes or 0 < tls.reneg_pkts <= used_packets:
+        limit = tls.reneg_bytes or 0
+        if 0 < limit <= used_bytes or 0 < tls.reneg_pkts <= used_packets:
             return f"bytes={used_bytes} pkts={used_packets}"
         return None
 

@@ -8,6 +8,7 @@ itself (``core.tls``), nor for epoch keys after the first, which the data plane 
 import hmac
 
 from ginnel.core.data_key import DataCipher, DataFormat, DataKey, DirectionKey
+from ginnel.core.digests import Digest
 from ginnel.core.key_files import KeyHalf, StaticKey
 from ginnel.core.key_method import KeySource
 from ginnel.core.types import KeyId, SessionId, Side
@@ -72,33 +73,54 @@ def legacy_key2(client: KeySource, server: KeySource, sessions: SessionPair) -> 
     )
 
 
-def data_key(
-    key2: Secret, *, side: Side, key_id: KeyId, cipher: DataCipher, data_format: DataFormat
-) -> DataKey:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyShape:
+    """What a data key is cut for. ``digest`` None stands for AEAD ciphers and for ``auth none``."""
+
+    cipher: DataCipher
+    format: DataFormat
+    digest: Digest | None = None
+    cipher_key_length: int | None = None
+    """In bytes; None is the cipher's own."""
+
+    def cut(
+        self, send: KeyHalf, receive: KeyHalf, *, key_id: KeyId, packet_time: int = 0
+    ) -> DataKey:
+        """Takes what is used from the front of each slice (protocol-facts 3, 9).
+
+        ``packet_time`` is the wall clock in seconds, for STATIC. For the epoch format each
+        direction's first chain secret E1 is the front of its cipher slice.
+        """
+        return DataKey(
+            key_id=key_id,
+            cipher=self.cipher,
+            format=self.format,
+            send=self._direction(send),
+            receive=self._direction(receive),
+            digest=self.digest,
+            packet_time=packet_time,
+        )
+
+    def _direction(self, half: KeyHalf) -> DirectionKey:
+        cipher, mac = half.cipher.reveal(), half.hmac.reveal()
+        if self.format is DataFormat.EPOCH:
+            return DirectionKey(
+                cipher_key=Secret(cipher[:_EPOCH_SECRET_LENGTH]), implicit_iv=Secret(b"")
+            )
+        length = self.cipher_key_length or self.cipher.key_length
+        return DirectionKey(
+            cipher_key=Secret(cipher[:length]),
+            implicit_iv=Secret(mac[:_IMPLICIT_IV_LENGTH] if self.cipher.is_aead else b""),
+            hmac_key=Secret(mac[: 0 if self.digest is None else self.digest.size]),
+        )
+
+
+def data_key(key2: Secret, shape: KeyShape, *, side: Side, key_id: KeyId) -> DataKey:
     """Cuts key material, legacy or exported, into the keys of both directions.
 
-    The client sends with key 0 and the server with key 1. For the epoch format each direction's
-    first chain secret E1 is the front of its cipher slice.
+    The client sends with key 0 and the server with key 1.
     """
     halves = StaticKey(key2)
     client, server = halves.half(0), halves.half(1)
     send, receive = (client, server) if side is Side.CLIENT else (server, client)
-    return DataKey(
-        key_id=key_id,
-        cipher=cipher,
-        format=data_format,
-        send=_direction(send, cipher, data_format),
-        receive=_direction(receive, cipher, data_format),
-    )
-
-
-def _direction(half: KeyHalf, cipher: DataCipher, data_format: DataFormat) -> DirectionKey:
-    if data_format is DataFormat.EPOCH:
-        return DirectionKey(
-            cipher_key=Secret(half.cipher.reveal()[:_EPOCH_SECRET_LENGTH]),
-            implicit_iv=Secret(b""),
-        )
-    return DirectionKey(
-        cipher_key=Secret(half.cipher.reveal()[: cipher.key_length]),
-        implicit_iv=Secret(half.hmac.reveal()[:_IMPLICIT_IV_LENGTH]),
-    )
+    return shape.cut(send, receive, key_id=key_id)

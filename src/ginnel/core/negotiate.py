@@ -8,10 +8,14 @@ peer info are elsewhere.
 from collections.abc import Callable, Mapping
 
 from ginnel.core.data_key import DataCipher, DataFormat
+from ginnel.core.digests import Digest, digest_named
 from ginnel.core.errors import PeerIncompatible
+from ginnel.core.key_derivation import KeyShape
+from ginnel.core.packet_overhead import PacketOverhead, packet_overhead
 from ginnel.core.peer_info import ProtocolFlag, protocol_flags
 from ginnel.core.types import UNDEFINED_PEER_ID, PeerId
 from ginnel.dataclass import dataclass
+from ginnel.options.ciphers import DATA_DIGESTS, CipherMode, canonical_cipher, canonical_digest
 from ginnel.options.model import DataOptions
 
 P2P_PEER_ID = PeerId(0x76706E)
@@ -37,6 +41,30 @@ class Agreement:
     tls_ekm: bool
     dyn_tls_crypt: bool
     cc_exit: bool
+    digest: Digest | None = None
+    """Of the HMAC beside the cipher; None with AEAD, and with ``auth none``."""
+    cipher_key_length: int | None = None
+    """In bytes, where ``keysize`` chose one; None is the cipher's own."""
+
+    @property
+    def key_shape(self) -> KeyShape:
+        """What data keys are cut for."""
+        return KeyShape(
+            cipher=self.cipher,
+            format=self.format,
+            digest=self.digest,
+            cipher_key_length=self.cipher_key_length,
+        )
+
+    @property
+    def key_bits(self) -> int:
+        """Size of the cipher key, for the log."""
+        return 8 * (self.cipher_key_length or self.cipher.key_length)
+
+    @property
+    def overhead(self) -> PacketOverhead:
+        """What a packet adds to its payload."""
+        return packet_overhead(self.cipher, self.format, self.digest)
 
     def flags(self) -> tuple[str, ...]:
         """The features in OpenVPN's words for its ``Protocol options`` line."""
@@ -51,11 +79,20 @@ class Agreement:
 
 def same_cipher(left: str, right: str) -> bool:
     """Whether two names mean one cipher: OpenVPN compares them without regard to case."""
-    return left.lower() == right.lower()
+    return _canonical(left) == _canonical(right)
+
+
+def _canonical(name: str) -> str:
+    return canonical_cipher(name) or name.lower()
 
 
 def offered_ciphers(options: DataOptions, capabilities: DataCapabilities) -> tuple[str, ...]:
-    """Our ``data-ciphers`` in order, without those that the data plane cannot do."""
+    """Our ``data-ciphers`` in order, without those that the data plane cannot do.
+
+    None with ``ncp-disable``.
+    """
+    if not options.negotiates:
+        return ()
     known = {cipher.value.lower(): cipher for cipher in capabilities.ciphers}
     names = (known.get(name.lower()) for name in options.data_ciphers)
     return tuple(dict.fromkeys(cipher.value for cipher in names if cipher is not None))
@@ -97,11 +134,15 @@ def agree_on_pull(
     peer_id = None if options.peer_id is None else PeerId(options.peer_id)
     return Agreement(
         cipher=cipher,
-        format=_format(peer_id, options.aead_epoch, options.tls_ekm, capabilities),
+        format=_format(
+            peer_id, options.aead_epoch and cipher.is_aead, options.tls_ekm, capabilities
+        ),
         send_peer_id=UNDEFINED_PEER_ID if peer_id is None else peer_id,
         tls_ekm=options.tls_ekm,
         dyn_tls_crypt=options.dyn_tls_crypt,
         cc_exit=options.cc_exit,
+        digest=_digest(options, cipher),
+        cipher_key_length=_key_length(options, cipher),
     )
 
 
@@ -169,7 +210,7 @@ def agree_as_peers(
     shared = ours & protocol_flags(peer_info)
     if ProtocolFlag.NCP_P2P not in shared:
         name = options.data_ciphers_fallback or options.configured_cipher or options.data_ciphers[0]
-        return _plain_agreement(_usable(name, capabilities), capabilities)
+        return _plain_agreement(options, _usable(name, capabilities), capabilities)
     theirs = tuple(filter(None, peer_info.get("IV_CIPHERS", "").split(":")))
     mine = offered_ciphers(options, capabilities)
     first, second = (mine, theirs) if we_are_server else (theirs, mine)
@@ -183,17 +224,22 @@ def agree_as_peers(
     if ProtocolFlag.DATA_V2 in shared:
         peer_id = derive_peer_id() if ekm else P2P_PEER_ID
     epoch = peer_id is not None and ekm and ProtocolFlag.DATA_EPOCH in shared
+    cipher = _usable(name, capabilities)
     return Agreement(
-        cipher=_usable(name, capabilities),
-        format=_format(peer_id, epoch, ekm, capabilities),
+        cipher=cipher,
+        format=_format(peer_id, epoch and cipher.is_aead, ekm, capabilities),
         send_peer_id=UNDEFINED_PEER_ID if peer_id is None else peer_id,
         tls_ekm=ekm,
         dyn_tls_crypt=ProtocolFlag.DYN_TLS_CRYPT in shared,
         cc_exit=ProtocolFlag.CC_EXIT in shared,
+        digest=_digest(options, cipher),
+        cipher_key_length=_key_length(options, cipher),
     )
 
 
-def _plain_agreement(cipher: DataCipher, capabilities: DataCapabilities) -> Agreement:
+def _plain_agreement(
+    options: DataOptions, cipher: DataCipher, capabilities: DataCapabilities
+) -> Agreement:
     return Agreement(
         cipher=cipher,
         format=_format(None, False, False, capabilities),
@@ -201,7 +247,75 @@ def _plain_agreement(cipher: DataCipher, capabilities: DataCapabilities) -> Agre
         tls_ekm=False,
         dyn_tls_crypt=False,
         cc_exit=False,
+        digest=_digest(options, cipher),
+        cipher_key_length=_key_length(options, cipher),
     )
+
+
+def agree_without_tls(options: DataOptions, capabilities: DataCapabilities) -> Agreement:
+    """How a tunnel of a static key looks, where nothing is negotiated. Raises PeerIncompatible.
+
+    The cipher is ``data-ciphers-fallback`` or ``cipher``, which AEAD ciphers cannot be.
+    """
+    name = options.data_ciphers_fallback or options.configured_cipher
+    if name is None:
+        raise PeerIncompatible(
+            "a static key tunnel needs the cipher of the other end: give --cipher AES-256-CBC at "
+            "both ends"
+        )
+    cipher = _usable(name, capabilities)
+    if cipher.mode not in (CipherMode.CBC, CipherMode.NONE):
+        raise PeerIncompatible(
+            f"the data cipher '{name}' cannot be used with a static key: give --cipher "
+            "AES-256-CBC at both ends"
+        )
+    return Agreement(
+        cipher=cipher,
+        format=DataFormat.STATIC,
+        send_peer_id=UNDEFINED_PEER_ID,
+        tls_ekm=False,
+        dyn_tls_crypt=False,
+        cc_exit=False,
+        digest=_digest(options, cipher),
+        cipher_key_length=_key_length(options, cipher),
+    )
+
+
+def _digest(options: DataOptions, cipher: DataCipher) -> Digest | None:
+    """The HMAC digest that goes with a cipher. Raises PeerIncompatible when there is no such."""
+    if cipher.is_aead or options.auth == "none":
+        return None
+    if options.auth not in DATA_DIGESTS:
+        raise PeerIncompatible(
+            f"--auth {options.auth} cannot authenticate data packets here, which the data cipher "
+            f"'{cipher.value}' needs: use one of {', '.join(DATA_DIGESTS)} at both ends"
+        )
+    try:
+        return digest_named(options.auth)
+    except ValueError as missing:
+        raise PeerIncompatible(f"--auth: {missing}") from missing
+
+
+def digest_warning(agreement: Agreement, ours: str, theirs: str | None) -> str | None:
+    """What to say when the server's options string names another digest for the same cipher.
+
+    A server whose own cipher is an AEAD one names none; nothing follows from that.
+    """
+    if agreement.cipher.is_aead or theirs is None:
+        return None
+    told = canonical_digest(theirs)
+    if told in (None, "none", ours):
+        return None
+    return (
+        f"WARNING: 'auth' is used inconsistently, local='auth {ours}', remote='auth {told}': no "
+        f"data packet will pass with the data cipher '{agreement.cipher.value}' until both ends "
+        "have the same --auth"
+    )
+
+
+def _key_length(options: DataOptions, cipher: DataCipher) -> int | None:
+    length = (options.keysize or 0) // 8
+    return length if length in cipher.kind.key_lengths else None
 
 
 def choose_cipher(server: tuple[str, ...], client: tuple[str, ...]) -> str | None:

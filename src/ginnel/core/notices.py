@@ -7,6 +7,7 @@ from enum import Enum
 
 from ginnel.core.actions import CertificateInfo
 from ginnel.core.data_key import DataCipher, DataFormat
+from ginnel.core.digests import Digest
 from ginnel.core.messages import DynamicChallenge
 from ginnel.core.types import Endpoint, KeyId, SessionId
 from ginnel.dataclass import dataclass
@@ -127,7 +128,7 @@ class PushOptionFiltered:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DataChannelReady:
-    """``Data Channel: cipher 'X', peer-id: N`` and the timers in force."""
+    """``Data Channel: cipher 'X', auth 'Y', peer-id: N`` and the timers in force."""
 
     cipher: DataCipher
     format: DataFormat
@@ -135,6 +136,12 @@ class DataChannelReady:
     ping: int
     ping_restart: int
     protocol_flags: tuple[str, ...]
+    digest: Digest | None = None
+    """Of the HMAC; None with AEAD ciphers, and with ``auth none``."""
+    key_bits: int | None = None
+    """None is the cipher's own."""
+    limits_bytes: bool = False
+    """``reneg-bytes`` was set because of the cipher."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,6 +11,7 @@ from typing import Final
 from ginnel.core.digests import digest_named
 from ginnel.core.types import Side
 from ginnel.dataclass import dataclass, replace
+from ginnel.options.ciphers import CIPHERS, CipherMode, canonical_cipher
 from ginnel.options.model import (
     ClientOptions,
     ConnectionProfile,
@@ -47,6 +48,10 @@ class OccTerms:
     ifconfig: tuple[str, str] | None = None
     """``(peer, own)`` addresses; ``(network, netmask)`` in topology subnet."""
     topology: Topology = Topology.NET30
+    keysize: int | None = None
+    """Bits that ``keysize`` asked for; None prints the cipher's own."""
+    secret: bool = False
+    """A static key instead of TLS; ``key_direction`` is that key's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +62,7 @@ class _CipherShape:
     iv: int = 0
     block: int = 0
     tag: int = 0
-    cbc: bool = False
-    packet_id: int = 4
+    long_ids: bool = False
 
     @property
     def is_aead(self) -> bool:
@@ -93,7 +97,7 @@ def options_string(terms: OccTerms) -> str:
         words.append("comp-lzo")
     if terms.fragment:
         words.append("mtu-dynamic")
-    if terms.tls_auth and terms.key_direction is not KeyDirection.NONE:
+    if (terms.tls_auth or terms.secret) and terms.key_direction is not KeyDirection.NONE:
         words.append(f"keydir {terms.key_direction.value}")
     cipher = terms.cipher
     if cipher is not None and terms.peer_to_peer:
@@ -101,7 +105,10 @@ def options_string(terms: OccTerms) -> str:
     elif cipher is not None and cipher != "none" and cipher in terms.data_ciphers:
         words.append(f"cipher {cipher}")
     words.append(f"auth {_auth_name(terms, shape)}")
-    words.append(f"keysize {shape.key_bits}")
+    words.append(f"keysize {_key_bits(terms, shape)}")
+    if terms.secret:
+        words.append("secret")
+        return ",".join(words)
     if terms.tls_auth:
         words.append("tls-auth")
     words.append("key-method 2")
@@ -135,6 +142,7 @@ def client_terms(options: ClientOptions, profile: ConnectionProfile) -> OccTerms
         cipher=options.data.data_ciphers_fallback or options.data.configured_cipher,
         data_ciphers=options.data.data_ciphers,
         auth=options.data.auth,
+        keysize=options.data.keysize,
         tls_auth=isinstance(profile.wrapping, TlsAuth),
         key_direction=direction,
         peer_to_peer=not options.pull,
@@ -166,9 +174,18 @@ def _auth_name(terms: OccTerms, shape: _CipherShape) -> str:
     return digest_named(terms.auth).name
 
 
+def _key_bits(terms: OccTerms, shape: _CipherShape) -> int:
+    kind = CIPHERS.get(canonical_cipher(terms.cipher or "") or "")
+    if terms.keysize is not None and kind is not None and terms.keysize // 8 in kind.key_lengths:
+        return terms.keysize
+    return shape.key_bits
+
+
 def _link_mtu(terms: OccTerms, shape: _CipherShape) -> int:
     """Computes the link-mtu of old versions, which counts some bytes no packet has."""
-    overhead = 1 + shape.tag + shape.iv + shape.block + shape.packet_id
+    overhead = shape.tag + shape.iv + shape.block
+    overhead += 8 if terms.secret or shape.long_ids else 4
+    overhead += 0 if terms.secret else 1
     if not shape.is_aead and terms.auth.lower() != "none":
         overhead += digest_named(terms.auth).size
     if terms.tcp:
@@ -185,26 +202,22 @@ def _link_mtu(terms: OccTerms, shape: _CipherShape) -> int:
 
 
 def _shape(cipher: str | None) -> _CipherShape:
-    """Finds a cipher's shape by the form of its name."""
     if cipher is None:
         return _OLD_DEFAULT
-    if cipher.lower() == "none":
-        return _NONE
-    name = cipher.upper()
-    if name == "CHACHA20-POLY1305":
-        return _CipherShape(key_bits=256, iv=12, block=1, tag=16)
-    family, _, mode = name.rpartition("-")
-    _, _, bits = family.rpartition("-")
-    if not bits.isdigit():
+    kind = CIPHERS.get(canonical_cipher(cipher) or "")
+    if kind is None:
         return _OLD_DEFAULT
-    match mode:
-        case "GCM":
-            return _CipherShape(key_bits=int(bits), iv=12, block=16, tag=16)
-        case "CBC":
-            return _CipherShape(key_bits=int(bits), iv=16, block=16)
-        case _:
-            # CFB and OFB carry the packet-id with its time.
-            return _CipherShape(key_bits=int(bits), iv=16, block=16, packet_id=8)
+    bits, block = kind.key_length * 8, kind.block_length
+    match kind.mode:
+        case CipherMode.NONE:
+            return _NONE
+        case CipherMode.AEAD:
+            return _CipherShape(key_bits=bits, iv=12, block=block, tag=16)
+        case CipherMode.CBC:
+            return _CipherShape(key_bits=bits, iv=block, block=block)
+        case CipherMode.CFB | CipherMode.OFB:
+            # OpenVPN counts the packet-id with its time, though it is the IV.
+            return _CipherShape(key_bits=bits, iv=block, block=block, long_ids=True)
 
 
 MAX_ITEMS = 64

@@ -71,6 +71,10 @@ class DataHeader:
     length: int
 
 
+NO_HEADER = DataHeader(key_id=0, peer_id=None, length=0)
+"""Stands for what packets of a tunnel without TLS do not have."""
+
+
 def opcode_of(packet: bytes) -> int:
     """The opcode of a packet that is not empty."""
     return packet[0] >> 3

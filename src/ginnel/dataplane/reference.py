@@ -11,8 +11,9 @@ import select
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
+from functools import cache
 
-from ginnel.core.data_key import DataCipher, DataFormat, DataKey, KeySlot
+from ginnel.core.data_key import AEAD_CIPHERS, OLD_CIPHERS, DataFormat, DataKey, KeySlot
 from ginnel.core.errors import DataPlaneError, LocalMisuse, Malformed
 from ginnel.core.types import UNDEFINED_PEER_ID, IPNetwork, PeerId, Transmit, Transport
 from ginnel.dataplane import formats
@@ -27,8 +28,10 @@ from ginnel.dataplane.api import (
     PeerStats,
     TunDevice,
 )
+from ginnel.dataplane.old_formats import is_available
+from ginnel.dataplane.open_key import open_key
 from ginnel.dataplane.reference_inner import RouteTable, clamp_mss, destination
-from ginnel.dataplane.reference_keys import Dropped, UsageLimits, open_key
+from ginnel.dataplane.reference_keys import Dropped, UsageLimits
 from ginnel.dataplane.reference_link import (
     LinkBroken,
     PacketLink,
@@ -48,19 +51,24 @@ MAX_PENDING = 256
 MAX_CONTROL_LENGTH = 4096
 """A control packet holds at most 2048 bytes of TLS, a wrapped client key of 1024, and headers."""
 
-CAPABILITIES = Capabilities(
-    name="python",
-    ciphers=frozenset(DataCipher),
-    formats=frozenset(DataFormat),
-    transports=frozenset(Transport),
-    offloads=frozenset(),
-)
+
+@cache
+def capabilities() -> Capabilities:
+    """What this engine can do with the OpenSSL at hand; AEAD is always there."""
+    old = (cipher for cipher in OLD_CIPHERS if is_available(cipher))
+    return Capabilities(
+        name="python",
+        ciphers=frozenset((*AEAD_CIPHERS, *old)),
+        formats=frozenset(DataFormat),
+        transports=frozenset(Transport),
+        offloads=frozenset(),
+    )
 
 
 class PythonDataPlane:
     """A DataPlane on one TUN device, or on none (``dev null``: what arrives is discarded)."""
 
-    capabilities: Capabilities = CAPABILITIES
+    capabilities: Capabilities
 
     def __init__(
         self,
@@ -69,6 +77,7 @@ class PythonDataPlane:
         clock: Callable[[], float] = time.monotonic,
         limits: UsageLimits | None = None,
     ) -> None:
+        self.capabilities = capabilities()
         self._clock = clock
         self._limits = limits or UsageLimits()
         self._mtu = tun.mtu if tun is not None else 1500
@@ -80,6 +89,7 @@ class PythonDataPlane:
             raise DataPlaneError("open", UNDEFINED_PEER_ID, bad.errno or errno.EIO) from bad
         self._link: PacketLink | None = None
         self._peers: dict[PeerId, ReferencePeer] = {}
+        self._has_headers = True  # not on a link that carries packets of a static key
         self._routes = RouteTable()
         self._reports: deque[Notification] = deque()
         self._control: deque[ControlPacket] = deque()
@@ -121,6 +131,7 @@ class PythonDataPlane:
         """Forgets the peer, its keys and its iroutes."""
         self._peer("del_peer", peer_id)
         del self._peers[peer_id]
+        self._has_headers |= not self._peers
         self._routes.remove_peer(peer_id)
 
     def new_key(self, peer_id: PeerId, slot: KeySlot, key: DataKey) -> None:
@@ -137,6 +148,8 @@ class PythonDataPlane:
         except ValueError as bad:
             raise DataPlaneError("new_key", peer_id, errno.EINVAL) from bad
         peer.install(slot, opened)
+        if key.format is DataFormat.STATIC:
+            self._has_headers = False
 
     def swap_keys(self, peer_id: PeerId) -> None:
         """Exchanges the two slots."""
@@ -243,7 +256,7 @@ class PythonDataPlane:
         for packet, source in packets:
             if not packet:
                 self.unassigned_drops["malformed"] += 1
-            elif formats.opcode_of(packet) in formats.DATA_OPCODES:
+            elif not self._has_headers or formats.opcode_of(packet) in formats.DATA_OPCODES:
                 self._receive_data(packet, source, now)
             elif len(packet) > MAX_CONTROL_LENGTH:
                 self.unassigned_drops["malformed"] += 1
@@ -253,7 +266,7 @@ class PythonDataPlane:
 
     def _receive_data(self, packet: bytes, source: SocketAddress | None, now: float) -> None:
         try:
-            header = formats.decode_header(packet)
+            header = formats.decode_header(packet) if self._has_headers else formats.NO_HEADER
         except Malformed as bad:
             self.unassigned_drops[bad.reason] += 1
             return

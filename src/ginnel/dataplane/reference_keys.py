@@ -7,8 +7,7 @@ sockets (``reference_peer``), nor for the layouts themselves (``formats``).
 from collections import deque
 from typing import Protocol
 
-from ginnel.core.data_key import DataCipher, DataFormat, DataKey, DirectionKey
-from ginnel.core.types import PeerId
+from ginnel.core.data_key import DataCipher, DataKey, DirectionKey
 from ginnel.dataclass import dataclass
 from ginnel.dataplane import formats
 from ginnel.dataplane.formats import DataHeader, EpochId
@@ -63,26 +62,6 @@ class PacketKey(Protocol):
     def nears_its_end(self) -> bool:
         """Tells whether a renegotiation is due because of use, not of age."""
         ...
-
-
-def open_key(
-    key: DataKey,
-    *,
-    send_peer_id: PeerId,
-    replay_window: int,
-    replay_time: float,
-    limits: UsageLimits,
-) -> PacketKey:
-    """Makes a working key; raises ValueError when its material has the wrong length."""
-    if key.format is DataFormat.EPOCH:
-        header = formats.encode_header_v2(key.key_id, send_peer_id)
-        return EpochKeys(key, header, replay_window, replay_time, limits)
-    header = (
-        formats.encode_header_v1(key.key_id)
-        if key.format is DataFormat.V1
-        else formats.encode_header_v2(key.key_id, send_peer_id)
-    )
-    return ClassicKey(key, header, replay_window, replay_time, limits)
 
 
 def started_blocks(plaintext: bytes) -> int:

@@ -68,3 +68,32 @@ class ReplayWindow:
         for packet_id, marked_at in self._marked.items():
             if marked_at < limit:
                 self._floor = max(self._floor, packet_id)
+
+
+class TimedWindow:
+    """A window for ids with a time, which start anew when the time goes up (protocol-facts 10).
+
+    A lower time than the last never passes. Ids in their short form have the time 0.
+    """
+
+    __slots__ = ("_backtrack", "_ids", "_size", "_time")
+
+    def __init__(self, size: int, backtrack: float) -> None:
+        self._size = size
+        self._backtrack = backtrack
+        self._time = 0
+        self._ids = ReplayWindow(size, backtrack)
+
+    def check(self, time: int, packet_id: int, now: float) -> bool:
+        """Tells whether the id may pass."""
+        if time == self._time:
+            return self._ids.check(packet_id, now)
+        is_next = packet_id == 1 if self._size == 0 else packet_id > 0
+        return time > self._time and is_next
+
+    def mark(self, time: int, packet_id: int, now: float) -> None:
+        """Notes that the packet of this id authenticated; ``check`` must have passed it."""
+        if time > self._time:
+            self._time = time
+            self._ids = ReplayWindow(self._size, self._backtrack)
+        self._ids.mark(packet_id, now)

@@ -1,41 +1,21 @@
 """What the data channel options do: ciphers, digests, features. Rows in ``rows.data``."""
 
 from ginnel.dataclass import replace
+from ginnel.options.ciphers import (
+    CIPHERS,
+    DEFAULT_CIPHERS,
+    DIGESTS,
+    NO_CIPHER,
+    canonical_cipher,
+    canonical_digest,
+    is_foreign_cipher,
+)
 from ginnel.options.draft import Draft, Handler, Use
-from ginnel.options.errors import printable
+from ginnel.options.errors import ConfigError, printable
 from ginnel.options.notes import Note
 
-AEAD_CIPHERS = ("AES-256-GCM", "AES-192-GCM", "AES-128-GCM", "CHACHA20-POLY1305")
-"""Ciphers of the data channel that ginnel has; names as on the wire."""
-
-DEFAULT_CIPHERS = ("AES-256-GCM", "AES-128-GCM", "CHACHA20-POLY1305")
-
-DIGESTS = (
-    "MD4",
-    "MD5",
-    "MD5-SHA1",
-    "SHA1",
-    "SHA224",
-    "SHA256",
-    "SHA384",
-    "SHA512",
-    "SHA512-224",
-    "SHA512-256",
-    "SHA3-224",
-    "SHA3-256",
-    "SHA3-384",
-    "SHA3-512",
-    "BLAKE2b512",
-    "BLAKE2s256",
-    "RIPEMD160",
-    "SM3",
-    "whirlpool",
-)
-"""Names ``auth`` takes; whether the TLS library has one is found out when it is used."""
-
 MAX_CIPHER_LIST = 127
-_OLD_MODES = ("-CBC", "-CFB", "-CFB1", "-CFB8", "-OFB", "-CTR", "-ECB")
-_OLD_NAMES = frozenset({"NONE", "[NULL-CIPHER]"})
+_KNOWN = ", ".join(CIPHERS)
 _PROVIDERS = ("default", "legacy")
 _PROTOCOL_FLAGS = {
     "cc-exit": "data.cc_exit",
@@ -43,34 +23,6 @@ _PROTOCOL_FLAGS = {
     "dyn-tls-crypt": "data.dyn_tls_crypt",
     "aead-epoch": "data.aead_epoch",
 }
-
-
-def canonical_cipher(name: str) -> str | None:
-    """Returns the wire name of a cipher ginnel has, or None."""
-    upper = name.upper()
-    return upper if upper in AEAD_CIPHERS else None
-
-
-def canonical_digest(name: str) -> str | None:
-    """Returns the usual spelling of a known digest name, ``none`` included, or None."""
-    lower = name.lower().removeprefix("rsa-")
-    if lower == "none":
-        return "none"
-    squeezed = lower.replace("-", "")
-    for known in DIGESTS:
-        if squeezed == known.lower().replace("-", ""):
-            return known
-    return None
-
-
-def _is_old_cipher(name: str) -> bool:
-    """Knows ciphers that OpenVPN has and this release does not."""
-    upper = name.upper()
-    return upper in _OLD_NAMES or upper.endswith(_OLD_MODES)
-
-
-def _old_name(name: str) -> str:
-    return "none" if name.upper() in _OLD_NAMES else name.upper()
 
 
 def _data_ciphers(draft: Draft, use: Use) -> None:
@@ -83,7 +35,14 @@ def _data_ciphers(draft: Draft, use: Use) -> None:
             if cipher not in chosen:
                 chosen.append(cipher)
     if not chosen:
-        raise use.wrong("no cipher of the list is available; known are " + ", ".join(AEAD_CIPHERS))
+        raise use.wrong(f"no cipher of the list is available; known are {_KNOWN}")
+    if NO_CIPHER in chosen:
+        draft.warn(
+            f"cipher 'none' specified for --{use.row.name}. This allows negotiation of NO "
+            "encryption and tunnelled data WILL then be transmitted in clear text over the "
+            "network! PLEASE DO RECONSIDER THIS SETTING!",
+            use,
+        )
     draft.set_field("data.data_ciphers", tuple(chosen))
 
 
@@ -98,19 +57,18 @@ def _list_entry(draft: Draft, use: Use, entry: str) -> tuple[str, ...]:
         note = f"--{use.row.name}: optional cipher {printable(name, 40)!r} is not available"
         draft.notes.append(Note(text=note, origin=use.origin, option=use.row.name))
         return ()
-    if _is_old_cipher(name):
-        raise use.later(f"--{use.row.name} with cipher {name}")
-    raise use.wrong(
-        f"Unsupported cipher {printable(name, 40)!r}; known are {', '.join(AEAD_CIPHERS)}"
-    )
+    raise _unknown_cipher(use, name)
+
+
+def _unknown_cipher(use: Use, name: str) -> ConfigError:
+    why = "ginnel does not have it" if is_foreign_cipher(name) else "nobody knows it"
+    return use.wrong(f"Unsupported cipher {printable(name, 40)!r}, {why}; known are {_KNOWN}")
 
 
 def _fallback(draft: Draft, use: Use) -> None:
     cipher = canonical_cipher(use.text(0))
-    if cipher is None and _is_old_cipher(use.text(0)):
-        raise use.later(f"--data-ciphers-fallback with cipher {use.text(0)}")
     if cipher is None:
-        raise use.wrong(f"Unsupported cipher; known are {', '.join(AEAD_CIPHERS)}")
+        raise _unknown_cipher(use, use.text(0))
     draft.set_field("data.data_ciphers_fallback", cipher)
 
 
@@ -123,10 +81,10 @@ def _cipher(draft: Draft, use: Use) -> None:
             raise use.wrong("expected the name of a cipher")
         draft.set_field("data.cipher", cipher or name)
         return
-    if cipher is None and not _is_old_cipher(name):
-        raise use.wrong(f"Unsupported cipher; known are {', '.join(AEAD_CIPHERS)}")
+    if cipher is None and not is_foreign_cipher(name):
+        raise _unknown_cipher(use, name)
     draft.actions["cipher"] = (cipher or name,)
-    draft.set_field("data.configured_cipher", cipher or _old_name(name))
+    draft.set_field("data.configured_cipher", cipher or name.upper())
 
 
 def _auth(draft: Draft, use: Use) -> None:
@@ -134,6 +92,31 @@ def _auth(draft: Draft, use: Use) -> None:
     if digest is None:
         raise use.wrong(f"Message hash algorithm not found; known are {', '.join(DIGESTS)}")
     draft.set_field("data.auth", digest)
+
+
+def _keysize(draft: Draft, use: Use) -> None:
+    """2.6 no longer has it; a 2.4 server may still have been told to use another size."""
+    bits = use.number(0)
+    if bits % 8 or bits < 0:
+        raise use.wrong("expected a number of bits that is a multiple of 8")
+    draft.set_field("data.keysize", bits or None)
+
+
+def _ncp_disable(draft: Draft, use: Use) -> None:
+    draft.set_field("data.negotiates", False)
+    draft.warn(
+        "DEPRECATED OPTION: --ncp-disable: only --cipher is used, and the server is not told which "
+        "other ciphers there are",
+        use,
+    )
+
+
+def _compat_mode(draft: Draft, use: Use) -> None:
+    parts = use.text(0).split(".")
+    if not 2 <= len(parts) <= 3 or not all(part.isdecimal() and len(part) <= 2 for part in parts):
+        raise use.wrong("cannot parse version number; expected one such as 2.4.0")
+    major, minor, patch = (int(part) for part in [*parts, "0"][:3])
+    draft.set_field("data.compat_mode", (major * 100 + minor) * 100 + patch)
 
 
 def _replay_window(draft: Draft, use: Use) -> None:
@@ -187,6 +170,9 @@ HANDLERS: dict[str, Handler] = {
     "data-ciphers-fallback": _fallback,
     "cipher": _cipher,
     "auth": _auth,
+    "keysize": _keysize,
+    "ncp-disable": _ncp_disable,
+    "compat-mode": _compat_mode,
     "replay-window": _replay_window,
     "key-derivation": _key_derivation,
     "protocol-flags": _protocol_flags,

@@ -176,7 +176,7 @@ def _reneg_sec(draft: Draft, use: Use) -> None:
 
 
 def _reneg_bytes(draft: Draft, use: Use) -> None:
-    draft.set_field("tls.reneg_bytes", max(use.number(0), 0))
+    draft.set_field("tls.reneg_bytes", None if use.number(0) < 0 else use.number(0))
 
 
 def _max_packet_size(draft: Draft, use: Use) -> None:

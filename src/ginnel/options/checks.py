@@ -3,8 +3,8 @@
 Runs once, on a complete draft, before it is frozen. Rules as openvpn 2.6 has them.
 """
 
-from ginnel.options.apply_data import canonical_cipher
 from ginnel.options.apply_identity import check_identity
+from ginnel.options.ciphers import CIPHERS, DATA_DIGESTS, canonical_cipher
 from ginnel.options.draft import Draft, ProfileDraft, not_supported
 from ginnel.options.errors import ConfigError
 from ginnel.options.model import DeviceType, LinkProtocol, ManagementOptions
@@ -28,6 +28,7 @@ def check_client(draft: Draft) -> None:
         _check_login(draft)
         _check_tls(draft)
     _check_device(draft)
+    _check_ciphers(draft)
     _check_management(draft)
 
 
@@ -156,6 +157,38 @@ def _check_device(draft: Draft) -> None:
             origin=origin,
             option="dev",
         )
+
+
+def _check_ciphers(draft: Draft) -> None:
+    """A cipher that may be chosen must be one that works with the digest."""
+    data = draft.options.data
+    fallback = data.data_ciphers_fallback
+    usable = [*data.data_ciphers, *(() if fallback is None else (fallback,))]
+    unknown = [name for name in usable if name not in CIPHERS]
+    if unknown:
+        raise ConfigError(
+            f"--cipher {unknown[0]} is not a cipher that ginnel has, and --ncp-disable or "
+            "--compat-mode ask for it",
+            origin=draft.places.of("cipher"),
+            option="cipher",
+        )
+    with_hmac = [name for name in usable if not CIPHERS[name].is_aead]
+    if with_hmac and data.auth != "none" and data.auth not in DATA_DIGESTS:
+        raise ConfigError(
+            f"--auth {data.auth} cannot authenticate packets of the data cipher {with_hmac[0]} "
+            f"here; known are {', '.join(DATA_DIGESTS)}",
+            origin=draft.places.of("auth"),
+            option="auth",
+        )
+    if data.keysize is not None and not any(_takes(name, data.keysize) for name in usable):
+        text = f"--keysize {data.keysize} has no effect: no data cipher here has a key of that size"
+        origin = draft.places.of("keysize")
+        draft.notes.append(Note(text=text, kind=NoteKind.WARNING, origin=origin, option="keysize"))
+
+
+def _takes(cipher: str, bits: int) -> bool:
+    kind = CIPHERS[cipher]
+    return bits // 8 in (kind.key_length, *kind.key_lengths)
 
 
 def _tells_type(dev: str) -> bool:

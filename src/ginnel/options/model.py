@@ -270,7 +270,8 @@ class TlsOptions:
     hand_window: int = 60
     tran_window: int = 3600
     reneg_sec: int = 3600
-    reneg_bytes: int = 0
+    reneg_bytes: int | None = None
+    """0 sets no limit; None sets one for ciphers with blocks of 64 bits only."""
     reneg_pkts: int = 0
     single_session: bool = False
     tls_exit: bool = False
@@ -347,6 +348,12 @@ class DataOptions:
     data_ciphers_fallback: str | None = None
     configured_cipher: str | None = None
     """``cipher`` of file or command line: told to the peer; two peers without NCP use it."""
+    negotiates: bool = True
+    """False with ``ncp-disable``: only ``cipher`` is used."""
+    compat_mode: int = 0
+    """Version that ``compat-mode`` names, as 20400 for 2.4.0; 0 is today's."""
+    keysize: int | None = None
+    """Bits of the cipher key, for ciphers that leave a choice."""
     auth: str = "SHA1"
     static_key: FileContent | None = None
     """``secret``: the tunnel between two peers has this key for ever, and no TLS."""

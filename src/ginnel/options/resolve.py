@@ -28,6 +28,7 @@ from ginnel.options.actions import (
 from ginnel.options.apply import apply_use
 from ginnel.options.apply_tls import warn_unverified_server
 from ginnel.options.checks import check_client, note_client
+from ginnel.options.compat_mode import settle_compatibility
 from ginnel.options.draft import STATIC_KEY, Draft
 from ginnel.options.errors import ConfigError
 from ginnel.options.files import FileLoader, FileReader
@@ -70,6 +71,7 @@ def resolve(directives: Iterable[Directive], reader: FileReader) -> Resolved:
 
 
 def _run_client(draft: Draft, loader: FileLoader, cwd: str) -> RunClient:
+    settle_compatibility(draft)
     check_client(draft)
     profiles = build_profiles(draft, loader)
     _load_files(draft, loader)

@@ -6,9 +6,9 @@ import subprocess
 import pytest
 
 from ginnel.cli import show
-from ginnel.core.data_key import DataCipher
 from ginnel.core.digests import available_digests, digest_named
 from ginnel.core.tls_text import openssl_cipher_name
+from ginnel.options.ciphers import CIPHERS
 from ginnel.options.errors import ConfigError
 from ginnel.options.model import TlsOptions
 
@@ -22,17 +22,26 @@ def entries(text: str) -> list[str]:
     return rest.partition("\n\n")[0].splitlines()
 
 
-def real(option: str) -> str:
-    done = subprocess.run(["openvpn", option], capture_output=True, text=True, check=True)
+def deprecated(text: str) -> str:
+    """The part with the short blocks."""
+    return text[text.index("less than 128 bits") :]
+
+
+def real(*words: str) -> str:
+    done = subprocess.run(["openvpn", *words], capture_output=True, text=True, check=True)
     return done.stdout
 
 
 def test_cipher_lines_are_those_of_openvpn_for_the_ciphers_we_have() -> None:
-    ours = entries("\n".join(show.ciphers()))
-    theirs = entries(real("--show-ciphers"))
-    assert all(CIPHER_LINE.fullmatch(line) for line in theirs)
-    assert [line.split()[0] for line in ours] == [cipher.value for cipher in DataCipher]
-    assert set(ours) <= set(theirs)
+    mine, legacy = "\n".join(show.ciphers()), ("--providers", "legacy", "default")
+    real_text = real(*legacy, "--show-ciphers")
+    named = [line.split()[0] for line in mine.splitlines() if CIPHER_LINE.fullmatch(line)]
+    assert sorted(named) == sorted(set(CIPHERS) - {"none"})
+    for ours, theirs in ((mine, real_text), (deprecated(mine), deprecated(real_text))):
+        assert all(CIPHER_LINE.fullmatch(line) for line in entries(theirs))
+        both = set(entries(ours))
+        assert both <= set(entries(theirs))
+        assert entries(ours) == [line for line in entries(theirs) if line in both]
 
 
 def test_digest_lines_are_those_of_openvpn() -> None:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from ginnel.compat.log_lines import MAX_LINE, Category, LogLine, Severity, printable, render
 from ginnel.core.actions import CertificateInfo
 from ginnel.core.data_key import DataCipher, DataFormat
+from ginnel.core.digests import digest_named
 from ginnel.core.notices import (
     Advance,
     CertificateAccepted,
@@ -386,3 +387,36 @@ def test_printable_is_one_bounded_line_and_stable(text: str, limit: int) -> None
 
 def test_printable_keeps_other_languages() -> None:
     assert printable("Zürich 東京") == "Zürich 東京"
+
+
+def old_channel(cipher: DataCipher, auth: str) -> list[tuple[int, str]]:
+    notice = DataChannelReady(
+        cipher=cipher,
+        format=DataFormat.V2,
+        peer_id=0,
+        ping=0,
+        ping_restart=0,
+        protocol_flags=(),
+        digest=None if auth == "none" else digest_named(auth),
+        limits_bytes=cipher.kind.limits_bytes,
+    )
+    return [(line.verb, line.text) for line in render(notice)]
+
+
+def test_a_cipher_with_hmac_names_both() -> None:
+    assert old_channel(DataCipher.AES_256_CBC, "SHA512") == [
+        (4, "Outgoing Data Channel: Cipher 'AES-256-CBC' initialized with 256 bit key"),
+        (4, "Outgoing Data Channel: Using 512 bit message hash 'SHA512' for HMAC authentication"),
+        (4, "Incoming Data Channel: Cipher 'AES-256-CBC' initialized with 256 bit key"),
+        (4, "Incoming Data Channel: Using 512 bit message hash 'SHA512' for HMAC authentication"),
+        (2, "Data Channel: cipher 'AES-256-CBC', auth 'SHA512', peer-id: 0"),
+    ]
+
+
+def test_short_blocks_no_cipher_and_no_digest_are_warned_about() -> None:
+    short = "\n".join(text for verb, text in old_channel(DataCipher.BF_CBC, "SHA1") if not verb)
+    assert "reducing reneg-bytes to 64MB" in short
+    assert short.count("INSECURE cipher (BF-CBC) with block size less than 128 bit") == 3
+    bare = "\n".join(text for verb, text in old_channel(DataCipher.NONE, "none") if not verb)
+    assert "'--cipher none' was specified" in bare
+    assert "'--auth none' was specified" in bare

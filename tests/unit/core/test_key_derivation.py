@@ -7,9 +7,12 @@ import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from ginnel.core.data_key import DataCipher, DataFormat
-from ginnel.core.key_derivation import SessionPair, data_key, legacy_key2, tls1_prf
+from ginnel.core.digests import digest_named
+from ginnel.core.key_derivation import KeyShape, SessionPair, data_key, legacy_key2, tls1_prf
+from ginnel.core.key_files import StaticKey
 from ginnel.core.key_method import KeySource
 from ginnel.core.types import KeyId, SessionId, Side
+from ginnel.options.model import KeyDirection
 from ginnel.options.values import Secret
 
 VECTORS = Path(__file__).parents[2] / "vectors" / "control"
@@ -51,10 +54,9 @@ def test_legacy_keys_are_those_of_an_openvpn_client_and_open_its_packets() -> No
     )
     key = data_key(
         key2,
+        KeyShape(cipher=DataCipher(vector["cipher"]), format=DataFormat.V2),
         side=Side.CLIENT,
         key_id=KeyId(0),
-        cipher=DataCipher(vector["cipher"]),
-        data_format=DataFormat.V2,
     )
     assert key.send.cipher_key.reveal().hex() == vector["client_send_key"]
     assert key.receive.cipher_key.reveal().hex() == vector["client_receive_key"]
@@ -78,7 +80,10 @@ def test_legacy_keys_are_those_of_an_openvpn_client_and_open_its_packets() -> No
 )
 def test_keys_are_cut_from_the_front_of_each_slice(cipher: DataCipher, length: int) -> None:
     client = data_key(
-        KEY2, side=Side.CLIENT, key_id=KeyId(3), cipher=cipher, data_format=DataFormat.V1
+        KEY2,
+        KeyShape(cipher=cipher, format=DataFormat.V1),
+        side=Side.CLIENT,
+        key_id=KeyId(3),
     )
     assert (client.key_id, client.cipher, client.format) == (3, cipher, DataFormat.V1)
     assert client.send.cipher_key.reveal() == bytes(range(length))
@@ -86,7 +91,10 @@ def test_keys_are_cut_from_the_front_of_each_slice(cipher: DataCipher, length: i
     assert client.receive.cipher_key.reveal() == bytes(range(128, 128 + length))
     assert client.receive.implicit_iv.reveal() == bytes(range(192, 200))
     server = data_key(
-        KEY2, side=Side.SERVER, key_id=KeyId(3), cipher=cipher, data_format=DataFormat.V1
+        KEY2,
+        KeyShape(cipher=cipher, format=DataFormat.V1),
+        side=Side.SERVER,
+        key_id=KeyId(3),
     )
     assert (server.send, server.receive) == (client.receive, client.send)
 
@@ -94,10 +102,9 @@ def test_keys_are_cut_from_the_front_of_each_slice(cipher: DataCipher, length: i
 def test_the_epoch_format_takes_thirty_two_bytes_whatever_the_cipher() -> None:
     key = data_key(
         KEY2,
+        KeyShape(cipher=DataCipher.AES_128_GCM, format=DataFormat.EPOCH),
         side=Side.SERVER,
         key_id=KeyId(0),
-        cipher=DataCipher.AES_128_GCM,
-        data_format=DataFormat.EPOCH,
     )
     assert key.send.cipher_key.reveal() == bytes(range(128, 160))
     assert key.receive.cipher_key.reveal() == bytes(range(32))
@@ -108,8 +115,33 @@ def test_key_material_of_another_length_is_our_bug() -> None:
     with pytest.raises(ValueError, match="256"):
         data_key(
             Secret(bytes(255)),
+            KeyShape(cipher=DataCipher.AES_128_GCM, format=DataFormat.V2),
             side=Side.CLIENT,
             key_id=KeyId(0),
-            cipher=DataCipher.AES_128_GCM,
-            data_format=DataFormat.V2,
         )
+
+
+def test_other_ciphers_take_a_key_for_their_hmac_and_no_nonce_tail() -> None:
+    shape = KeyShape(
+        cipher=DataCipher.BF_CBC,
+        format=DataFormat.V2,
+        digest=digest_named("SHA512"),
+        cipher_key_length=56,
+    )
+    key = data_key(KEY2, shape, side=Side.CLIENT, key_id=KeyId(1))
+    assert key.digest == digest_named("SHA512")
+    assert key.send.cipher_key.reveal() == bytes(range(56))
+    assert key.send.hmac_key.reveal() == bytes(range(64, 128))
+    assert key.receive.hmac_key.reveal() == bytes(range(192, 256))
+    assert len(key.send.implicit_iv) == 0
+
+
+def test_a_static_key_is_cut_by_direction_and_told_its_time() -> None:
+    halves = StaticKey(KEY2).by_direction(KeyDirection.INVERSE)
+    shape = KeyShape(
+        cipher=DataCipher.AES_256_CBC, format=DataFormat.STATIC, digest=digest_named("SHA1")
+    )
+    key = shape.cut(*halves, key_id=KeyId(0), packet_time=1_700_000_000)
+    assert (key.format, key.packet_time) == (DataFormat.STATIC, 1_700_000_000)
+    assert key.send.cipher_key.reveal() == bytes(range(128, 160))
+    assert key.receive.hmac_key.reveal() == bytes(range(64, 84))

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from ginnel.core.data_key import DataCipher, DataFormat
+from ginnel.core.digests import digest_named
 from ginnel.core.errors import PeerIncompatible
 from ginnel.core.negotiate import (
     P2P_PEER_ID,
@@ -12,6 +13,7 @@ from ginnel.core.negotiate import (
     DataCapabilities,
     agree_as_peers,
     agree_on_pull,
+    agree_without_tls,
     choose_cipher,
     choose_for_client,
     offered_ciphers,
@@ -27,7 +29,7 @@ DERIVED = PeerId(0x123456)
 
 
 def test_offer_keeps_order_and_drops_what_cannot_be_done() -> None:
-    options = DataOptions(data_ciphers=("chacha20-poly1305", "AES-256-CBC", "AES-128-GCM"))
+    options = DataOptions(data_ciphers=("chacha20-poly1305", "ARIA-256-CBC", "AES-128-GCM"))
     assert offered_ciphers(options, ALL) == ("CHACHA20-POLY1305", "AES-128-GCM")
     only = replace(ALL, ciphers=frozenset({DataCipher.AES_128_GCM}))
     assert offered_ciphers(options, only) == ("AES-128-GCM",)
@@ -70,7 +72,8 @@ def test_pulled_cipher(
         (DataOptions(), "BF-CBC", "BF-CBC"),
         (DataOptions(), "BF-CBC", "data-ciphers"),
         (DataOptions(), None, "data-ciphers-fallback"),
-        (DataOptions(data_ciphers_fallback="AES-256-CBC"), None, "not available"),
+        (DataOptions(data_ciphers_fallback="ARIA-256-CBC"), None, "not available"),
+        (DataOptions(data_ciphers_fallback="BF-CBC", auth="SM3"), None, "--auth SM3"),
     ],
 )
 def test_no_cipher_in_common_names_the_fix(
@@ -79,6 +82,54 @@ def test_no_cipher_in_common_names_the_fix(
     with pytest.raises(PeerIncompatible) as caught:
         agree_on_pull(options, occ, ALL)
     assert said in caught.value.reason
+
+
+def test_old_ciphers_bring_their_digest_and_key_size() -> None:
+    options = DataOptions(
+        data_ciphers=("AES-256-CBC", "BF-CBC"), auth="SHA512", keysize=256, peer_id=1
+    )
+    cbc = agree_on_pull(replace(options, cipher="AES-256-CBC"), None, ALL)
+    assert (cbc.cipher, cbc.digest) == (DataCipher.AES_256_CBC, digest_named("SHA512"))
+    assert (cbc.cipher_key_length, cbc.key_bits) == (None, 256)
+    blowfish = agree_on_pull(options, "bf-cbc", ALL)
+    assert (blowfish.cipher_key_length, blowfish.key_bits) == (32, 256)
+    bare = agree_on_pull(replace(options, auth="none"), "AES-256-CBC", ALL)
+    assert bare.digest is None
+    assert agree_on_pull(DataOptions(cipher="AES-256-GCM"), None, ALL).digest is None
+
+
+def test_no_cipher_goes_by_both_of_its_names() -> None:
+    options = DataOptions(data_ciphers=("none",))
+    assert agree_on_pull(options, "[null-cipher]", ALL).cipher is DataCipher.NONE
+
+
+def test_epochs_are_for_aead_alone() -> None:
+    options = DataOptions(
+        data_ciphers=("AES-256-CBC",),
+        cipher="AES-256-CBC",
+        peer_id=1,
+        tls_ekm=True,
+        aead_epoch=True,
+    )
+    assert agree_on_pull(options, None, ALL).format is DataFormat.V2
+
+
+def test_without_negotiation_nothing_is_offered() -> None:
+    assert offered_ciphers(DataOptions(negotiates=False), ALL) == ()
+
+
+def test_a_static_key_takes_what_the_file_says() -> None:
+    agreement = agree_without_tls(DataOptions(configured_cipher="AES-256-CBC"), ALL)
+    assert (agreement.cipher, agreement.format) == (DataCipher.AES_256_CBC, DataFormat.STATIC)
+    assert agreement.digest == digest_named("SHA1")
+    assert agreement.key_shape.format is DataFormat.STATIC
+    for options, said in (
+        (DataOptions(), "needs the cipher"),
+        (DataOptions(configured_cipher="AES-256-GCM"), "cannot be used with a static key"),
+        (DataOptions(configured_cipher="AES-256-CFB"), "cannot be used with a static key"),
+    ):
+        with pytest.raises(PeerIncompatible, match=said):
+            agree_without_tls(options, ALL)
 
 
 def test_format_follows_peer_id_and_epoch() -> None:

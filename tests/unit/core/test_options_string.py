@@ -207,3 +207,42 @@ def test_a_pulling_client_tells_the_cipher_of_its_file(cipher: str, words: str) 
     profile = profile_with(PlainWrapping(), LinkProtocol.UDP)
     options = ClientOptions(profiles=(profile,), data=DataOptions(configured_cipher=cipher))
     assert words in options_string(client_terms(options, profile))
+
+
+SECRET = OccTerms(
+    side=Side.CLIENT,
+    dev_type="tun",
+    tun_mtu=1500,
+    peer_to_peer=True,
+    ifconfig=("10.99.0.2", "10.99.0.1"),
+    secret=True,
+    key_direction=KeyDirection.NORMAL,
+)
+
+
+@pytest.mark.parametrize(
+    ("cipher", "auth", "words"),
+    [
+        # What OpenVPN 2.6.14 logs as its local options string.
+        ("none", "none", "1508|cipher [null-cipher],auth [null-digest],keysize 0,secret"),
+        ("DES-EDE3-CBC", "SHA512", "1588|cipher DES-EDE3-CBC,auth SHA512,keysize 192,secret"),
+        ("AES-256-CBC", "MD5", "1556|cipher AES-256-CBC,auth MD5,keysize 256,secret"),
+    ],
+)
+def test_a_static_key_tells_what_openvpn_tells(cipher: str, auth: str, words: str) -> None:
+    terms = replace(SECRET, cipher=cipher, auth=auth)
+    mtu, rest = words.split("|")
+    assert options_string(terms) == (
+        f"V4,dev-type tun,link-mtu {mtu},tun-mtu 1500,proto UDPv4,ifconfig 10.99.0.2 10.99.0.1,"
+        f"keydir 0,{rest}"
+    )
+    assert options_string(expected_from_peer(terms)) == (
+        f"V4,dev-type tun,link-mtu {mtu},tun-mtu 1500,proto UDPv4,ifconfig 10.99.0.1 10.99.0.2,"
+        f"keydir 1,{rest}"
+    )
+
+
+def test_a_chosen_key_size_is_told() -> None:
+    terms = replace(SECRET, cipher="BF-CBC", keysize=256)
+    assert ",keysize 256,secret" in options_string(terms)
+    assert ",keysize 192," in options_string(replace(terms, cipher="DES-EDE3-CBC"))

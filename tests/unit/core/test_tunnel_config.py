@@ -6,8 +6,16 @@ from ipaddress import ip_address
 import pytest
 
 from ginnel.core.data_key import DataCipher, DataFormat
+from ginnel.core.digests import digest_named
 from ginnel.core.negotiate import Agreement
-from ginnel.core.tunnel_config import LOCAL_PEER, mss_limits, tunnel_config
+from ginnel.core.packet_overhead import packet_overhead
+from ginnel.core.tunnel_config import (
+    LOCAL_PEER,
+    SHORT_BLOCK_LIMIT,
+    mss_limits,
+    tunnel_config,
+    with_bytes_limit,
+)
 from ginnel.core.types import UNDEFINED_PEER_ID, Endpoint, PeerId, Transport
 from ginnel.options.model import ClientOptions, ConnectionProfile
 from tests.sim.pair import profile
@@ -31,8 +39,13 @@ def limits(
     remote: Endpoint = V4,
     transport: Transport = Transport.UDP,
     data: DataFormat = DataFormat.V2,
+    cipher: DataCipher = DataCipher.AES_256_GCM,
 ) -> tuple[int, int]:
-    return mss_limits(connection, tun_mtu=tun_mtu, remote=remote, transport=transport, data=data)
+    digest = None if cipher.is_aead else digest_named("SHA1")
+    overhead = packet_overhead(cipher, data, digest)
+    return mss_limits(
+        connection, tun_mtu=tun_mtu, remote=remote, transport=transport, overhead=overhead
+    )
 
 
 def test_default_rule_matches_a_live_peer() -> None:
@@ -55,6 +68,33 @@ def test_outer_headers_count(
 ) -> None:
     got = limits(profile(), remote=remote, transport=transport, data=data)
     assert got == (expected, expected - 20)
+
+
+@pytest.mark.parametrize(
+    ("cipher", "data", "expected"),
+    [
+        # 1464 bytes behind the outer headers: less header, HMAC and IV, in whole blocks.
+        (DataCipher.AES_256_CBC, DataFormat.V2, (1464 - 4 - 20 - 16) // 16 * 16 - 1 - 4 - 40),
+        (DataCipher.BF_CBC, DataFormat.V1, (1464 - 1 - 20 - 8) // 8 * 8 - 1 - 4 - 40),
+        (DataCipher.NONE, DataFormat.V2, 1464 - 4 - 20 - 4 - 40),
+        (DataCipher.AES_128_CFB, DataFormat.V2, 1464 - 4 - 20 - 16 - 40),
+        (DataCipher.AES_128_CBC, DataFormat.STATIC, (1464 - 36) // 16 * 16 - 1 - 8 - 40),
+    ],
+)
+def test_old_ciphers_have_their_own_overhead(
+    cipher: DataCipher, data: DataFormat, expected: int
+) -> None:
+    assert limits(profile(), cipher=cipher, data=data) == (expected, expected - 20)
+
+
+def test_short_blocks_limit_the_bytes_under_a_key_unless_the_user_did() -> None:
+    options = ClientOptions(profiles=())
+    short = with_bytes_limit(options, DataCipher.BF_CBC)
+    assert short.tls.reneg_bytes == SHORT_BLOCK_LIMIT == 64 << 20
+    assert with_bytes_limit(options, DataCipher.NONE).tls.reneg_bytes == SHORT_BLOCK_LIMIT
+    assert with_bytes_limit(options, DataCipher.AES_256_CBC) is options
+    unlimited = replace(options, tls=replace(options.tls, reneg_bytes=0))
+    assert with_bytes_limit(unlimited, DataCipher.BF_CBC) is unlimited
 
 
 def test_other_mtu_is_taken_as_fixed() -> None:

@@ -16,8 +16,10 @@ from pathlib import Path
 from typing import TypedDict, Unpack
 
 from ginnel.core.data_key import DataCipher, DataFormat, DataKey, DirectionKey, KeySlot
+from ginnel.core.digests import digest_named
 from ginnel.core.types import Endpoint, KeyId, PeerId, Transmit, Transport
-from ginnel.dataplane import formats
+from ginnel.dataclass import replace
+from ginnel.dataplane import formats, old_formats
 from ginnel.dataplane.api import (
     ControlPacket,
     DataPlane,
@@ -29,10 +31,13 @@ from ginnel.dataplane.api import (
     TunDevice,
 )
 from ginnel.dataplane.choose import find_problem, open_data_plane
+from ginnel.dataplane.old_formats import OldKeys, OldSuite
 from ginnel.options.values import Secret
 
 DEADLINE = 10.0
 PEER = PeerId(5)
+PACKET_TIME = 0x67748580
+"""Of keys in the static format."""
 ENGINES = ("python", "rust")
 LOOPBACK = {4: "127.0.0.1", 6: "::1"}
 FAMILY = {4: socket.AF_INET, 6: socket.AF_INET6}
@@ -60,34 +65,74 @@ def make_key(
     key_id: int = 0,
     cipher: DataCipher = DataCipher.AES_256_GCM,
     layout: DataFormat = DataFormat.V2,
+    auth: str = "SHA256",
 ) -> DataKey:
-    """A key that depends on the label only."""
+    """A key that depends on the label only; ``auth`` counts where the cipher is no AEAD."""
+    digest = None if cipher.is_aead or auth == "none" else digest_named(auth)
 
     def half(direction: str) -> DirectionKey:
         epoch = layout is DataFormat.EPOCH
         length = formats.CHAIN_LENGTH if epoch else cipher.key_length
-        material = shake_256(f"{label} {direction}".encode()).digest(length + 8)
+        material = shake_256(f"{label} {direction}".encode()).digest(length + 72)
+        has_tail = cipher.is_aead and not epoch
         return DirectionKey(
             cipher_key=Secret(material[:length]),
-            implicit_iv=Secret(b"" if epoch else material[length:]),
+            implicit_iv=Secret(material[length : length + 8] if has_tail else b""),
+            hmac_key=Secret(material[length + 8 :][: digest.size if digest is not None else 0]),
         )
 
     return DataKey(
-        key_id=KeyId(key_id), cipher=cipher, format=layout, send=half("a"), receive=half("b")
+        key_id=KeyId(key_id),
+        cipher=cipher,
+        format=layout,
+        send=half("a"),
+        receive=half("b"),
+        digest=digest,
+        packet_time=PACKET_TIME if layout is DataFormat.STATIC else 0,
     )
 
 
 def reversed_key(key: DataKey) -> DataKey:
     """The same key as the other end holds it."""
-    return DataKey(
-        key_id=key.key_id, cipher=key.cipher, format=key.format, send=key.receive, receive=key.send
-    )
+    return replace(key, send=key.receive, receive=key.send)
+
+
+def old_suite(key: DataKey) -> OldSuite:
+    long_ids = key.format is DataFormat.STATIC
+    return OldSuite(cipher=key.cipher, digest=key.digest, long_ids=long_ids)
+
+
+def old_keys(half: DirectionKey) -> OldKeys:
+    return OldKeys(half.cipher_key.reveal(), half.hmac_key.reveal())
+
+
+def seal_old(
+    key: DataKey,
+    packet_id: int,
+    payload: bytes,
+    *,
+    peer_id: int = PEER,
+    packet_time: int | None = None,
+) -> bytes:
+    """As ``seal``, for a cipher that is no AEAD."""
+    time = key.packet_time if packet_time is None else packet_time
+    header = b""
+    if key.format is not DataFormat.STATIC:
+        is_v1 = key.format is DataFormat.V1
+        v1, v2 = formats.encode_header_v1, formats.encode_header_v2
+        header = v1(key.key_id) if is_v1 else v2(key.key_id, peer_id)
+    suite = old_suite(key)
+    iv = bytes(range(suite.iv_length))
+    number = old_formats.PacketId(time, packet_id)
+    return header + old_formats.seal(suite, old_keys(key.receive), number, payload, iv)
 
 
 def seal(
     key: DataKey, packet_id: int, payload: bytes, *, peer_id: int = PEER, epoch: int = 1
 ) -> bytes:
     """A packet for the holder of ``key``, with any packet-id: what no engine would send."""
+    if not key.cipher.is_aead:
+        return seal_old(key, packet_id, payload, peer_id=peer_id)
     half = key.receive
     if key.format is DataFormat.EPOCH:
         chain = half.cipher_key
@@ -113,12 +158,18 @@ class Opened:
     packet_id: int
     payload: bytes
     epoch: int = 0
+    packet_time: int = 0
 
 
 def unseal(key: DataKey, packet: bytes) -> Opened:
     """Opens a packet of the holder of ``key``; raises when it is not one."""
-    header = formats.decode_header(packet)
+    is_static = key.format is DataFormat.STATIC
+    header = formats.NO_HEADER if is_static else formats.decode_header(packet)
     half = key.send
+    if not key.cipher.is_aead:
+        body = packet[header.length :]
+        old_id, payload = old_formats.open_packet(old_suite(key), old_keys(half), body)
+        return Opened(header, old_id.number, payload, packet_time=old_id.time)
     if key.format is DataFormat.EPOCH:
         number = formats.decode_epoch_id(packet, header)
         chain = half.cipher_key

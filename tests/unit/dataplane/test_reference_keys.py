@@ -5,13 +5,8 @@ import pytest
 from ginnel.core.data_key import DataCipher, DataFormat
 from ginnel.core.errors import Malformed
 from ginnel.dataplane import formats
-from ginnel.dataplane.reference_keys import (
-    Dropped,
-    PacketKey,
-    UsageLimits,
-    open_key,
-    started_blocks,
-)
+from ginnel.dataplane.open_key import open_key
+from ginnel.dataplane.reference_keys import Dropped, PacketKey, UsageLimits, started_blocks
 from tests.unit.dataplane.rig import PEER, make_key, reversed_key, seal, unseal
 
 GCM, CHACHA = DataCipher.AES_256_GCM, DataCipher.CHACHA20_POLY1305

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ginnel.options.apply_data import AEAD_CIPHERS, DEFAULT_CIPHERS, canonical_digest
+from ginnel.options.ciphers import CIPHERS, DEFAULT_CIPHERS, canonical_digest
 from ginnel.options.errors import ConfigError
 from tests.unit.options.memory_files import run
 
@@ -19,21 +19,49 @@ def test_the_default_token_stands_for_the_default_list() -> None:
 
 
 def test_optional_ciphers_may_be_missing() -> None:
-    resolved = run("--data-ciphers", "?AES-256-CBC:?NOPE:?AES-128-GCM")
+    resolved = run("--data-ciphers", "?ARIA-256-CBC:?NOPE:?AES-128-GCM")
     assert resolved.options.data.data_ciphers == ("AES-128-GCM",)
     assert sum("is not available" in note.text for note in resolved.notes) == 2
 
 
-def test_a_cipher_not_built_yet_is_named() -> None:
-    with pytest.raises(ConfigError, match="data-ciphers with cipher AES-256-CBC is not supported"):
-        run("--data-ciphers", "AES-256-GCM:AES-256-CBC")
+def test_a_cipher_that_openvpn_has_and_we_do_not_is_named() -> None:
+    with pytest.raises(ConfigError, match="'ARIA-256-CBC', ginnel does not have it"):
+        run("--data-ciphers", "AES-256-GCM:ARIA-256-CBC")
+
+
+def test_old_ciphers_are_taken() -> None:
+    assert run("--data-ciphers", "bf-cbc:AES-256-CBC").options.data.data_ciphers == (
+        "BF-CBC",
+        "AES-256-CBC",
+    )
+
+
+def test_no_cipher_in_the_list_is_warned_about() -> None:
+    notes = run("--data-ciphers", "AES-256-GCM:none").notes
+    assert any("transmitted in clear text over the network" in note.text for note in notes)
+
+
+def test_keysize() -> None:
+    resolved = run("--keysize", "256", "--data-ciphers", "BF-CBC")
+    assert resolved.options.data.keysize == 256
+    assert not any(note.option == "keysize" for note in resolved.notes)
+    notes = run("--keysize", "120").notes
+    assert any("--keysize 120 has no effect" in note.text for note in notes)
+    with pytest.raises(ConfigError, match="multiple of 8"):
+        run("--keysize", "129")
+
+
+def test_a_digest_of_tls_auth_alone_cannot_protect_data() -> None:
+    assert run("--auth", "SM3").options.data.auth == "SM3"
+    with pytest.raises(ConfigError, match="SM3 cannot authenticate packets of the data cipher BF"):
+        run("--auth", "SM3", "--data-ciphers-fallback", "BF-CBC")
 
 
 @pytest.mark.parametrize("text", ["NOPE", "", "AES-256-GCM:", "AES-256-GCM:NOPE"])
 def test_an_unknown_cipher_lists_the_known_ones(text: str) -> None:
     with pytest.raises(ConfigError, match="Unsupported cipher") as raised:
         run("--data-ciphers", text)
-    assert all(cipher in raised.value.message for cipher in AEAD_CIPHERS)
+    assert all(cipher in raised.value.message for cipher in CIPHERS)
 
 
 def test_nothing_but_missing_optional_ciphers_is_an_error() -> None:
@@ -50,8 +78,7 @@ def test_the_fallback() -> None:
     assert run("--data-ciphers-fallback", "aes-128-gcm").options.data.data_ciphers_fallback == (
         "AES-128-GCM"
     )
-    with pytest.raises(ConfigError, match="fallback with cipher BF-CBC is not supported"):
-        run("--data-ciphers-fallback", "BF-CBC")
+    assert run("--data-ciphers-fallback", "bf-cbc").options.data.data_ciphers_fallback == "BF-CBC"
     with pytest.raises(ConfigError, match="Unsupported cipher"):
         run("--data-ciphers-fallback", "NOPE")
 

@@ -41,9 +41,7 @@ ROWS: tuple[OptionRow, ...] = (
     ),
     OptionRow(
         name="ncp-disable",
-        support=Support.NO_EFFECT,
-        why="negotiation is always on",
-        help="Switched cipher negotiation off.",
+        help="Uses cipher alone, without negotiation, as OpenVPN up to 2.5 could.",
     ),
     OptionRow(
         name="auth",
@@ -84,9 +82,7 @@ ROWS: tuple[OptionRow, ...] = (
         args=(number("bits"),),
         repeat=Repeat.LAST,
         default="cipher default",
-        support=Support.NO_EFFECT,
-        why="it was removed from OpenVPN 2.6; every cipher here has one key size",
-        help="Key size of the data cipher.",
+        help="Key size in bits of BF-CBC or CAST5-CBC, as OpenVPN up to 2.5 could.",
     ),
     OptionRow(
         name="secret",

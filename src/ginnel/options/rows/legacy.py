@@ -33,8 +33,7 @@ ROWS: tuple[OptionRow, ...] = (
         push=PushClass.UNCHECKED,
         repeat=Repeat.LAST,
         default="0 (none)",
-        support=Support.LATER,
-        help="Behaves like an older release.",
+        help="Sets the defaults of an older release: ciphers, TLS version, compression.",
     ),
     OptionRow(
         name="ignore-unknown-option",
