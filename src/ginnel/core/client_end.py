@@ -289,13 +289,23 @@ def explain_link_error(remote: Endpoint, number: int) -> str:
     return f"read UDPv{remote.address.version} [{name}]: {words} (code={number})"
 
 
+def bad_record(length: int, limit: int) -> str:
+    """OpenVPN's line for a record of an impossible length."""
+    return (
+        f"WARNING: Bad encapsulated packet length from peer ({length}), which must be > 0 and <= "
+        f"{limit} -- please ensure that --tun-mtu or --link-mtu is equal on both peers -- this "
+        "condition could also indicate a possible active attack on the TCP link -- "
+        "[Attempting restart...]"
+    )
+
+
 def explain_lost_stream(remote: Endpoint, number: int, *, heard: bool) -> str:
     """Why a TCP connection ended, in plain words; ``heard`` when the server had said something."""
     if number == errno.EBADMSG:
         return (
-            f"WARNING: Bad encapsulated packet length from peer {remote}: either another service "
-            "than OpenVPN over TCP answers there, or its packets are longer than --tun-mtu allows, "
-            "or somebody tampers with the connection -- [Attempting restart...]"
+            f"what {remote} sends is no packet of OpenVPN over TCP: either another service answers "
+            "there, or its packets are longer than --tun-mtu allows, or somebody tampers with the "
+            "connection"
         )
     if number == 0 and heard:
         return f"NOTE: {remote} closed the connection"

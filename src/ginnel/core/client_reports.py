@@ -35,8 +35,8 @@ class ClientReports:
                     self._sessions.renegotiate("the key's usage limit is near", now)
             case events.OccReceived(payload=payload):
                 self._handle_occ(payload)
-            case events.LinkLost(errno=errno):
-                self._handle_link_loss(errno)
+            case events.LinkLost(errno=errno, bad_length=bad_length):
+                self._handle_link_loss(errno, bad_length)
             case events.TunLost(errno=errno):
                 course.finish(end.restart("tun-stop", f"the tun device is gone (errno {errno})"))
             case events.DecryptFailed():
@@ -53,10 +53,12 @@ class ClientReports:
         if reason is not None:
             self._sessions.renegotiate(reason, now)
 
-    def _handle_link_loss(self, errno: int) -> None:
+    def _handle_link_loss(self, errno: int, bad_length: tuple[int, int] | None) -> None:
         course = self._course
         if course.link.transport is Transport.TCP:
             heard = self._sessions.heard
+            if bad_length is not None:
+                course.outbox.warn(end.bad_record(*bad_length))
             course.outbox.warn(end.explain_lost_stream(course.link.remote, errno, heard=heard))
             course.finish(end.stream_lost(errno))
             return

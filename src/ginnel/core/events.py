@@ -36,6 +36,8 @@ class LinkLost:
     """The socket failed (``errno``); on TCP 0 means that the peer closed the stream."""
 
     errno: int
+    bad_length: tuple[int, int] | None = None
+    """With EBADMSG, where it is known: the impossible length of a record, and the largest one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -161,11 +161,13 @@ class TcpDeframer:
     ``Malformed("length")`` the stream has no boundaries any more: the connection must be closed.
     """
 
-    __slots__ = ("_buffer", "_max_length")
+    __slots__ = ("_buffer", "bad_length", "max_length")
 
     def __init__(self, *, max_length: int = 0xFFFF) -> None:
         self._buffer = bytearray()
-        self._max_length = max_length
+        self.max_length = max_length
+        self.bad_length = 0
+        """The length that ended the stream, once one did."""
 
     def feed(self, chunk: bytes) -> list[bytes]:
         """Adds received bytes and returns the packets that are complete now.
@@ -180,8 +182,9 @@ class TcpDeframer:
         available = len(buffer)
         while available - position >= 2:
             length = buffer[position] << 8 | buffer[position + 1]
-            if not 0 < length <= self._max_length:
+            if not 0 < length <= self.max_length:
                 buffer.clear()
+                self.bad_length = length
                 raise Malformed("length")
             if available - position - 2 < length:
                 break

@@ -33,7 +33,7 @@ from ginnel.dataplane.formats import PING
 from ginnel.options.values import Secret
 from ginnel.shell.clock import monotonic_now
 from ginnel.shell.external_key import Signer
-from ginnel.shell.link import Link
+from ginnel.shell.link import BadRecord, Link
 from ginnel.shell.tasks import plain_errors
 
 READ_BATCH = 64
@@ -216,7 +216,10 @@ class Drive:
 
     def _link_error(self, error: OSError) -> None:
         """Tells the machine about a link that failed; a refusal by ICMP is only a hint on UDP."""
-        lost = LinkLost(errno=errno.EIO if error.errno is None else error.errno)
+        lost = LinkLost(
+            errno=errno.EIO if error.errno is None else error.errno,
+            bad_length=(error.length, error.limit) if isinstance(error, BadRecord) else None,
+        )
         self._feed(partial(self._machine.handle_data_plane, lost))
 
     def _read_data_plane(self) -> None:

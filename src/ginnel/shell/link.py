@@ -12,6 +12,7 @@ are wrapped differently; then it implements ``Link``, wrapping in ``send``, unwr
 Not responsible for what a packet means, or for what follows when a link is lost.
 """
 
+import errno
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
@@ -82,6 +83,15 @@ class Link(Protocol):
     def close(self) -> None:
         """Closes our descriptor; a data plane has its own. Idempotent."""
         ...
+
+
+class BadRecord(OSError):
+    """A record of a stream has an impossible length (EBADMSG)."""
+
+    def __init__(self, length: int, limit: int) -> None:
+        super().__init__(errno.EBADMSG, "impossible record length")
+        self.length = length
+        self.limit = limit
 
 
 class LinkUnavailable(LinkError):

@@ -18,7 +18,7 @@ from ginnel.core.wire import TcpDeframer, frame_tcp
 from ginnel.dataplane import api
 from ginnel.options.model import LinkOptions
 from ginnel.shell.addresses import own_address, socket_address
-from ginnel.shell.link import Attempt, LinkUnavailable, Received
+from ginnel.shell.link import Attempt, BadRecord, LinkUnavailable, Received
 from ginnel.shell.socket_options import open_socket, set_asked_buffers
 
 READ_SIZE = 65536
@@ -108,7 +108,7 @@ class TcpLink:
         try:
             records = self._deframer.feed(chunk)
         except Malformed as bad:
-            raise OSError(errno.EBADMSG, "impossible record length") from bad
+            raise BadRecord(self._deframer.bad_length, self._deframer.max_length) from bad
         return tuple((record, None) for record in records)
 
     def send(self, packet: Transmit) -> None:

@@ -48,7 +48,7 @@ def test_unreachable_remote_is_left_only_before_it_was_heard(heard: bool, ends: 
     [
         (0, True, 0, "closed the connection"),
         (0, False, 0, "another service than OpenVPN over TCP may listen there"),
-        (errno.EBADMSG, False, 0, "Bad encapsulated packet length from peer"),
+        (errno.EBADMSG, False, 0, "is no packet of OpenVPN over TCP"),
         (errno.ECONNRESET, True, -1, "read TCPv4_CLIENT [ECONNRESET]: Connection reset by peer"),
         (errno.EPROTO, True, -1, "(code=71)"),
     ],
@@ -66,6 +66,17 @@ def test_lost_stream_ends_the_connection_with_the_cause(
     assert isinstance(ended, Ended)
     assert ended.signal_text == "connection-reset"
     assert ended.explanation == f"Connection reset, restarting [{status}]"
+
+
+def test_impossible_length_is_said_where_it_is_known() -> None:
+    handler, made, _ = reports()
+    made.link.transport = Transport.TCP
+    handler.handle(LinkLost(errno=errno.EBADMSG, bad_length=(18516, 4096)), NOW)
+    line, cause, ended = list(made.outbox.notices)[-3:]
+    assert isinstance(line, Warned)
+    assert "length from peer (18516), which must be > 0 and <= 4096 -- please" in line.text
+    assert isinstance(cause, Warned)
+    assert isinstance(ended, Ended)
 
 
 def test_requests_inside_the_tunnel_are_answered_once_there_is_one() -> None:

@@ -15,7 +15,7 @@ from ginnel.core.types import Endpoint, Transmit, Transport
 from ginnel.core.wire import frame_tcp
 from ginnel.options.model import LinkOptions
 from ginnel.shell import tcp
-from ginnel.shell.link import LinkUnavailable
+from ginnel.shell.link import BadRecord, LinkUnavailable
 from ginnel.shell.tcp import BACKLOG, TcpLink, connect_tcp
 from tests.unit.shell.loops import run, until
 from tests.unit.shell.remotes import attempt, tcp_profile
@@ -87,9 +87,10 @@ def test_bytes_that_a_proxy_handshake_read_too_far_come_first() -> None:
 def test_an_impossible_length_is_the_end(garbage: bytes) -> None:
     async def work(pair: Pair) -> None:
         pair.server.sendall(garbage)
-        with pytest.raises(OSError, match="record length") as bad:
+        with pytest.raises(BadRecord, match="record length") as bad:
             await pair.received()
         assert bad.value.errno == errno.EBADMSG
+        assert (bad.value.length, bad.value.limit) == (int.from_bytes(garbage[:2], "big"), 4096)
 
     with_pair(work)
 
