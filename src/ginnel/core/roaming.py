@@ -9,8 +9,8 @@ from enum import Enum
 from ginnel.core.types import IPAddress, Transport
 from ginnel.dataclass import dataclass
 
-SLEEP_LIMIT = 60.0
-"""Seconds of sleep after which a server is taken to have given us up, where no timer tells."""
+ABSENCE_LIMIT = 60.0
+"""Seconds after which a server is taken to have given us up, where no timer tells."""
 
 NETWORK_CHANGED = "network-changed"
 RESUMED = "resumed"
@@ -46,33 +46,54 @@ class Footing:
     """What its packets come from; None while the system chooses for each packet."""
     bound_to: tuple[str, int] | None
     """Name and number of the device that the socket is bound to."""
-    established: bool
-    """Whether the server knows us by a key, and not by our address alone."""
+    floats: bool
+    """Whether the server knows us by a peer-id and a key, and not by our address."""
     patience: float
     """Seconds of silence after which the server gives us up; 0 when nothing tells."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Absence:
+    """How long nothing could be sent, in seconds."""
+
+    asleep: float = 0.0
+    """While the host slept."""
+    offline: float = 0.0
+    """While there was no way to the server."""
+
+
 def react(
-    before: Path | None, after: Path | None, footing: Footing, slept: float
+    before: Path | None, after: Path | None, footing: Footing, absence: Absence
 ) -> tuple[Reaction, str]:
     """Decides, and names the signal of a restart.
 
-    While there is no way to the server nothing is done: a cable that is plugged in again finds the
-    connection as it was.
+    While there is no way to the server nothing is done: a cable that is plugged in again soon finds
+    the connection as it was.
     """
     if after is None:
         return Reaction.NOTHING, ""
-    if slept >= (footing.patience or SLEEP_LIMIT):
+    limit = footing.patience or ABSENCE_LIMIT
+    if absence.asleep >= limit:
         return Reaction.RESTART, RESUMED
-    moved = after != before
     device, index = footing.bound_to or (after.device, after.index)
     if device == after.device and index != after.index:
         return Reaction.RESTART, NETWORK_CHANGED  # the device that it was bound to is no more
+    if absence.asleep + absence.offline >= limit:
+        return Reaction.RESTART, NETWORK_CHANGED
     if footing.transport is Transport.TCP:
         own = footing.own_address
         lost = own is not None and not own.is_loopback and own not in after.addresses
-        return (Reaction.RESTART, NETWORK_CHANGED) if moved and lost else (Reaction.NOTHING, "")
-    if footing.established:
+        return (Reaction.RESTART, NETWORK_CHANGED) if lost and after != before else _NOTHING
+    if footing.floats:
         return Reaction.ANNOUNCE, ""
-    # Until keys are agreed on a UDP server knows a client by its address alone.
-    return (Reaction.RESTART, NETWORK_CHANGED) if moved else (Reaction.NOTHING, "")
+    return (Reaction.RESTART, NETWORK_CHANGED) if _moved(before, after) else _NOTHING
+
+
+_NOTHING = (Reaction.NOTHING, "")
+
+
+def _moved(before: Path | None, after: Path) -> bool:
+    """Whether packets may come from elsewhere now. An address that is added changes nothing."""
+    if before is None or (before.device, before.gateway) != (after.device, after.gateway):
+        return True
+    return not before.addresses <= after.addresses

@@ -92,6 +92,7 @@ class Drive:
         """Tasks that nobody needs once the machine has ended."""
         self._draining = False
         self._peer_id = UNDEFINED_PEER_ID
+        self._peer_id_sent = False
         self._link_read = 0
         self._link_written = 0
         self.notified = False
@@ -103,9 +104,9 @@ class Drive:
         return self._ended.done()
 
     @property
-    def established(self) -> bool:
-        """True once a data plane serves the tunnel."""
-        return self._data_plane is not None
+    def floats(self) -> bool:
+        """True once the server follows us to another address: it knows our packets by peer-id."""
+        return self._data_plane is not None and self._peer_id_sent
 
     def announce(self) -> None:
         """Sends a ping at once: a server learns from it where we are now."""
@@ -357,6 +358,7 @@ class Drive:
         loop.remove_reader(self._link.fileno())
         self._data_plane = opened
         self._peer_id = action.config.peer_id
+        self._peer_id_sent = action.config.send_peer_id != UNDEFINED_PEER_ID
         loop.add_reader(opened.fileno(), self._guarded, self._read_data_plane)
         tls = action.config.options.tls
         if tls.reneg_bytes or tls.reneg_pkts:

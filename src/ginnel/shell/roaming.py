@@ -15,7 +15,7 @@ from ginnel.compat import shell_lines
 from ginnel.compat.log_lines import LogLine
 from ginnel.core.errors import HostError
 from ginnel.core.notices import Outcome
-from ginnel.core.roaming import Footing, Path, Reaction, react
+from ginnel.core.roaming import Absence, Footing, Path, Reaction, react
 from ginnel.core.types import Endpoint, IPAddress
 from ginnel.dataclass import dataclass
 from ginnel.host.underlay import UnderlaySnapshot
@@ -104,7 +104,7 @@ class Moving(Protocol):
     @property
     def over(self) -> bool: ...
     @property
-    def established(self) -> bool: ...
+    def floats(self) -> bool: ...
     def announce(self) -> None: ...
     def close(self, reason: str, outcome: Outcome) -> None: ...
 
@@ -145,6 +145,7 @@ class Roaming:
         self._renew = renew
         self._log = log
         self._path: Path | None = None
+        self._gone_since: float | None = None
 
     async def follow(self, followed: Followed) -> None:
         """Runs beside a connection until it is over."""
@@ -163,10 +164,11 @@ class Roaming:
                 transport=link.transport,
                 own_address=_address(link.own_address()),
                 bound_to=bound_to,
-                established=drive.established,
+                floats=drive.floats,
                 patience=followed.patience(),
             )
-            reaction, signal = react(before, self._path, footing, slept)
+            absence = Absence(asleep=slept, offline=self._offline())
+            reaction, signal = react(before, self._path, footing, absence)
             self._tell(before, slept)
             if reaction is Reaction.ANNOUNCE:
                 drive.announce()
@@ -186,6 +188,15 @@ class Roaming:
                 self._log(shell_lines.note("the network changed: trying again at once"))
                 return
             before = now
+
+    def _offline(self) -> float:
+        """Seconds for which there was no way to the server, once there is one again."""
+        since = self._gone_since
+        if self._path is None:
+            self._gone_since = monotonic_now() if since is None else since
+            return 0.0
+        self._gone_since = None
+        return 0.0 if since is None else monotonic_now() - since
 
     def _tell(self, before: Path | None, slept: float) -> None:
         if slept:

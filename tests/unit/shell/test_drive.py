@@ -187,10 +187,10 @@ def test_a_ping_tells_the_server_where_we_are_once_there_is_a_tunnel() -> None:
     async def work() -> None:
         async with rig(unasked()) as made:
             made.drive.announce()
-            assert not made.drive.established
+            assert not made.drive.floats
 
             def moved() -> None:
-                assert made.drive.established
+                assert made.drive.floats
                 made.drive.announce()
                 made.drive.close("SIGTERM", Outcome.TERMINATE)
                 made.drive.announce()

@@ -57,7 +57,7 @@ class FakeChanges:
 @dataclass
 class FakeDrive:
     over: bool = False
-    established: bool = True
+    floats: bool = True
     announced: int = 0
     closed: list[tuple[str, Outcome]] = field(default_factory=list)
 
@@ -152,7 +152,7 @@ def test_each_change_renews_routes_and_is_announced() -> None:
 def test_a_handshake_begins_anew_on_another_network() -> None:
     async def work() -> None:
         made = Rig()
-        made.drive.established = False
+        made.drive.floats = False
         task = await following(made)
         await made.change(AWAY)
         await task
@@ -187,6 +187,23 @@ def test_sleep_is_noticed_by_the_clocks() -> None:
         made.changes.tell()
         await task
         assert made.drive.closed == [("resumed", Outcome.RESTART)]
+        await stop(made, task)
+
+    run(work())
+
+
+def test_a_long_time_without_a_network_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def work() -> None:
+        made = Rig()
+        monkeypatch.setattr(roaming, "monotonic_now", lambda: made.awake)
+        task = await following(made)
+        for seconds in (119.0, 120.0):
+            await made.change(NOWHERE)
+            made.awake += seconds
+            await made.change(HOME)
+        await task
+        assert made.drive.announced == 1
+        assert made.drive.closed == [("network-changed", Outcome.RESTART)]
         await stop(made, task)
 
     run(work())
