@@ -13,6 +13,12 @@ _Note = tuple[str, int, int, _Address | None, int, bytes]
 _Material = tuple[bytes, bytes, bytes]
 """Cipher key, implicit IV, HMAC key; what a suite does not use is empty."""
 
+_Nat = tuple[bool, bytes, bytes, bytes]
+"""Whether it is a source rule; network, netmask and alias, packed."""
+
+_Payload = tuple[str | None, bool, int, list[_Nat], bytes | None, int, bool]
+"""Framing, decompress, fragment, client-nat, address of block-ipv6, shaper, passtos."""
+
 _Stats = tuple[int, int, int, int, int, int, int, int, list[tuple[str, int]]]
 """The counters in the order of ``PeerStats``: tun read, tun write, link read, link write, each
 bytes and packets; then drops by reason."""
@@ -23,7 +29,7 @@ __version__: Final[str]
 class Engine:
     """A running data plane. Errors of every call are ``OSError``."""
 
-    def __new__(cls, tun_fd: int | None, mtu: int, vnet_header: bool) -> Engine: ...
+    def __new__(cls, tun_fd: int | None, mtu: int, vnet_header: bool, ethernet: bool) -> Engine: ...
     def offloads(self) -> list[str]: ...
     def attach(self, fd: int, is_stream: bool, unread: bytes, unsent: bytes) -> None: ...
     def new_peer(
@@ -36,6 +42,7 @@ class Engine:
         mss: tuple[int, int],
         replay: tuple[int, int],
         drop_recursive: bool,
+        payload: _Payload,
     ) -> None: ...
     def set_peer(
         self,

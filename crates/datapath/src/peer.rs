@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
 
 use crate::key::{Key, OpenError, SealError};
+use crate::payload::Payload;
 use crate::stats::{Drop, Stats};
 use crate::wire::{DataHeader, Layout};
 
@@ -154,18 +155,24 @@ pub struct Peer {
     pub stats: Stats,
     /// Keepalive deadlines.
     pub clock: KeepaliveClock,
+    /// What is done to payloads beside sealing; None, for most, is nothing.
+    pub payload: Option<Box<Payload>>,
+    /// It was said already that the peer's compression framing is not ours.
+    pub reported_framing: bool,
     primary: Option<Key>,
     secondary: Option<Key>,
 }
 
 impl Peer {
     /// A peer without keys.
-    pub fn new(config: PeerConfig, now_ms: u64) -> Self {
+    pub fn new(config: PeerConfig, payload: Option<Payload>, now_ms: u64) -> Self {
         Self {
             config,
             remote: config.remote,
             stats: Stats::default(),
             clock: KeepaliveClock::new(Keepalive::default(), now_ms),
+            payload: payload.map(Box::new),
+            reported_framing: false,
             primary: None,
             secondary: None,
         }

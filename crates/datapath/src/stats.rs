@@ -35,10 +35,20 @@ pub enum Drop {
     ControlFull,
     /// More hard resets came than are handed up.
     Flood,
+    /// The compression framing is not the one agreed on.
+    Framing,
+    /// The peer compressed, which is not allowed here.
+    Compressed,
+    /// Could not be decompressed, or would become too long.
+    Decompression,
+    /// A fragment that cannot be one.
+    Fragment,
+    /// IPv6 from tun, which is blocked.
+    BlockedIpv6,
 }
 
 /// All reasons with their names on the interface.
-pub const DROPS: [(Drop, &str); 16] = [
+pub const DROPS: [(Drop, &str); 21] = [
     (Drop::Replay, "replay"),
     (Drop::Auth, "auth"),
     (Drop::NoKey, "no-key"),
@@ -55,6 +65,11 @@ pub const DROPS: [(Drop, &str); 16] = [
     (Drop::NoRoute, "no-route"),
     (Drop::ControlFull, "control-full"),
     (Drop::Flood, "hard-reset-flood"),
+    (Drop::Framing, "framing"),
+    (Drop::Compressed, "compressed"),
+    (Drop::Decompression, "decompression"),
+    (Drop::Fragment, "fragment"),
+    (Drop::BlockedIpv6, "blocked-ipv6"),
 ];
 
 /// Counters since the peer was added; they survive key changes.

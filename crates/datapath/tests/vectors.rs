@@ -229,3 +229,49 @@ fn replay_windows_accept_the_same_ids() {
         }
     }
 }
+
+#[derive(Deserialize)]
+struct CompressedFile {
+    cases: Vec<CompressedCase>,
+    malformed: Vec<CompressedCase>,
+}
+
+#[derive(Deserialize)]
+struct CompressedCase {
+    name: String,
+    algorithm: String,
+    compressed: String,
+    #[serde(default)]
+    plain_length: usize,
+    #[serde(default)]
+    sha256: String,
+}
+
+impl CompressedCase {
+    fn decompress(&self, room: usize) -> Option<Vec<u8>> {
+        let input = unhex(&self.compressed);
+        let mut output = vec![0; room];
+        let length = match self.algorithm.as_str() {
+            "lzo" => ginnel_datapath::payload::lzo::decompress(&input, &mut output).ok()?,
+            "lz4" => lz4_flex::block::decompress_into(&input, &mut output).ok()?,
+            other => panic!("{other}"),
+        };
+        output.truncate(length);
+        Some(output)
+    }
+}
+
+#[test]
+fn compressed_payloads_come_out_whole_and_bounded() {
+    let text = fs::read_to_string(folder().join("compressed.json")).unwrap();
+    let file: CompressedFile = serde_json::from_str(&text).unwrap();
+    for case in &file.cases {
+        let plain = case.decompress(case.plain_length).unwrap_or_default();
+        let digest = ring::digest::digest(&ring::digest::SHA256, &plain);
+        assert_eq!(digest.as_ref(), unhex(&case.sha256), "{} {}", case.algorithm, case.name);
+        assert_eq!(case.decompress(case.plain_length - 1), None, "{}", case.name);
+    }
+    for case in &file.malformed {
+        assert_eq!(case.decompress(1628), None, "{} {}", case.algorithm, case.name);
+    }
+}

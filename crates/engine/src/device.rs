@@ -4,6 +4,7 @@ use std::io;
 use std::ops::Range;
 use std::os::fd::AsFd;
 
+use ginnel_datapath::vnet::VnetHeader;
 use ginnel_netio::event::{Epoll, Interest};
 use ginnel_netio::tun::{MAX_READ, Offloads, Tun};
 
@@ -13,6 +14,7 @@ pub(crate) const TUN_TOKEN: u64 = 1;
 
 pub(crate) struct Device {
     tun: Option<Tun>,
+    is_ethernet: bool,
     interest: Interest,
     buffer: Vec<u8>,
 }
@@ -20,15 +22,21 @@ pub(crate) struct Device {
 impl Device {
     /// Opens the device and waits for its packets; None discards what is written.
     pub(crate) fn open(spec: Option<TunSpec>, epoll: &Epoll) -> io::Result<Self> {
+        let is_ethernet = spec.is_some_and(|spec| spec.ethernet);
         let tun = spec.map(|spec| Tun::open(spec.fd, spec.vnet_header)).transpose()?;
         if let Some(tun) = &tun {
             epoll.add(tun.as_fd(), TUN_TOKEN, Interest::READ)?;
         }
-        Ok(Self { tun, interest: Interest::READ, buffer: vec![0; MAX_READ] })
+        Ok(Self { tun, is_ethernet, interest: Interest::READ, buffer: vec![0; MAX_READ] })
     }
 
     pub(crate) const fn tun(&self) -> Option<&Tun> {
         self.tun.as_ref()
+    }
+
+    /// True when packets are Ethernet frames.
+    pub(crate) const fn is_ethernet(&self) -> bool {
+        self.is_ethernet
     }
 
     pub(crate) fn offloads(&self) -> Offloads {
@@ -42,6 +50,15 @@ impl Device {
             let (header, packet) = self.buffer[..end].split_at_mut(start);
             (&*header, packet)
         }))
+    }
+
+    /// Writes a packet of our own, such as an ICMP error; it is lost when the device refuses it.
+    pub(crate) fn answer(&self, packet: &[u8]) {
+        if let Some(tun) = &self.tun {
+            let whole = 0..packet.len();
+            // Its sender learns by waiting, then, as it would without an answer.
+            let _ = tun.write(&VnetHeader::default().encode(), packet, &[whole]);
+        }
     }
 
     /// Waits for packets, or for nothing but the end of the device.

@@ -4,18 +4,20 @@ use std::net::SocketAddr;
 use std::ops::Range;
 
 use ginnel_datapath::coalesce::{Coalescer, Sink};
-use ginnel_datapath::inner;
 use ginnel_datapath::key::OpenError;
-use ginnel_datapath::mss;
-use ginnel_datapath::peer::drop_of;
+use ginnel_datapath::payload::Unwrapped;
+use ginnel_datapath::payload::framing::looks_framed;
+use ginnel_datapath::payload::nat::Direction;
+use ginnel_datapath::peer::{Peer, drop_of};
 use ginnel_datapath::stats::{Drop, Stats};
 use ginnel_datapath::vnet::VnetHeader;
 use ginnel_datapath::wire::{DataHeader, Kind, OCC_MAGIC, PING};
+use ginnel_datapath::{ether, inner};
 use ginnel_netio::sys::errno;
 use ginnel_netio::tun::Tun;
 
 use crate::bucket::Bucket;
-use crate::outbound::report_worn;
+use crate::outbound::{clamp, report_worn};
 use crate::outbox::{Note, NoteKind, Outbox};
 use crate::peers::{Peers, is_same};
 
@@ -30,6 +32,7 @@ pub(crate) struct Inbound<'a> {
     pub(crate) outbox: &'a Outbox,
     pub(crate) bucket: &'a mut Bucket,
     pub(crate) unassigned: &'a mut Stats,
+    pub(crate) is_ethernet: bool,
     pub(crate) now: u64,
     /// A peer that had been reported silent was heard.
     pub(crate) broke_silence: bool,
@@ -168,23 +171,84 @@ impl Inbound<'_> {
     /// Takes an opened payload: ping, OCC or an inner packet.
     fn deliver(&mut self, storage: &mut [u8], range: Range<usize>, peer_id: u32) {
         let Some(peer) = self.peers.get(peer_id) else { return };
-        let payload = &mut storage[range.clone()];
-        if payload == PING {
+        let accept = Accept { outbox: self.outbox, is_ethernet: self.is_ethernet, now: self.now };
+        let Some(payload) = &mut peer.payload else {
+            if accept.packet(peer, &mut storage[range.clone()]) {
+                self.coalescer.push(storage, range, &mut self.tun);
+            }
             return;
+        };
+        match payload.unwrap(&mut storage[range.clone()], self.now) {
+            Ok(Unwrapped::Here(Range { start, end })) => {
+                let range = range.start + start..range.start + end;
+                if accept.packet(peer, &mut storage[range.clone()]) {
+                    self.coalescer.push(storage, range, &mut self.tun);
+                }
+            }
+            Ok(Unwrapped::Apart(mut bytes, range)) => {
+                if accept.packet(peer, &mut bytes[range.clone()]) {
+                    // What came before it goes first.
+                    self.coalescer.finish(storage, &mut self.tun);
+                    self.tun.write(VnetHeader::default(), &bytes, &[range]);
+                }
+            }
+            Ok(Unwrapped::Unfinished) => {}
+            Err(reason) => {
+                let first = payload.refused;
+                peer.stats.drop(reason, 1);
+                if matches!(reason, Drop::Framing | Drop::Compressed) {
+                    accept.report_framing(peer, first);
+                }
+            }
+        }
+    }
+}
+
+/// Looks at one payload.
+struct Accept<'a> {
+    outbox: &'a Outbox,
+    is_ethernet: bool,
+    now: u64,
+}
+
+impl Accept<'_> {
+    /// True for an inner packet, which is ready for the device then.
+    fn packet(&self, peer: &mut Peer, payload: &mut [u8]) -> bool {
+        if payload == PING {
+            return false;
         }
         if payload.starts_with(&OCC_MAGIC) {
-            self.outbox.push_occ(peer_id, payload);
-            return;
+            self.outbox.push_occ(peer.config().peer_id, payload);
+            return false;
         }
-        if inner::destination(payload).is_none() {
+        let is_whole = if self.is_ethernet {
+            payload.len() >= ether::HEADER_LEN
+        } else {
+            inner::destination(payload).is_some()
+        };
+        if !is_whole {
             peer.stats.drop(Drop::NotIp, 1);
-            return;
+            if looks_framed(payload) {
+                self.report_framing(peer, payload[0]);
+            }
+            return false;
         }
-        mss::clamp(payload, peer.config().mss_ipv4, peer.config().mss_ipv6);
+        clamp(peer, payload, self.is_ethernet);
+        if let Some(rules) = &peer.payload {
+            rules.translate(payload, Direction::In);
+        }
         peer.stats.tun_write_packets += 1;
         peer.stats.tun_write_bytes += payload.len() as u64;
         peer.clock.crossed_tun(payload.len() as u64, self.now);
-        self.coalescer.push(storage, range, &mut self.tun);
+        true
+    }
+
+    /// Says once that the two ends do not agree on the framing.
+    fn report_framing(&self, peer: &mut Peer, first: u8) {
+        if !std::mem::replace(&mut peer.reported_framing, true) {
+            let note = Note::new(NoteKind::BadFraming, peer.config().peer_id);
+            self.outbox.push_note(Note { payload: vec![first], ..note });
+        }
     }
 }
 

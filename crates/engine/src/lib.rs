@@ -24,6 +24,7 @@ use std::os::fd::RawFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ginnel_datapath::key::Key;
+use ginnel_datapath::payload::PayloadSpec;
 use ginnel_datapath::peer::{Keepalive, PeerConfig, Slot};
 use ginnel_datapath::stats::Stats;
 use ginnel_netio::udp;
@@ -44,6 +45,8 @@ pub struct TunSpec {
     pub mtu: usize,
     /// Each packet has a 10-byte vnet header.
     pub vnet_header: bool,
+    /// A tap device: what crosses it are Ethernet frames, all of them of the one peer.
+    pub ethernet: bool,
 }
 
 /// How packets of the link are framed.
@@ -90,9 +93,9 @@ impl Engine {
         self.change(|state| state.attach(fd, transport, unread, unsent))?
     }
 
-    /// Adds a peer without keys.
-    pub fn new_peer(&self, config: PeerConfig) -> io::Result<()> {
-        self.change(|state| state.new_peer(config))?
+    /// Adds a peer without keys, and what is done to its payloads.
+    pub fn new_peer(&self, config: PeerConfig, payload: PayloadSpec) -> io::Result<()> {
+        self.change(|state| state.new_peer(config, payload))?
     }
 
     /// Sets the limits and restarts their timers.

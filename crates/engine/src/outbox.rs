@@ -14,7 +14,8 @@ const MAX_CONTROL_OF_STRANGERS: usize = MAX_CONTROL / 2;
 const MAX_NOTES: usize = 256;
 /// OCC messages, which a peer can send at will, leave room for everything else.
 const MAX_OCC_NOTES: usize = 64;
-const MAX_OCC_LEN: usize = 2048;
+/// The largest messages are those that measure the path; all notes together stay small.
+const MAX_OCC_LEN: usize = 16_384;
 
 /// What a report is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +36,9 @@ pub enum NoteKind {
     TunLost,
     /// An OCC message, whole, in `payload`.
     Occ,
+    /// Packets come with another framing than ours, or compressed: the first byte of the first
+    /// such payload is in `payload`.
+    BadFraming,
 }
 
 /// One report; fields that do not belong to its kind are empty.

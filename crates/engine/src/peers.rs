@@ -56,6 +56,11 @@ impl Peers {
         self.by_id.get_mut(&peer_id)
     }
 
+    /// The one peer of a client; None when there are several.
+    pub(crate) fn lone(&mut self) -> Option<&mut Peer> {
+        if self.by_id.len() == 1 { self.by_id.values_mut().next() } else { None }
+    }
+
     pub(crate) fn all(&mut self) -> impl Iterator<Item = &mut Peer> {
         self.by_id.values_mut()
     }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use ginnel_datapath::coalesce::Coalescer;
 use ginnel_datapath::key::Key;
+use ginnel_datapath::payload::{Payload, PayloadSpec};
 use ginnel_datapath::peer::{Due, Keepalive, KeepaliveClock, Peer, PeerConfig, Slot};
 use ginnel_datapath::route::Routes;
 use ginnel_datapath::stats::{Drop, Stats};
@@ -33,6 +34,8 @@ pub(crate) const WAKE_TOKEN: u64 = 0;
 /// Most reads from tun before one send.
 const TUN_READS: usize = 64;
 const DEFAULT_MTU: usize = 1500;
+/// How much longer than our device's MTU a packet of the peer may become.
+const INNER_SLACK: usize = 128;
 const MAX_ERRORS: usize = 64;
 
 pub(crate) struct State {
@@ -48,6 +51,8 @@ pub(crate) struct State {
     routes: Routes,
     bucket: Bucket,
     clock: Clock,
+    /// A peer has a limit on what it is sent.
+    has_shaper: bool,
 }
 
 impl State {
@@ -69,6 +74,7 @@ impl State {
             routes: Routes::default(),
             bucket: Bucket::new(),
             clock: Clock::new(),
+            has_shaper: false,
         })
     }
 
@@ -91,8 +97,12 @@ impl State {
         Ok(())
     }
 
-    pub(crate) fn new_peer(&mut self, config: PeerConfig) -> io::Result<()> {
-        if self.peers.add(Peer::new(config, self.clock.now)) {
+    pub(crate) fn new_peer(&mut self, config: PeerConfig, spec: PayloadSpec) -> io::Result<()> {
+        self.has_shaper |= spec.shaper > 0;
+        let limit = self.mtu.max(DEFAULT_MTU) + INNER_SLACK;
+        let payload =
+            (!spec.is_empty()).then(|| Payload::new(spec, limit, self.device.is_ethernet()));
+        if self.peers.add(Peer::new(config, payload, self.clock.now)) {
             Ok(())
         } else {
             Err(io::Error::from_raw_os_error(libc::EEXIST))
@@ -243,6 +253,7 @@ impl State {
             outbox: &self.outbox,
             bucket: &mut self.bucket,
             unassigned: &mut self.unassigned,
+            is_ethernet: self.device.is_ethernet(),
             now: self.clock.now,
             broke_silence: false,
         };
@@ -269,7 +280,7 @@ impl State {
             self.lose_tun(libc::EIO);
             return;
         }
-        if ready.readable && !self.port.is_blocked(&self.batch) {
+        if ready.readable && !self.must_wait() {
             self.read_tun();
         }
     }
@@ -283,18 +294,22 @@ impl State {
             outbox: &self.outbox,
             unassigned: &mut self.unassigned,
             is_stream,
+            is_ethernet: self.device.is_ethernet(),
             now: self.clock.now,
         };
         let mut lost = None;
+        let mut answers = Vec::new();
         for _ in 0..TUN_READS {
-            if !outbound.batch.has_room() {
+            if !outbound.batch.has_room()
+                || (self.has_shaper && shaped_until(outbound.peers, outbound.now).is_some())
+            {
                 break;
             }
             let Some(result) = self.device.read() else { break };
             match result {
                 Ok((front, packet)) => {
                     let header = front.first_chunk::<{ vnet::LEN }>().map(VnetHeader::decode);
-                    outbound.packet(header.unwrap_or_default(), packet);
+                    answers.extend(outbound.packet(header.unwrap_or_default(), packet));
                 }
                 Err(error) if is_retry(&error) => break,
                 Err(error) => {
@@ -303,10 +318,22 @@ impl State {
                 }
             }
         }
+        for answer in answers.iter().filter(|answer| !answer.is_empty()) {
+            self.device.answer(answer);
+        }
         self.flush();
         if let Some(number) = lost {
             self.lose_tun(number);
         }
+    }
+
+    /// True while nothing more may be read from tun.
+    fn must_wait(&mut self) -> bool {
+        self.port.is_blocked(&self.batch) || self.shaped_until().is_some()
+    }
+
+    fn shaped_until(&mut self) -> Option<u64> {
+        if self.has_shaper { shaped_until(&mut self.peers, self.clock.now) } else { None }
     }
 
     /// Sends the batch as far as the link takes it.
@@ -357,7 +384,11 @@ impl State {
     /// Waits for what can be done now, and for nothing else.
     fn settle(&mut self) {
         let blocked = self.port.is_blocked(&self.batch);
-        self.device.watch(&self.epoll, !blocked);
+        let shaped = self.shaped_until();
+        if let Some(until) = shaped {
+            self.clock.arm(until);
+        }
+        self.device.watch(&self.epoll, !blocked && shaped.is_none());
         self.port.watch(&self.epoll, blocked);
     }
 
@@ -377,6 +408,12 @@ impl State {
     fn note_lost(&self, kind: NoteKind, errno: i32) {
         self.outbox.push_note(Note { errno, ..Note::new(kind, UNDEFINED_PEER_ID) });
     }
+}
+
+/// When the limit of a client's one peer lets more be sent; None when it does now.
+fn shaped_until(peers: &mut Peers, now: u64) -> Option<u64> {
+    let ready_at = peers.lone()?.payload.as_ref()?.shaper?.ready_at();
+    (ready_at > now).then_some(ready_at)
 }
 
 fn unknown_peer() -> io::Error {

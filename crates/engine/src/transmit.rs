@@ -36,14 +36,15 @@ impl Batch {
         self.storage.get_mut(self.length..self.length + length)
     }
 
-    /// Keeps what was reserved last as a datagram.
-    pub(crate) fn commit_datagram(&mut self, length: usize, to: SocketAddr, owner: u32) {
+    /// Keeps what was reserved last as a datagram of a type of service.
+    pub(crate) fn commit_datagram(&mut self, length: usize, to: SocketAddr, owner: u32, tos: u8) {
         let start = self.length;
         self.length += length;
         if let Some(group) = self.groups.last_mut() {
             let held = group.range.len();
             let joins = group.to == to
                 && group.owner == owner
+                && group.tos == tos
                 && length <= group.segment
                 && held.is_multiple_of(group.segment)
                 && held / group.segment < MAX_SEGMENTS
@@ -53,7 +54,7 @@ impl Batch {
                 return;
             }
         }
-        self.groups.push(Group { range: start..start + length, segment: length, to, owner });
+        self.groups.push(Group { range: start..start + length, segment: length, to, owner, tos });
     }
 
     /// Keeps what was reserved last as bytes of a stream.

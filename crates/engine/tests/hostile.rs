@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use ginnel_dataplane::datapath::cipher::Cipher;
 use ginnel_dataplane::datapath::key::{Direction, Key, KeySpec, Limits};
+use ginnel_dataplane::datapath::payload::PayloadSpec;
 use ginnel_dataplane::datapath::peer::{Keepalive, PeerConfig, Slot};
 use ginnel_dataplane::datapath::stats::Stats;
 use ginnel_dataplane::datapath::wire::{DataFormat, OCC_MAGIC, PING};
@@ -31,17 +32,20 @@ impl Bench {
         let engine = Engine::open(None).unwrap();
         engine.attach(link.as_raw_fd(), Transport::Udp, b"", b"").unwrap();
         engine
-            .new_peer(PeerConfig {
-                peer_id: PEER,
-                send_peer_id: PEER,
-                remote: Some(peer.local_addr().unwrap()),
-                allow_float: false,
-                mss_ipv4: 0,
-                mss_ipv6: 0,
-                replay_window: 64,
-                replay_time: 15,
-                drop_recursive: true,
-            })
+            .new_peer(
+                PeerConfig {
+                    peer_id: PEER,
+                    send_peer_id: PEER,
+                    remote: Some(peer.local_addr().unwrap()),
+                    allow_float: false,
+                    mss_ipv4: 0,
+                    mss_ipv6: 0,
+                    replay_window: 64,
+                    replay_time: 15,
+                    drop_recursive: true,
+                },
+                PayloadSpec::default(),
+            )
             .unwrap();
         engine.set_key(PEER, Slot::Primary, Some(key())).unwrap();
         Self { engine, link, peer }

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use ginnel_dataplane::datapath::checksum::pseudo_header;
 use ginnel_dataplane::datapath::cipher::Cipher;
 use ginnel_dataplane::datapath::key::{Direction, Key, KeySpec, Limits};
+use ginnel_dataplane::datapath::payload::PayloadSpec;
 use ginnel_dataplane::datapath::peer::{Keepalive, PeerConfig, Slot};
 use ginnel_dataplane::datapath::stats::Stats;
 use ginnel_dataplane::datapath::vnet::{GSO_UDP, NEEDS_CHECKSUM, VnetHeader};
@@ -35,23 +36,26 @@ impl Node {
         let (tun, device) = UnixDatagram::pair().unwrap();
         tun.set_read_timeout(Some(DEADLINE)).unwrap();
         tun.set_write_timeout(Some(DEADLINE)).unwrap();
-        let spec = TunSpec { fd: device.as_raw_fd(), mtu: 1500, vnet_header };
+        let spec = TunSpec { fd: device.as_raw_fd(), mtu: 1500, vnet_header, ethernet: false };
         Self { engine: Engine::open(Some(spec)).unwrap(), tun, _device: device, is_first }
     }
 
     fn add_peer(&self, remote: Option<SocketAddr>, format: DataFormat) {
         self.engine
-            .new_peer(PeerConfig {
-                peer_id: PEER,
-                send_peer_id: PEER,
-                remote,
-                allow_float: false,
-                mss_ipv4: 0,
-                mss_ipv6: 0,
-                replay_window: 64,
-                replay_time: 15,
-                drop_recursive: true,
-            })
+            .new_peer(
+                PeerConfig {
+                    peer_id: PEER,
+                    send_peer_id: PEER,
+                    remote,
+                    allow_float: false,
+                    mss_ipv4: 0,
+                    mss_ipv6: 0,
+                    replay_window: 64,
+                    replay_time: 15,
+                    drop_recursive: true,
+                },
+                PayloadSpec::default(),
+            )
             .unwrap();
         self.engine.add_iroute(PEER, "0.0.0.0".parse().unwrap(), 0).unwrap();
         self.engine.set_key(PEER, Slot::Primary, Some(self.key(0, format))).unwrap();
@@ -387,7 +391,7 @@ fn impossible_calls_are_refused() {
         replay_time: 0,
         drop_recursive: false,
     };
-    assert_eq!(errno(one.engine.new_peer(config)), Some(libc::EEXIST));
+    assert_eq!(errno(one.engine.new_peer(config, PayloadSpec::default())), Some(libc::EEXIST));
     config.peer_id = 4;
-    one.engine.new_peer(config).unwrap();
+    one.engine.new_peer(config, PayloadSpec::default()).unwrap();
 }

@@ -20,10 +20,10 @@ const GRO_BUFFERS: usize = 4;
 const GRO_BUFFER_LEN: usize = 65_536;
 const PLAIN_BUFFERS: usize = 32;
 
-/// Control-message room for one `u16` or `c_int`, aligned as the kernel wants it.
+/// Control-message room for a `u16` and a `c_int`, aligned as the kernel wants it.
 #[repr(C, align(8))]
 #[derive(Clone, Copy)]
-struct Control([u8; 32]);
+struct Control([u8; 64]);
 
 /// Packets of equal length that lie one after the other, the last one possibly shorter.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,6 +36,8 @@ pub struct Group {
     pub to: SocketAddr,
     /// A number of the caller's, untouched.
     pub owner: u32,
+    /// Type of service, or traffic class; 0 leaves the socket's own.
+    pub tos: u8,
 }
 
 /// What became of the packets of one group.
@@ -86,7 +88,7 @@ impl Udp {
             messages: vec![message; MAX_MESSAGES],
             vectors: vec![vector; MAX_MESSAGES],
             addresses: vec![address; MAX_MESSAGES],
-            controls: vec![Control([0; 32]); MAX_MESSAGES],
+            controls: vec![Control([0; 64]); MAX_MESSAGES],
         })
     }
 
@@ -255,9 +257,18 @@ impl Udp {
         header.msg_namelen = length;
         header.msg_iov = &raw mut self.vectors[index];
         header.msg_iovlen = 1;
+        let control = &mut self.controls[index];
         if !group.is_single() {
             let segment = u16::try_from(group.segment).map_err(|_| io::ErrorKind::InvalidInput)?;
-            put_segment(&mut header, &mut self.controls[index], segment);
+            put_control(&mut header, control, (libc::SOL_UDP, libc::UDP_SEGMENT), segment);
+        }
+        if group.tos != 0 {
+            let kind = match group.to {
+                // An IPv4 packet of a socket for both families takes the option of IPv4.
+                SocketAddr::V4(_) => (libc::IPPROTO_IP, libc::IP_TOS),
+                SocketAddr::V6(_) => (libc::IPPROTO_IPV6, libc::IPV6_TCLASS),
+            };
+            put_control(&mut header, control, kind, libc::c_int::from(group.tos));
         }
         self.messages[index] = libc::mmsghdr { msg_hdr: header, msg_len: 0 };
         Ok(())
@@ -329,18 +340,32 @@ fn enable_offloads(fd: BorrowedFd<'_>) -> (bool, bool) {
     (segment, gro)
 }
 
-/// Adds the `UDP_SEGMENT` control message to a header.
-fn put_segment(header: &mut libc::msghdr, control: &mut Control, segment: u16) {
-    header.msg_control = control.0.as_mut_ptr().cast();
-    // SAFETY: CMSG_SPACE of two bytes is 24 on 64-bit and 16 on 32-bit Linux, so the control block
-    // of 32 aligned bytes has room for one header and its value; both writes stay inside it.
+/// Adds a control message of a level and type, whose value is a `u16` or a `c_int`, to a header.
+// The block is aligned for the kernel's structure, and CMSG_SPACE keeps it so for the second one.
+#[allow(clippy::cast_ptr_alignment)]
+fn put_control<T: Copy>(
+    header: &mut libc::msghdr,
+    control: &mut Control,
+    (level, kind): (libc::c_int, libc::c_int),
+    value: T,
+) {
+    let used: usize = header.msg_controllen as _;
+    let length = size_of::<T>() as libc::c_uint;
+    // SAFETY: CMSG_SPACE of at most four bytes is 24 on 64-bit and 16 on 32-bit Linux, so the 64
+    // aligned bytes of the control block have room for the two messages a header gets at most; that
+    // this one fits is checked, `used` is a sum of such lengths, and all writes stay inside it.
     unsafe {
-        header.msg_controllen = libc::CMSG_SPACE(size_of::<u16>() as libc::c_uint) as _;
-        let message = libc::CMSG_FIRSTHDR(header);
-        (*message).cmsg_level = libc::SOL_UDP;
-        (*message).cmsg_type = libc::UDP_SEGMENT;
-        (*message).cmsg_len = libc::CMSG_LEN(size_of::<u16>() as libc::c_uint) as _;
-        libc::CMSG_DATA(message).cast::<u16>().write_unaligned(segment);
+        let space = libc::CMSG_SPACE(length) as usize;
+        if used + space > size_of::<Control>() {
+            return;
+        }
+        header.msg_control = control.0.as_mut_ptr().cast();
+        header.msg_controllen = (used + space) as _;
+        let message = control.0.as_mut_ptr().add(used).cast::<libc::cmsghdr>();
+        (*message).cmsg_level = level;
+        (*message).cmsg_type = kind;
+        (*message).cmsg_len = libc::CMSG_LEN(length) as _;
+        libc::CMSG_DATA(message).cast::<T>().write_unaligned(value);
     }
 }
 
@@ -383,7 +408,7 @@ impl Receiver {
             messages: vec![message; count],
             vectors: vec![vector; count],
             addresses: vec![address; count],
-            controls: vec![Control([0; 32]); count],
+            controls: vec![Control([0; 64]); count],
             received: Vec::with_capacity(count),
             malformed: 0,
         }

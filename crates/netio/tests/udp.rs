@@ -21,7 +21,7 @@ fn pattern(length: usize) -> Vec<u8> {
 }
 
 fn group(start: usize, end: usize, segment: usize, to: SocketAddr) -> Group {
-    Group { range: start..end, segment, to, owner: 5 }
+    Group { range: start..end, segment, to, owner: 5, tos: 0 }
 }
 
 /// Everything the receiver gets until `count` packets came.

@@ -9,6 +9,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::os::fd::RawFd;
 
 use ginnel_dataplane::datapath::key::{Direction, Key, KeySpec, Limits};
+use ginnel_dataplane::datapath::payload::PayloadSpec;
+use ginnel_dataplane::datapath::payload::framing::Framing;
+use ginnel_dataplane::datapath::payload::nat::NatRule;
 use ginnel_dataplane::datapath::peer::{Keepalive, PeerConfig, Slot};
 use ginnel_dataplane::datapath::suite::Suite;
 use ginnel_dataplane::datapath::wire::DataFormat;
@@ -27,6 +30,10 @@ type AddressUp<'py> = (Bound<'py, PyBytes>, u16, u32);
 type NoteUp<'py> = (&'static str, u32, u8, Option<AddressUp<'py>>, i32, Bound<'py, PyBytes>);
 /// Cipher key, implicit IV, HMAC key.
 type Material = (PyBackedBytes, PyBackedBytes, PyBackedBytes);
+/// Whether it is a source rule; network, netmask and alias, packed.
+type NatDown = (bool, PyBackedBytes, PyBackedBytes, PyBackedBytes);
+/// Framing, decompress, fragment, client-nat, address of block-ipv6, shaper, passtos.
+type PayloadDown = (Option<String>, bool, usize, Vec<NatDown>, Option<PyBackedBytes>, u32, bool);
 /// Counters in the order of `PeerStats`, then drops by reason.
 type StatsUp = (u64, u64, u64, u64, u64, u64, u64, u64, Vec<(&'static str, u64)>);
 
@@ -37,8 +44,14 @@ struct Engine(Running);
 #[pymethods]
 impl Engine {
     #[new]
-    fn new(py: Python<'_>, tun_fd: Option<RawFd>, mtu: usize, vnet_header: bool) -> PyResult<Self> {
-        let tun = tun_fd.map(|fd| TunSpec { fd, mtu, vnet_header });
+    fn new(
+        py: Python<'_>,
+        tun_fd: Option<RawFd>,
+        mtu: usize,
+        vnet_header: bool,
+        ethernet: bool,
+    ) -> PyResult<Self> {
+        let tun = tun_fd.map(|fd| TunSpec { fd, mtu, vnet_header, ethernet });
         Ok(Self(py.detach(|| Running::open(tun))?))
     }
 
@@ -59,7 +72,7 @@ impl Engine {
     }
 
     #[pyo3(signature = (
-        peer_id, send_peer_id, remote, *, allow_float, mss, replay, drop_recursive
+        peer_id, send_peer_id, remote, *, allow_float, mss, replay, drop_recursive, payload
     ))]
     #[allow(clippy::too_many_arguments)]
     fn new_peer(
@@ -72,6 +85,7 @@ impl Engine {
         mss: (u16, u16),
         replay: (usize, u64),
         drop_recursive: bool,
+        payload: PayloadDown,
     ) -> PyResult<()> {
         let config = PeerConfig {
             peer_id,
@@ -84,7 +98,8 @@ impl Engine {
             replay_time: replay.1,
             drop_recursive,
         };
-        Ok(py.detach(|| self.0.new_peer(config))?)
+        let payload = payload_spec(payload)?;
+        Ok(py.detach(|| self.0.new_peer(config, payload))?)
     }
 
     fn set_peer(
@@ -261,6 +276,34 @@ fn ip_address(packed: &[u8]) -> PyResult<IpAddr> {
     }
 }
 
+fn payload_spec(
+    (framing, decompress, fragment, nat, block_ipv6, shaper, pass_tos): PayloadDown,
+) -> PyResult<PayloadSpec> {
+    let framing = framing
+        .map(|name| {
+            Framing::by_name(&name)
+                .ok_or_else(|| PyValueError::new_err("framing is prefix, swap or v2"))
+        })
+        .transpose()?;
+    let nat = nat
+        .iter()
+        .map(|(is_source, network, netmask, alias)| {
+            Ok(NatRule {
+                is_source: *is_source,
+                network: octets::<4>(network)?.into(),
+                netmask: octets::<4>(netmask)?.into(),
+                alias: octets::<4>(alias)?.into(),
+            })
+        })
+        .collect::<PyResult<_>>()?;
+    let block_ipv6 = block_ipv6.map(|from| octets::<16>(&from)).transpose()?.map(Into::into);
+    Ok(PayloadSpec { framing, decompress, fragment, nat, block_ipv6, shaper, pass_tos })
+}
+
+fn octets<const LENGTH: usize>(packed: &[u8]) -> PyResult<[u8; LENGTH]> {
+    packed.try_into().map_err(|_| PyValueError::new_err("a packed address of the wrong family"))
+}
+
 fn socket_address((packed, port, scope_id): Address) -> PyResult<SocketAddr> {
     Ok(match ip_address(&packed)? {
         IpAddr::V4(v4) => SocketAddr::new(IpAddr::V4(v4), port),
@@ -285,6 +328,7 @@ fn note_up(py: Python<'_>, note: Note) -> NoteUp<'_> {
         NoteKind::LinkLost => "link-lost",
         NoteKind::TunLost => "tun-lost",
         NoteKind::Occ => "occ",
+        NoteKind::BadFraming => "bad-framing",
     };
     let remote = note.remote.map(|remote| address_up(py, remote));
     (kind, note.peer_id, note.key_id, remote, note.errno, PyBytes::new(py, &note.payload))

@@ -227,7 +227,10 @@ def _data_channel(notice: DataChannelReady) -> tuple[LogLine, ...]:
     lines = list(data_cipher_lines(notice))
     peer = "" if notice.peer_id is None else f", peer-id: {notice.peer_id}"
     digest = "" if notice.cipher.is_aead else f", auth '{_digest_name(notice.digest)}'"
-    lines.append(_handshake(f"Data Channel: cipher '{_cipher_name(notice.cipher)}'{digest}{peer}"))
+    kind = notice.compression
+    framing = "" if kind is None else f", compression: '{kind.log_name}'"
+    name = _cipher_name(notice.cipher)
+    lines.append(_handshake(f"Data Channel: cipher '{name}'{digest}{peer}{framing}"))
     timers = [("ping", notice.ping), ("ping-restart", notice.ping_restart)]
     running = ", ".join(f"{name} {seconds}" for name, seconds in timers if seconds)
     if running:

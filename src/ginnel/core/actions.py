@@ -5,6 +5,7 @@ An action is slow or fallible; the shell answers with ``machine.complete(action_
 """
 
 from ginnel.core.data_key import DataKey, KeySlot
+from ginnel.core.payload import PayloadTerms
 from ginnel.core.signing import SignatureRequest
 from ginnel.core.types import ActionId, Endpoint, PeerId
 from ginnel.dataclass import dataclass
@@ -61,6 +62,9 @@ class TunnelConfig:
     mss_ipv4: int
     mss_ipv6: int
     allow_float: bool
+    payload: PayloadTerms = PayloadTerms()
+    overhead: int = 0
+    """Bytes that a packet of the tunnel grows by inside its datagram."""
     pulled_digest: str
     """Equal digests mean that a kept tun device still fits (``persist-tun``)."""
 

@@ -22,6 +22,7 @@ from ginnel.core.client_exchange import introduce
 from ginnel.core.client_leave import Farewell
 from ginnel.core.client_link import ClientLink
 from ginnel.core.client_messages import ClientMessages
+from ginnel.core.client_mtu_test import MtuTest
 from ginnel.core.client_negotiation import ClientNegotiation
 from ginnel.core.client_outbox import Outbox
 from ginnel.core.client_push import PushImport
@@ -95,7 +96,9 @@ class ClientMachine:
         )
         push = PushImport(options, capabilities, self._outbox)
         self._sessions = ClientSessions(self._course, push)
-        self._setup = ClientSetup(self._course)
+        mtu_test = MtuTest(self._course)
+        self._mtu_test = mtu_test
+        self._setup = ClientSetup(self._course, mtu_test)
         self._messages = ClientMessages(self._course, self._talk, push, self._setup)
         self._negotiation = ClientNegotiation(
             self._course,
@@ -105,7 +108,7 @@ class ClientMachine:
             messages=self._messages,
             capabilities=capabilities,
         )
-        self._reports = ClientReports(self._course, self._sessions)
+        self._reports = ClientReports(self._course, self._sessions, mtu_test)
         self._farewell = Farewell(self._link, self._outbox, self._course.timers)
 
     @property
@@ -273,6 +276,8 @@ class ClientMachine:
                 self._sessions.renegotiate(f"sec={course.options.tls.reneg_sec}", now)
             case Deadline.SESSION:
                 course.finish(end.terminate("session-timeout", "session-timeout is reached"))
+            case Deadline.MTU_TEST:
+                self._mtu_test.step(now)
             case Deadline.LEAVE:
                 self._leave_step(now)
             case _:

@@ -28,10 +28,18 @@ from ginnel.core.key_session import KeySession
 from ginnel.core.messages import MessageSplitter
 from ginnel.core.negotiate import Agreement, DataCapabilities, offered_ciphers, offered_flags
 from ginnel.core.options_string import client_terms, options_string
-from ginnel.core.peer_info import Detail, LocalFacts, LocalPeer, build_peer_info, parse_peer_info
+from ginnel.core.peer_info import (
+    COMPRESSION_ALL,
+    COMPRESSION_STUBS,
+    Detail,
+    LocalFacts,
+    LocalPeer,
+    build_peer_info,
+    parse_peer_info,
+)
 from ginnel.core.types import ActionId, PeerId, Side
 from ginnel.dataclass import dataclass, field
-from ginnel.options.model import ClientOptions, ConnectionProfile
+from ginnel.options.model import ClientOptions, ConnectionProfile, DataOptions
 from ginnel.options.values import Secret
 
 _NO_LOGIN = Credentials(username="", password=Secret(b""))
@@ -171,6 +179,7 @@ def introduce(
         ciphers=offered_ciphers(options.data, capabilities),
         tun_mtu_max=options.tun.tun_mtu_max,
         environment=options.scripts.setenv,
+        compression=_compression_names(options.data),
     )
     return Introduction(
         options_string=options_string(client_terms(options, profile)),
@@ -182,6 +191,13 @@ def introduce(
 def role(options: ClientOptions) -> Side:
     """Our part in the TLS handshake: a peer without pull may take the server's."""
     return Side.SERVER if options.tls.tls_server else Side.CLIENT
+
+
+def _compression_names(data: DataOptions) -> tuple[str, ...]:
+    """Asking for framing alone also tells the server that nothing else is wanted (as 2.6)."""
+    kind = data.compression
+    only_framing = kind is not None and not kind.may_compress
+    return COMPRESSION_ALL if data.allow_compression and not only_framing else COMPRESSION_STUBS
 
 
 def peer_variables(message: KeyMethodMessage) -> dict[str, str]:

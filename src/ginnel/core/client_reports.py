@@ -10,17 +10,20 @@ from ginnel.core import client_end as end
 from ginnel.core import events
 from ginnel.core.actions import SendInner
 from ginnel.core.client_course import ClientCourse
-from ginnel.core.client_occ import OccOperation, read_occ, reply_payload
+from ginnel.core.client_mtu_test import MtuTest
+from ginnel.core.client_occ import MTU_OPERATIONS, OccOperation, read_occ, reply_payload
 from ginnel.core.client_sessions import ClientSessions
+from ginnel.core.payload import explain_framing
 from ginnel.core.types import Instant, Transport
 
 
 class ClientReports:
     """Handles what is reported while the machine is not over."""
 
-    def __init__(self, course: ClientCourse, sessions: ClientSessions) -> None:
+    def __init__(self, course: ClientCourse, sessions: ClientSessions, mtu_test: MtuTest) -> None:
         self._course = course
         self._sessions = sessions
+        self._mtu_test = mtu_test
 
     def handle(self, event: events.DataPlaneEvent, now: Instant) -> None:
         """Takes one report."""
@@ -43,6 +46,10 @@ class ClientReports:
                 course.finish(end.restart("decryption-error", "a data packet is not authentic"))
             case events.Floated(remote=remote):
                 course.link.remote = remote
+            case events.FramingMismatch(first=first):
+                if course.tunnel is not None:
+                    terms = course.tunnel.config.payload
+                    course.outbox.warn(explain_framing(terms, first))
             case _:
                 assert_never(event)
 
@@ -78,6 +85,8 @@ class ClientReports:
                 self._course.finish(end.peer_left())
             case OccOperation.REQUEST:
                 self._answer_occ()
+            case operation if operation in MTU_OPERATIONS:
+                self._mtu_test.receive(operation, payload)
             case _:
                 self._course.link.drops["occ"] += 1
 

@@ -8,6 +8,7 @@ from ginnel.core import client_end as end
 from ginnel.core.actions import ActionResult, Done, OpenTunnel, TunnelConfig, UpdateTunnel
 from ginnel.core.client_course import ClientCourse
 from ginnel.core.client_exchange import Negotiation, Settled
+from ginnel.core.client_mtu_test import MtuTest
 from ginnel.core.client_push import PUSH_FAILED
 from ginnel.core.client_state import Deadline, InstallingFirst, Leaving, Opening, Running
 from ginnel.core.client_talk import failure_of
@@ -25,11 +26,12 @@ EXIT_NOTIFY_REFUSED = "OPTIONS IMPORT: --explicit-exit-notify can only be used w
 class ClientSetup:
     """Opens the tunnel once, and gives it its keys."""
 
-    def __init__(self, course: ClientCourse) -> None:
+    def __init__(self, course: ClientCourse, mtu_test: MtuTest) -> None:
         self._course = course
         self._wanted: ClientOptions | None = None
         """Options of an update that came before the tunnel was up."""
         self._updating: dict[ActionId, TunnelConfig] = {}
+        self._mtu_test = mtu_test
 
     def open(self, options: ClientOptions, agreement: Agreement, digest: str, now: Instant) -> None:
         """Asks for the tunnel; goes on with the one that there is when it fits.
@@ -64,6 +66,7 @@ class ClientSetup:
                 ping=options.link.ping,
                 ping_restart=options.link.ping_restart or options.link.ping_exit,
                 protocol_flags=agreement.flags(),
+                compression=options.data.compression,
             )
         )
         course.outbox.enter(ManagementState.ASSIGN_IP)
@@ -161,6 +164,7 @@ class ClientSetup:
             course.timers.arm(Deadline.SESSION, now + limit)
         course.outbox.enter(ManagementState.CONNECTED)
         course.outbox.tell(Connected())
+        self._mtu_test.begin(now)
         wanted, self._wanted = self._wanted, None
         if wanted is not None:
             self.update(wanted)

@@ -25,6 +25,7 @@ class Deadline(Enum):
     RENEGOTIATE = "reneg-sec"
     SESSION = "session-timeout"
     LEAVE = "exit notify"
+    MTU_TEST = "mtu-test"
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,6 +59,16 @@ class Floated:
     remote: Endpoint
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FramingMismatch:
+    """The server's compression framing is not ours, or it compresses; comes once a connection.
+
+    ``first`` is the first byte of such a payload.
+    """
+
+    first: int
+
+
 DataPlaneEvent = (
     PeerSilent
     | Inactive
@@ -68,4 +78,5 @@ DataPlaneEvent = (
     | TunLost
     | DecryptFailed
     | Floated
+    | FramingMismatch
 )

@@ -11,7 +11,7 @@ from ginnel.core.digests import Digest
 from ginnel.core.messages import DynamicChallenge
 from ginnel.core.types import Endpoint, KeyId, SessionId
 from ginnel.dataclass import dataclass
-from ginnel.options.model import ClientOptions
+from ginnel.options.model import ClientOptions, CompressionKind
 
 
 class ManagementState(Enum):
@@ -142,6 +142,7 @@ class DataChannelReady:
     """None is the cipher's own."""
     limits_bytes: bool = False
     """``reneg-bytes`` was set because of the cipher."""
+    compression: CompressionKind | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

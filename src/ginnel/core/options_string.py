@@ -14,7 +14,9 @@ from ginnel.dataclass import dataclass, replace
 from ginnel.options.ciphers import CIPHERS, CipherMode, canonical_cipher
 from ginnel.options.model import (
     ClientOptions,
+    CompressionKind,
     ConnectionProfile,
+    DeviceType,
     KeyDirection,
     LinkProtocol,
     TlsAuth,
@@ -24,6 +26,7 @@ from ginnel.options.model import (
 
 NULL_CIPHER = "[null-cipher]"
 NULL_DIGEST = "[null-digest]"
+LOWEST_TUN_MTU = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +42,7 @@ class OccTerms:
     auth: str = "SHA1"
     tls_auth: bool = False
     key_direction: KeyDirection = KeyDirection.NONE
-    comp_framing: bool = False
+    compression: CompressionKind | None = None
     fragment: bool = False
     socks_udp: bool = False
     peer_to_peer: bool = False
@@ -93,7 +96,7 @@ def options_string(terms: OccTerms) -> str:
         words.append("tun-ipv6")
     if terms.peer_to_peer and terms.ifconfig is not None:
         words.append(f"ifconfig {terms.ifconfig[0]} {terms.ifconfig[1]}")
-    if terms.comp_framing:
+    if terms.compression is not None:
         words.append("comp-lzo")
     if terms.fragment:
         words.append("mtu-dynamic")
@@ -137,13 +140,15 @@ def client_terms(options: ClientOptions, profile: ConnectionProfile) -> OccTerms
     return OccTerms(
         side=Side.SERVER if options.tls.tls_server else Side.CLIENT,
         dev_type=options.tun.dev_type.value,
-        tun_mtu=profile.tun_mtu,
+        tun_mtu=configured_tun_mtu(options, profile),
         tcp=profile.protocol is not LinkProtocol.UDP,
         cipher=options.data.data_ciphers_fallback or options.data.configured_cipher,
         data_ciphers=options.data.data_ciphers,
         auth=options.data.auth,
         keysize=options.data.keysize,
         tls_auth=isinstance(profile.wrapping, TlsAuth),
+        compression=options.data.compression,
+        fragment=bool(profile.fragment),
         key_direction=direction,
         peer_to_peer=not options.pull,
         tun_ipv6=options.tun.ifconfig_ipv6 is not None,
@@ -152,11 +157,29 @@ def client_terms(options: ClientOptions, profile: ConnectionProfile) -> OccTerms
     )
 
 
+def configured_tun_mtu(options: ClientOptions, profile: ConnectionProfile) -> int:
+    """The MTU before any push: ``tun-mtu``, or what ``link-mtu`` leaves, as OpenVPN counts it.
+
+    With ``link-mtu`` the cipher is the one of the options, if there is one: none is agreed on yet.
+    """
+    if profile.link_mtu is None:
+        return profile.tun_mtu
+    shape = _shape(options.data.configured_cipher or "none")
+    overhead = 1 + 4 + shape.tag + (0 if shape.is_aead else shape.iv)
+    if not shape.is_aead and options.data.auth.lower() != "none":
+        overhead += digest_named(options.data.auth).size
+    if profile.protocol is not LinkProtocol.UDP:
+        overhead += 2
+    kind = options.data.compression
+    overhead += 1 if kind is not None and kind.has_byte else 0
+    return max(profile.link_mtu - overhead - (4 if profile.fragment else 0), LOWEST_TUN_MTU)
+
+
 def _ifconfig(tun: TunOptions) -> tuple[str, str] | None:
     if tun.ifconfig is None:
         return None
     local, other = tun.ifconfig
-    if tun.topology is Topology.SUBNET:
+    if tun.topology is Topology.SUBNET or tun.dev_type is DeviceType.TAP:
         return str(IPv4Network((local, str(other)), strict=False).network_address), str(other)
     return str(other), str(local)
 
@@ -194,7 +217,7 @@ def _link_mtu(terms: OccTerms, shape: _CipherShape) -> int:
         overhead += 10
     if terms.dev_type == "tap":
         overhead += 32
-    if terms.comp_framing:
+    if terms.compression is not None and terms.compression.has_byte:
         overhead += 1
     if terms.fragment:
         overhead += 4

@@ -65,8 +65,15 @@ class LocalPeer:
     flags: ProtocolFlag
     ciphers: tuple[str, ...] = ()
     tun_mtu_max: int | None = None
+    compression: tuple[str, ...] = ()
+    """Names of ``IV_`` lines about compression framing."""
     environment: Mapping[str, str] = field(default_factory=dict)
 
+
+COMPRESSION_STUBS = ("IV_LZO_STUB", "IV_COMP_STUB", "IV_COMP_STUBv2")
+"""Framing alone."""
+COMPRESSION_ALL = ("IV_LZ4", "IV_LZ4v2", "IV_LZO", "IV_COMP_STUB", "IV_COMP_STUBv2")
+"""The server may compress what it sends."""
 
 MAX_LINES = 256
 MAX_VALUE = 512
@@ -91,6 +98,7 @@ def build_peer_info(peer: LocalPeer, detail: Detail) -> str:
         lines.append(("IV_NCP", "2"))
     lines.append(("IV_CIPHERS", ":".join(peer.ciphers) or None))
     lines.append(("IV_PROTO", str(int(peer.flags))))
+    lines += ((name, "1") for name in peer.compression)
     if detail >= Detail.FULL:
         library = peer.facts.ssl_library
         lines.append(("IV_HWADDR", peer.facts.hardware_address))

@@ -1,16 +1,18 @@
-"""Works out the numbers of the agreed tunnel: MTU, MSS limits and peer ids.
+"""Works out the numbers of the agreed tunnel: MTU, MSS limits, size of fragments and peer ids.
 
-Responsible for protocol-facts 14 (mssfix) without compression and fragment, which are not offered.
-Addresses and routes are the host layer's business.
+Responsible for protocol-facts 14. What a format costs is ``packet_overhead``'s, addresses and
+routes are the host layer's business.
 """
 
 from ginnel.core.actions import TunnelConfig
 from ginnel.core.data_key import DataCipher
 from ginnel.core.negotiate import Agreement
+from ginnel.core.options_string import configured_tun_mtu
 from ginnel.core.packet_overhead import PacketOverhead
+from ginnel.core.payload import payload_terms
 from ginnel.core.types import UNDEFINED_PEER_ID, Endpoint, PeerId, Transport
-from ginnel.dataclass import replace
-from ginnel.options.model import ClientOptions, ConnectionProfile
+from ginnel.dataclass import dataclass, replace
+from ginnel.options.model import ClientOptions, ConnectionProfile, DeviceType
 
 DEFAULT_TUN_MTU = 1500
 DEFAULT_MSSFIX = 1492
@@ -30,6 +32,27 @@ _OUTER = {
     (4, Transport.TCP): 40,
     (6, Transport.TCP): 60,
 }
+_RECORD_LENGTH = 2
+_FRAGMENT_HEADER = 4
+_ETHERNET_HEADER = 14
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Overhead:
+    """What a packet of the tunnel grows by on its way to the link, in bytes."""
+
+    outer: int
+    """Headers of IP and the transport."""
+    record: int
+    """Length in front of a record of a stream."""
+    packet: PacketOverhead
+    payload: int
+    """Framing, fragment header, Ethernet header."""
+
+    @property
+    def inside_datagram(self) -> int:
+        """All but the outer headers, without padding."""
+        return self.record + self.packet.outside + self.packet.inside + self.payload
 
 
 def tunnel_config(
@@ -42,10 +65,13 @@ def tunnel_config(
     pulled_digest: str,
 ) -> TunnelConfig:
     """Composes what the host and the data plane are set up from; a pushed tun-mtu wins."""
-    tun_mtu = options.tun.tun_mtu if options.tun.tun_mtu_pushed else profile.tun_mtu
-    mss_ipv4, mss_ipv6 = mss_limits(
-        profile, tun_mtu=tun_mtu, remote=remote, transport=transport, overhead=agreement.overhead
+    tun_mtu = configured_tun_mtu(options, profile)
+    if options.tun.tun_mtu_pushed:
+        tun_mtu = options.tun.tun_mtu
+    overhead = overhead_of(
+        options, profile=profile, remote=remote, transport=transport, packet=agreement.overhead
     )
+    mss_ipv4, mss_ipv6 = mss_limits(profile, tun_mtu=tun_mtu, overhead=overhead)
     has_peer_id = agreement.send_peer_id != UNDEFINED_PEER_ID
     return TunnelConfig(
         options=with_bytes_limit(options, agreement.cipher),
@@ -56,6 +82,8 @@ def tunnel_config(
         mss_ipv4=mss_ipv4,
         mss_ipv6=mss_ipv6,
         allow_float=profile.float,
+        payload=payload_terms(options, fragment=fragment_size(profile, overhead)),
+        overhead=overhead.inside_datagram,
         pulled_digest=pulled_digest,
     )
 
@@ -70,27 +98,54 @@ def with_bytes_limit(options: ClientOptions, cipher: DataCipher) -> ClientOption
     return replace(options, tls=replace(options.tls, reneg_bytes=SHORT_BLOCK_LIMIT))
 
 
-def mss_limits(
-    profile: ConnectionProfile,
+def overhead_of(
+    options: ClientOptions,
     *,
-    tun_mtu: int,
+    profile: ConnectionProfile,
     remote: Endpoint,
     transport: Transport,
-    overhead: PacketOverhead,
-) -> tuple[int, int]:
+    packet: PacketOverhead,
+) -> Overhead:
+    """Adds up what the agreed formats cost."""
+    kind = options.data.compression
+    payload = 1 if kind is not None and kind.has_byte else 0
+    if profile.fragment:
+        payload += _FRAGMENT_HEADER
+    if options.tun.dev_type is DeviceType.TAP:
+        payload += _ETHERNET_HEADER
+    return Overhead(
+        outer=_OUTER[remote.address.version, transport],
+        record=_RECORD_LENGTH if transport is Transport.TCP else 0,
+        packet=packet,
+        payload=payload,
+    )
+
+
+def mss_limits(profile: ConnectionProfile, *, tun_mtu: int, overhead: Overhead) -> tuple[int, int]:
     """The MSS limits for inner IPv4 and IPv6; zeros when mssfix is off (protocol-facts 14)."""
     size, mode = profile.mssfix, profile.mssfix_mode
     if size is None:
-        if tun_mtu == DEFAULT_TUN_MTU:
-            size, mode = DEFAULT_MSSFIX, "mtu"
-        else:
-            size, mode = tun_mtu, "fixed"
+        size, mode = _default_mssfix(profile, tun_mtu)
     if size <= 0:
         return 0, 0
-    if mode == "fixed":
-        return max(size - _TCP_IPV4, 0), max(size - _TCP_IPV6, 0)
-    size -= 2 if transport is Transport.TCP else 0
-    if mode == "mtu":
-        size -= _OUTER[remote.address.version, transport]
-    inner = overhead.largest_payload(size)
-    return max(inner - _TCP_IPV4, 0), max(inner - _TCP_IPV6, 0)
+    if mode != "fixed":
+        outer = overhead.outer if mode == "mtu" else 0
+        room = size - outer - overhead.record
+        size = overhead.packet.largest_payload(room) - overhead.payload
+    return max(size - _TCP_IPV4, 0), max(size - _TCP_IPV6, 0)
+
+
+def fragment_size(profile: ConnectionProfile, overhead: Overhead) -> int:
+    """Most bytes behind a fragment header; 0 without ``fragment``."""
+    if not profile.fragment:
+        return 0
+    outer = overhead.outer if profile.fragment_mtu else 0
+    return max(overhead.packet.largest_payload(profile.fragment - outer) - _FRAGMENT_HEADER, 1)
+
+
+def _default_mssfix(profile: ConnectionProfile, tun_mtu: int) -> tuple[int, str]:
+    if profile.fragment:
+        return profile.fragment, "mtu"
+    if tun_mtu == DEFAULT_TUN_MTU:
+        return DEFAULT_MSSFIX, "mtu"
+    return tun_mtu, "fixed"

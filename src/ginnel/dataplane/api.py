@@ -10,6 +10,7 @@ from enum import Enum
 from typing import Protocol
 
 from ginnel.core.data_key import DataCipher, DataFormat, DataKey, KeySlot
+from ginnel.core.payload import PayloadTerms
 from ginnel.core.types import Endpoint, IPNetwork, PeerId, Transmit, Transport
 from ginnel.dataclass import dataclass
 
@@ -36,6 +37,8 @@ class TunDevice:
     mtu: int
     vnet_header: bool
     """True when opened with IFF_VNET_HDR and a 10-byte virtio_net_hdr (TUNSETVNETHDRSZ 10)."""
+    ethernet: bool = False
+    """A tap device: Ethernet frames cross it, all to and from the one peer there is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +85,8 @@ class PeerConfig:
     replay_time: int = 15
     drop_recursive: bool = True
     """Drop packets from tun whose outer destination is ``remote`` itself."""
+    payload: PayloadTerms = PayloadTerms()
+    """Framing, fragments, address translation and what else is done beside sealing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,6 +120,9 @@ class NotificationKind(Enum):
     TUN_LOST = "tun-lost"
     OCC = "occ"
     """An authenticated packet that starts with the OCC magic; ``payload`` is the whole packet."""
+    BAD_FRAMING = "bad-framing"
+    """The peer's compression framing is not ours, or it compresses; said once a peer.
+    ``payload`` is the first byte of such a packet."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

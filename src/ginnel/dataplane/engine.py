@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from ginnel.core.data_key import DataCipher, DataFormat, DataKey, DirectionKey, KeySlot
 from ginnel.core.errors import DataPlaneError
+from ginnel.core.payload import PayloadTerms
 from ginnel.core.types import (
     UNDEFINED_PEER_ID,
     Endpoint,
@@ -38,6 +39,9 @@ if TYPE_CHECKING:
     from ginnel_engine import Engine
 
 _NO_TUN_MTU = 1500
+_Nat = tuple[bool, bytes, bytes, bytes]
+_Payload = tuple[str | None, bool, int, list[_Nat], bytes | None, int, bool]
+"""PayloadTerms as the extension takes them, field by field."""
 _Address = tuple[bytes, int, int]
 """Packed address, port, scope id: how the extension writes an endpoint."""
 
@@ -58,6 +62,7 @@ class RustDataPlane:
                 tun.fd if tun is not None else None,
                 tun.mtu if tun is not None else _NO_TUN_MTU,
                 tun.vnet_header if tun is not None else False,
+                tun.ethernet if tun is not None else False,
             )
         self._refresh()
 
@@ -78,6 +83,7 @@ class RustDataPlane:
                 mss=(peer.mss_ipv4, peer.mss_ipv6),
                 replay=(peer.replay_window, peer.replay_time),
                 drop_recursive=peer.drop_recursive,
+                payload=_payload(peer.payload),
             )
 
     def set_peer(self, peer_id: PeerId, keepalive: Keepalive) -> None:
@@ -218,6 +224,21 @@ def _reporting(operation: str, peer_id: PeerId = UNDEFINED_PEER_ID) -> Iterator[
 
 def _material(key: DirectionKey) -> tuple[bytes, bytes, bytes]:
     return key.cipher_key.reveal(), key.implicit_iv.reveal(), key.hmac_key.reveal()
+
+
+def _payload(terms: PayloadTerms) -> _Payload:
+    return (
+        None if terms.framing is None else terms.framing.value,
+        terms.decompress,
+        terms.fragment,
+        [
+            (rule.is_source, rule.network.packed, rule.netmask.packed, rule.alias.packed)
+            for rule in terms.client_nat
+        ],
+        None if terms.block_ipv6 is None else terms.block_ipv6.packed,
+        terms.shaper,
+        terms.passtos,
+    )
 
 
 def _packed(endpoint: Endpoint | None) -> _Address | None:

@@ -15,6 +15,7 @@ from functools import cache
 
 from ginnel.core.data_key import AEAD_CIPHERS, OLD_CIPHERS, DataFormat, DataKey, KeySlot
 from ginnel.core.errors import DataPlaneError, LocalMisuse, Malformed
+from ginnel.core.payload import PayloadTerms
 from ginnel.core.types import UNDEFINED_PEER_ID, IPNetwork, PeerId, Transmit, Transport
 from ginnel.dataplane import formats
 from ginnel.dataplane.api import (
@@ -30,6 +31,7 @@ from ginnel.dataplane.api import (
 )
 from ginnel.dataplane.old_formats import is_available
 from ginnel.dataplane.open_key import open_key
+from ginnel.dataplane.reference_framing import looks_framed
 from ginnel.dataplane.reference_inner import RouteTable, clamp_mss, destination
 from ginnel.dataplane.reference_keys import Dropped, UsageLimits
 from ginnel.dataplane.reference_link import (
@@ -39,8 +41,10 @@ from ginnel.dataplane.reference_link import (
     endpoint_of,
     open_link,
 )
+from ginnel.dataplane.reference_payload import Payload
 from ginnel.dataplane.reference_peer import ReferencePeer, count
 from ginnel.dataplane.reference_ports import TunBroken, TunPort, Waker
+from ginnel.dataplane.reference_rules import ETHERNET_HEADER, Direction, ip_offset, no_route
 
 BATCH = 64
 """Packets of each side that one call moves at most."""
@@ -81,6 +85,7 @@ class PythonDataPlane:
         self._clock = clock
         self._limits = limits or UsageLimits()
         self._mtu = tun.mtu if tun is not None else 1500
+        self._is_ethernet = tun is not None and tun.ethernet
         self._waker = Waker()
         try:
             self._tun = TunPort(tun) if tun is not None else None
@@ -118,7 +123,10 @@ class PythonDataPlane:
         self._require_open("new_peer", peer.peer_id)
         if peer.peer_id in self._peers:
             raise DataPlaneError("new_peer", peer.peer_id, errno.EEXIST)
-        added = ReferencePeer(peer, self._clock())
+        payload = None
+        if peer.payload != PayloadTerms():
+            payload = Payload(peer.payload, mtu=self._mtu, is_ethernet=self._is_ethernet)
+        added = ReferencePeer(peer, payload, self._clock())
         self._resolve(added)
         self._peers[peer.peer_id] = added
 
@@ -294,7 +302,14 @@ class PythonDataPlane:
         count(peer.counters.link_read, len(packet))
         if moved and source is not None:
             self._float(peer, source)
-        self._deliver(peer, plaintext, now)
+        try:
+            payload = peer.unwrap(plaintext, now)
+        except Dropped as bad:
+            if bad.reason in ("framing", "compressed") and peer.payload is not None:
+                self._report_all(peer.framing_report(peer.payload.refused))
+            return
+        if payload is not None:
+            self._deliver(peer, payload, now)
 
     def _deliver(self, peer: ReferencePeer, plaintext: bytes, now: float) -> None:
         if plaintext == formats.PING:
@@ -304,11 +319,15 @@ class PythonDataPlane:
                 Notification(kind=NotificationKind.OCC, peer_id=peer.peer_id, payload=plaintext)
             )
             return
-        if destination(plaintext) is None:
+        if not self._is_packet(plaintext):
             peer.counters.drops["not-ip"] += 1
+            if looks_framed(plaintext):
+                self._report_all(peer.framing_report(plaintext[0]))
             return
         if self._tun is not None:
-            inner = clamp_mss(plaintext, peer.config.mss_ipv4, peer.config.mss_ipv6)
+            inner = self._clamped(peer, plaintext)
+            if peer.payload is not None:
+                inner = peer.payload.translate(inner, Direction.IN)
             try:
                 refused = self._tun.write(inner)
             except TunBroken as broken:
@@ -324,6 +343,8 @@ class PythonDataPlane:
         for _ in range(BATCH):
             if self._tun is None or (self._link is not None and self._link.is_congested()):
                 return
+            if self._shaped_until() > now:
+                return
             try:
                 inner = self._tun.read()
             except TunBroken as broken:
@@ -335,31 +356,68 @@ class PythonDataPlane:
 
     def _forward(self, inner: bytes, now: float) -> None:
         """Takes a packet from tun to the peer whose iroute matches its destination."""
-        address = destination(inner)
-        if address is None:
-            self.unassigned_drops["not-ip"] += 1
+        if not self._is_packet(inner):
+            self.unassigned_drops["malformed" if self._is_ethernet else "not-ip"] += 1
             return
-        peer_id = self._routes.find(address)
-        if peer_id is None:
+        start = ip_offset(inner) if self._is_ethernet else 0
+        address = None if start is None else destination(inner[start:])
+        peer = self._find_receiver(address)
+        if peer is None:
             self.unassigned_drops["no-route"] += 1
             return
-        peer = self._peers[peer_id]
         count(peer.counters.tun_read, len(inner))
         remote = peer.remote
         if peer.config.drop_recursive and remote and remote.address.packed == address:
             peer.counters.drops["recursive"] += 1
             return
+        blocked = peer.config.payload.block_ipv6
+        if blocked is not None and not self._is_ethernet and inner[0] >> 4 == 6:
+            peer.counters.drops["blocked-ipv6"] += 1
+            answer = no_route(inner, blocked)
+            if answer is not None and self._tun is not None:
+                self._tun.write(answer)
+            return
         peer.clock.crossed_tun(len(inner), now)
-        clamped = clamp_mss(inner, peer.config.mss_ipv4, peer.config.mss_ipv6)
-        self._send_data(peer, clamped, now)
+        tos = peer.payload.tos_of(inner) if peer.payload is not None else 0
+        self._send_data(peer, self._clamped(peer, inner), now, tos)
 
-    def _send_data(self, peer: ReferencePeer, payload: bytes, now: float) -> None:
+    def _is_packet(self, inner: bytes) -> bool:
+        if self._is_ethernet:
+            return len(inner) >= ETHERNET_HEADER
+        return destination(inner) is not None
+
+    def _clamped(self, peer: ReferencePeer, inner: bytes) -> bytes:
+        """Lowers the MSS of a SYN, in a packet or in a frame."""
+        start = ip_offset(inner) if self._is_ethernet else 0
+        if start is None:
+            return inner
+        config = peer.config
+        return inner[:start] + clamp_mss(inner[start:], config.mss_ipv4, config.mss_ipv6)
+
+    def _find_receiver(self, address: bytes | None) -> ReferencePeer | None:
+        """The peer that a packet from tun is for; on a tap device the only one."""
+        if self._is_ethernet:
+            return next(iter(self._peers.values())) if len(self._peers) == 1 else None
+        peer_id = None if address is None else self._routes.find(address)
+        return None if peer_id is None else self._peers[peer_id]
+
+    def _send_data(self, peer: ReferencePeer, payload: bytes, now: float, tos: int = 0) -> None:
+        if self._link is None or not payload:
+            return
+        for part in peer.wrap(payload):
+            packet = peer.seal(part)
+            if packet is None:
+                return
+            if peer.payload is not None:
+                peer.payload.charge(len(packet), now)
+            self._send_sealed(peer, packet, now, tos)
+
+    def _send_sealed(self, peer: ReferencePeer, packet: bytes, now: float, tos: int) -> None:
         link = self._link
-        packet = peer.seal(payload) if link is not None else None
-        if link is None or packet is None:
+        if link is None:
             return
         try:
-            refused = link.send(packet, peer.address)
+            refused = link.send(packet, peer.address, tos)
         except LinkBroken as broken:
             self._lose_link(broken)
             return
@@ -421,6 +479,16 @@ class PythonDataPlane:
         else:
             self.unassigned_drops["report"] += 1
 
+    def _report_all(self, notifications: Sequence[Notification]) -> None:
+        for notification in notifications:
+            self._report(notification)
+
+    def _shaped_until(self) -> float:
+        """The instant from which the limits of all peers let more be sent."""
+        return max(
+            (peer.payload.ready_at for peer in self._peers.values() if peer.payload), default=0
+        )
+
     def _lone_peer_id(self) -> PeerId:
         return next(iter(self._peers)) if len(self._peers) == 1 else UNDEFINED_PEER_ID
 
@@ -462,19 +530,20 @@ class PythonDataPlane:
             return
         link, tun = self._link, self._tun
         congested = link is not None and link.is_congested()
+        now = self._clock()
+        shaped = self._shaped_until()
+        is_shaped = shaped > now
         if link is not None:
             wanted = select.EPOLLOUT if congested else 0
             if len(self._control) < MAX_PENDING:
                 wanted |= select.EPOLLIN
             self._waker.watch(link.fd, wanted)
         if tun is not None:
-            self._waker.watch(tun.fd, 0 if congested else select.EPOLLIN)
+            self._waker.watch(tun.fd, 0 if congested or is_shaped else select.EPOLLIN)
         waiting = bool(self._reports or self._control)
+        deadlines = [peer.clock.next_deadline() for peer in self._peers.values()]
         self._waker.settle(
             has_work=waiting or (link is not None and link.has_records()),
-            deadline=min(
-                (peer.clock.next_deadline() for peer in self._peers.values()),
-                default=float("inf"),
-            ),
-            now=self._clock(),
+            deadline=min([*deadlines, shaped if is_shaped else float("inf")]),
+            now=now,
         )

@@ -7,6 +7,7 @@ import errno
 import ipaddress
 import os
 import socket
+import struct
 from collections import deque
 from typing import Protocol
 
@@ -42,8 +43,11 @@ class PacketLink(Protocol):
         """Packets that are here now, about ``limit`` at most."""
         ...
 
-    def send(self, packet: bytes, to: SocketAddress | None) -> str | None:
-        """Sends a data packet; returns the reason when the link does not take it."""
+    def send(self, packet: bytes, to: SocketAddress | None, tos: int = 0) -> str | None:
+        """Sends a data packet; returns the reason when the link does not take it.
+
+        ``tos`` is the type of service of its datagram, 0 for the socket's own.
+        """
         ...
 
     def send_control(self, packet: bytes, to: SocketAddress | None) -> str | None:
@@ -103,12 +107,12 @@ class UdpLink:
             packets.append((bytes(self._buffer[:length]), source))
         return packets
 
-    def send(self, packet: bytes, to: SocketAddress | None) -> str | None:
+    def send(self, packet: bytes, to: SocketAddress | None, tos: int = 0) -> str | None:
         """Sends now or never: a full socket drops, as a full router would."""
         if to is None:
             return "no-remote"
         try:
-            self._socket.sendto(packet, to)
+            self._socket.sendmsg([packet], _tos_message(tos, to), 0, to)
         except OSError as bad:
             if bad.errno in _CLOSED:
                 raise LinkBroken(bad.errno or 0) from bad
@@ -176,8 +180,11 @@ class TcpLink:
         self._incoming += chunk
         return packets + self._deframe(limit - len(packets))
 
-    def send(self, packet: bytes, to: SocketAddress | None) -> str | None:
-        """Queues behind what waits; the engine stops reading tun while anything does."""
+    def send(self, packet: bytes, to: SocketAddress | None, tos: int = 0) -> str | None:
+        """Queues behind what waits; the engine stops reading tun while anything does.
+
+        A stream has no packets of its own: ``tos`` means nothing.
+        """
         self._data.append(_framed(packet))
         self.flush()
         return None
@@ -234,6 +241,16 @@ class TcpLink:
             at += 2 + length
         del self._incoming[:at]
         return packets
+
+
+def _tos_message(tos: int, to: SocketAddress) -> list[tuple[int, int, bytes]]:
+    """The control message for a type of service; IPv4 in IPv6 clothes takes that of IPv4."""
+    if not tos:
+        return []
+    value = struct.pack("@i", tos)
+    if ":" in to[0] and not to[0].startswith("::ffff:"):
+        return [(socket.IPPROTO_IPV6, socket.IPV6_TCLASS, value)]
+    return [(socket.IPPROTO_IP, socket.IP_TOS, value)]
 
 
 def _framed(packet: bytes) -> bytes:

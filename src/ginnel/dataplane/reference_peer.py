@@ -18,6 +18,7 @@ from ginnel.dataplane.api import (
 from ginnel.dataplane.formats import DataHeader
 from ginnel.dataplane.reference_keys import Dropped, PacketKey
 from ginnel.dataplane.reference_link import SocketAddress
+from ginnel.dataplane.reference_payload import Payload
 
 NEVER = float("inf")
 
@@ -115,14 +116,17 @@ def count(pair: list[int], size: int) -> None:
 class ReferencePeer:
     """Keys by slot, and what is remembered about one peer."""
 
-    def __init__(self, config: PeerConfig, now: float) -> None:
+    def __init__(self, config: PeerConfig, payload: Payload | None, now: float) -> None:
         self.config = config
+        self.payload = payload
+        """None when nothing is done to payloads beside sealing."""
         self.remote = config.remote
         self.address: SocketAddress | None = None
         self.slots: dict[KeySlot, PacketKey] = {}
         self.counters = PeerCounters()
         self.clock = KeepaliveClock(Keepalive(), now)
         self._worn: set[int] = set()
+        self._reported_framing = False
 
     @property
     def peer_id(self) -> PeerId:
@@ -171,6 +175,36 @@ class ReferencePeer:
         except Dropped as bad:
             self.counters.drops[bad.reason] += 1
             raise
+
+    def wrap(self, payload: bytes) -> list[bytes]:
+        """What is to be sealed for a payload; a drop is counted when there is nothing."""
+        if self.payload is None:
+            return [payload]
+        parts = self.payload.wrap(payload)
+        if not parts:
+            self.counters.drops["link-emsgsize"] += 1
+        return parts
+
+    def unwrap(self, payload: bytes, now: float) -> bytes | None:
+        """An opened payload as it was before ``wrap``; None for a part of one.
+
+        Raises Dropped, which has been counted.
+        """
+        if self.payload is None:
+            return payload
+        try:
+            return self.payload.unwrap(payload, now)
+        except Malformed as bad:
+            self.counters.drops[bad.reason] += 1
+            raise Dropped(bad.reason) from bad
+
+    def framing_report(self, first: int) -> list[Notification]:
+        """Says, the first time only, that the peer's framing is another one than ours."""
+        if self._reported_framing:
+            return []
+        self._reported_framing = True
+        kind = NotificationKind.BAD_FRAMING
+        return [Notification(kind=kind, peer_id=self.peer_id, payload=bytes((first,)))]
 
     def worn_keys(self) -> list[Notification]:
         """Keys that near their end and were not reported yet."""

@@ -44,6 +44,7 @@ from ginnel.host.records import (
 from ginnel.host.steps import AddRoute, RemoveRoute
 from ginnel.host.tun import DeviceRequest
 from ginnel.host.underlay import UnderlaySnapshot
+from ginnel.options.model import DeviceType
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,7 +142,13 @@ class HostClient:
         if fd is None:
             raise _nonsense(BadRecord("no descriptor"))
         self._indexes[opened.name] = opened.index
-        return TunDevice(fd=fd, name=opened.name, mtu=opened.mtu, vnet_header=opened.vnet_header)
+        return TunDevice(
+            fd=fd,
+            name=opened.name,
+            mtu=opened.mtu,
+            vnet_header=opened.vnet_header,
+            ethernet=request.kind is DeviceType.TAP,
+        )
 
     def device(self, name: str) -> Device:
         """Name and index of a device opened before, for ``plan_tunnel``."""

@@ -27,7 +27,7 @@ from ginnel.host.records import (
     text_field,
 )
 from ginnel.host.step_records import read_step, step_record
-from ginnel.host.tun import DeviceRequest
+from ginnel.host.tun import DeviceRequest, link_layer_bytes
 from ginnel.host.underlay import Gateway, LocalNetwork, UnderlaySnapshot
 from ginnel.options.model import DeviceType
 
@@ -54,6 +54,7 @@ def device_request_record(request: DeviceRequest) -> Record:
         "kind": request.kind.value,
         "node": request.node,
         "vnet_header": request.vnet_header,
+        "lladdr": request.lladdr or "",
     }
 
 
@@ -68,7 +69,19 @@ def read_device_request(record: Record) -> DeviceRequest:
         kind=kind,
         node=text_field(record, "node", 256),
         vnet_header=flag_field(record, "vnet_header"),
+        lladdr=_lladdr_field(record),
     )
+
+
+def _lladdr_field(record: Record) -> str | None:
+    text = text_field(record, "lladdr", 17)
+    if not text:
+        return None
+    try:
+        link_layer_bytes(text)
+    except ValueError as bad:
+        raise BadRecord("lladdr") from bad
+    return text
 
 
 def opened_device_record(device: OpenedDevice) -> Record:

@@ -124,7 +124,14 @@ class _Drawing:
             return []
         local, second = tun.ifconfig
         if tun.topology is Topology.SUBNET or tun.dev_type is DeviceType.TAP:
-            prefix, peer = _mask_bits(second), None
+            bits = _mask_bits(second)
+            if bits is None:
+                self._warnings.append(
+                    f"NOTE: ifconfig {local} {second}: {second} is not a netmask; the device gets "
+                    "no IPv4 address"
+                )
+                return []
+            prefix, peer = bits, None
             reason = "this host's address in the VPN's subnet (ifconfig, topology subnet)"
         else:
             prefix, peer = 32, second
@@ -452,5 +459,6 @@ def _source(origin: Origin) -> str:
     return "pushed by the server" if origin.source == PUSH_OPTIONS else str(origin)
 
 
-def _mask_bits(mask: IPv4Address) -> int:
-    return IPv4Network((0, str(mask))).prefixlen
+def _mask_bits(mask: IPv4Address) -> int | None:
+    inverted = int(mask) ^ 0xFFFFFFFF
+    return None if inverted & (inverted + 1) else 32 - inverted.bit_length()

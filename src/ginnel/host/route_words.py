@@ -11,6 +11,7 @@ from ginnel.dataclass import dataclass, field
 from ginnel.host.underlay import UnderlaySnapshot
 from ginnel.options.model import (
     ClientOptions,
+    DeviceType,
     HostName,
     RedirectFlag,
     Route4,
@@ -88,9 +89,9 @@ def vpn_gateway(options: ClientOptions) -> IPv4Address | None:
     """Where packets for networks behind the server go: ``route-gateway``, or the tunnel's peer."""
     if options.routes.route_gateway is not None:
         return options.routes.route_gateway
-    if options.tun.ifconfig is not None and options.tun.topology is not Topology.SUBNET:
-        return options.tun.ifconfig[1]
-    return None
+    tun = options.tun
+    names_peer = tun.topology is not Topology.SUBNET and tun.dev_type is not DeviceType.TAP
+    return tun.ifconfig[1] if tun.ifconfig is not None and names_peer else None
 
 
 def net_gateway(underlay: UnderlaySnapshot) -> IPv4Address | None:

@@ -30,6 +30,10 @@ _VNET_HEADER_BYTES = 10
 _NAME_BYTES = 15
 _REQUEST = Struct("=16sH22x")
 _NUMBER = Struct("=i")
+_SIOCSIFHWADDR = 0x8924
+_ARPHRD_ETHER = 1
+_HARDWARE = Struct("=16sH6s16x")
+"""The tun driver takes this request on its own descriptor, for the device behind it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +44,8 @@ class DeviceRequest:
     kind: DeviceType = DeviceType.TUN
     node: str = TUN_NODE
     vnet_header: bool = False
+    lladdr: str | None = None
+    """Link-layer address of a tap device: six pairs of hexadecimal digits."""
 
 
 def open_device(request: DeviceRequest) -> tuple[int, str]:
@@ -57,10 +63,21 @@ def open_device(request: DeviceRequest) -> tuple[int, str]:
         answer = fcntl.ioctl(fd, _TUNSETIFF, _REQUEST.pack(name.encode(), flags))
         if request.vnet_header:
             fcntl.ioctl(fd, _TUNSETVNETHDRSZ, _NUMBER.pack(_VNET_HEADER_BYTES))
+        if request.lladdr is not None and request.kind is DeviceType.TAP:
+            address = link_layer_bytes(request.lladdr)
+            fcntl.ioctl(fd, _SIOCSIFHWADDR, _HARDWARE.pack(b"", _ARPHRD_ETHER, address))
     except OSError as refused:
         os.close(fd)
         raise _refusal(f"open device {request.name}", refused) from refused
     return fd, _REQUEST.unpack(answer)[0].rstrip(b"\0").decode()
+
+
+def link_layer_bytes(text: str) -> bytes:
+    """Reads six pairs of hexadecimal digits with colons. Raises ``ValueError``."""
+    parts = text.split(":")
+    if len(parts) != 6 or any(len(part) != 2 for part in parts):
+        raise ValueError(f"{text!r} is not a link-layer address")
+    return bytes.fromhex("".join(parts))
 
 
 def make_persistent(

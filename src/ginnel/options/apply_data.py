@@ -158,12 +158,6 @@ def _providers(draft: Draft, use: Use) -> None:
     draft.places.note("providers", use.origin)
 
 
-def _allow_compression(draft: Draft, use: Use) -> None:
-    if use.text(0) != "no":
-        note = f"--allow-compression {use.text(0)} has no effect here: nothing is ever compressed"
-        draft.notes.append(Note(text=note, origin=use.origin, option="allow-compression"))
-
-
 HANDLERS: dict[str, Handler] = {
     "data-ciphers": _data_ciphers,
     "ncp-ciphers": _data_ciphers,
@@ -177,6 +171,5 @@ HANDLERS: dict[str, Handler] = {
     "key-derivation": _key_derivation,
     "protocol-flags": _protocol_flags,
     "push-continuation": _push_continuation,
-    "allow-compression": _allow_compression,
     "providers": _providers,
 }

@@ -200,7 +200,8 @@ def _route_ipv6(draft: Draft, use: Use) -> None:
 
 def _route_gateway(draft: Draft, use: Use) -> None:
     if use.text(0) == "dhcp":
-        raise use.later("--route-gateway dhcp, which needs a tap device,")
+        draft.set_field("routes.route_gateway_dhcp", True)
+        return
     name = HostName(use.text(0)) if _is_name(use.text(0), draft, use) else None
     draft.set_field("routes.route_gateway_name", name)
     draft.set_field("routes.route_gateway", None if name else ipv4(use.text(0), use))

@@ -29,12 +29,19 @@ def check_client(draft: Draft) -> None:
         _check_tls(draft)
     _check_device(draft)
     _check_ciphers(draft)
+    _check_compression(draft)
     _check_management(draft)
 
 
 def check_profile(draft: Draft, profile: ProfileDraft) -> None:
     """Checks one connection: transport, binding, control-channel key."""
     origin = profile.origin
+    if profile.fragment and profile.protocol is not LinkProtocol.UDP:
+        raise ConfigError(
+            "--fragment can only be used with --proto udp",
+            origin=draft.places.of("fragment"),
+            option="fragment",
+        )
     if profile.protocol is LinkProtocol.TCP_SERVER:
         place = profile.protocol_origin or origin
         if place is not None:
@@ -53,6 +60,13 @@ def check_profile(draft: Draft, profile: ProfileDraft) -> None:
                     origin=draft.places.of("nobind"),
                     option=name,
                 )
+    if profile.tun_mtu is not None and profile.link_mtu is not None:
+        raise ConfigError(
+            "only one of --tun-mtu or --link-mtu may be defined (note that --ifconfig implies "
+            "--link-mtu 1500)",
+            origin=draft.places.of("link-mtu") or draft.places.of("udp-mtu"),
+            option="link-mtu",
+        )
     keys = [
         ref
         for ref in (profile.tls_auth, profile.tls_crypt, profile.tls_crypt_v2)
@@ -79,6 +93,7 @@ def check_profile(draft: Draft, profile: ProfileDraft) -> None:
 
 def note_client(draft: Draft) -> None:
     """Leaves the warnings that are about no single line."""
+    _note_tap_only(draft)
     options = draft.options
     _note_management(draft)
     cipher = draft.actions.get("cipher")
@@ -99,6 +114,16 @@ def note_client(draft: Draft) -> None:
             "prevent this"
         )
         draft.notes.append(Note(text=text, kind=NoteKind.WARNING))
+
+
+def _note_tap_only(draft: Draft) -> None:
+    tun = draft.options.tun
+    is_tap = tun.dev_type is DeviceType.TAP or tun.dev.startswith("tap")
+    if is_tap or not draft.options.routes.route_gateway_dhcp:
+        return
+    text = "--route-gateway dhcp has no effect here: it is for a tap device"
+    origin = draft.places.of("route-gateway")
+    draft.notes.append(Note(text=text, origin=origin, option="route-gateway"))
 
 
 def _check_trust(draft: Draft) -> None:
@@ -149,11 +174,10 @@ def _check_device(draft: Draft) -> None:
         place = draft.places.of("ifconfig") or draft.places.of("ifconfig-ipv6")
         raise ConfigError(problem, origin=place, option="ifconfig")
     origin = draft.places.of("dev") or draft.places.of("dev-type")
-    if origin is not None and (tun.dev_type is DeviceType.TAP or tun.dev.startswith("tap")):
-        raise not_supported("--dev tap (an Ethernet device)", "dev", origin)
     if origin is not None and not _tells_type(tun.dev) and not draft.places.has("dev-type"):
         raise ConfigError(
-            f"I don't know whether '{tun.dev}' is a tun or a tap device: add --dev-type tun",
+            f"I don't know whether '{tun.dev}' is a tun or a tap device: add --dev-type tun or "
+            "--dev-type tap",
             origin=origin,
             option="dev",
         )
@@ -189,6 +213,16 @@ def _check_ciphers(draft: Draft) -> None:
 def _takes(cipher: str, bits: int) -> bool:
     kind = CIPHERS[cipher]
     return bits // 8 in (kind.key_length, *kind.key_lengths)
+
+
+def _check_compression(draft: Draft) -> None:
+    kind = draft.options.data.compression
+    if kind is not None and kind.may_compress and not draft.options.data.allow_compression:
+        raise ConfigError(
+            "Compression is not allowed since allow-compression is set to 'no' (stub-only)",
+            origin=draft.places.of("compress") or draft.places.of("comp-lzo"),
+            option="allow-compression",
+        )
 
 
 def _tells_type(dev: str) -> bool:

@@ -53,6 +53,9 @@ class ProfileDraft:
     mtu_disc: str | None = None
     mssfix: int | None = None
     mssfix_mode: str = ""
+    fragment: int = 0
+    fragment_mtu: bool = False
+    link_mtu: int | None = None
     tls_auth: FileRef | None = None
     key_direction: str | None = None
     tls_crypt: FileRef | None = None

@@ -43,6 +43,33 @@ class DeviceType(Enum):
     NULL = "null"
 
 
+class CompressionKind(Enum):
+    """Framing of payloads that two ends agree on."""
+
+    STUB = "stub"
+    LZO_STUB = "lzo-stub"
+    """``comp-lzo no``."""
+    STUB_V2 = "stubv2"
+    LZO = "lzo"
+    LZ4 = "lz4"
+    LZ4_V2 = "lz4v2"
+
+    @property
+    def log_name(self) -> str:
+        """OpenVPN's word in its log, which is the same for both kinds of stub."""
+        return "stub" if self is CompressionKind.LZO_STUB else self.value
+
+    @property
+    def may_compress(self) -> bool:
+        """Whether the peer may send compressed payloads; we never do."""
+        return self in {CompressionKind.LZO, CompressionKind.LZ4, CompressionKind.LZ4_V2}
+
+    @property
+    def has_byte(self) -> bool:
+        """Whether every payload gets a byte more."""
+        return self not in {CompressionKind.STUB_V2, CompressionKind.LZ4_V2}
+
+
 class KeyDirection(Enum):
     """Which half of a static key sends: none uses key 0 both ways."""
 
@@ -158,6 +185,12 @@ class ConnectionProfile:
     """Value as given; None means the default rule, 0 switches it off (protocol-facts 14)."""
     mssfix_mode: str = ""
     """``""`` (payload), ``mtu`` or ``fixed``."""
+    fragment: int = 0
+    """Largest datagram, larger payloads are cut; 0 for no ``fragment``."""
+    fragment_mtu: bool = False
+    """``fragment`` counts the headers of IP and UDP, too."""
+    link_mtu: int | None = None
+    """``link-mtu``: the tunnel's MTU follows from it; ``tun_mtu`` is that one then."""
     wrapping: ControlWrapping = PlainWrapping()
     proxy: Proxy | None = None
     login: "LoginSource | None" = None
@@ -178,6 +211,9 @@ class LinkOptions:
     mtu_disc: str | None = None
     """``no``, ``maybe``, ``yes`` or None for the system's default."""
     passtos: bool = False
+    shaper: int = 0
+    """Bytes a second that may be sent; 0 for no limit."""
+    mtu_test: bool = False
     explicit_exit_notify: int | None = None
     """Set by a push only; it then overrides the profile's."""
     ping: int = 0
@@ -361,6 +397,10 @@ class DataOptions:
     replay_window: int = 64
     replay_time: int = 15
     mute_replay_warnings: bool = False
+    compression: CompressionKind | None = None
+    """Framing by ``comp-lzo`` or ``compress``; None for none."""
+    allow_compression: bool = False
+    """Take what the peer compressed, and tell it that we do."""
     # Set by what the server pushed, never by a file:
     cipher: str | None = None
     peer_id: int | None = None
@@ -395,6 +435,8 @@ class TunOptions:
     ifconfig_ipv6: IPv6Interface | None = None
     ifconfig_ipv6_remote: IPv6Address | None = None
     ifconfig_noexec: bool = False
+    lladdr: str | None = None
+    """Link-layer address of a tap device, as six pairs of hexadecimal digits."""
     tun_mtu: int = 1500
     """From file or push; a push of it overrides the profile's."""
     tun_mtu_defined: bool = False
@@ -433,6 +475,17 @@ class Route6:
     origin: Origin
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NatRule:
+    """``client-nat``: ``network`` is our name for the range that the server calls ``alias``."""
+
+    is_source: bool
+    """``snat``, a range of ours; otherwise ``dnat``, one of theirs."""
+    network: IPv4Address
+    netmask: IPv4Address
+    alias: IPv4Address
+
+
 class RedirectFlag(Enum):
     LOCAL = "local"
     AUTOLOCAL = "autolocal"
@@ -464,6 +517,10 @@ class RouteOptions:
     route_nopull: bool = False
     allow_pull_fqdn: bool = False
     allow_recursive_routing: bool = False
+    block_ipv6: bool = False
+    client_nat: tuple[NatRule, ...] = ()
+    route_gateway_dhcp: bool = False
+    """``route-gateway dhcp``: whoever asks for an address on the tap device sets routes, too."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -168,8 +168,11 @@ def _build(draft: Draft, entry: ProfileDraft, loader: FileLoader) -> ConnectionP
         explicit_exit_notify=notices or None,
         tun_mtu=entry.tun_mtu or _DEFAULT_MTU,
         mtu_disc=entry.mtu_disc,
-        mssfix=entry.mssfix,
+        mssfix=_mssfix(entry),
         mssfix_mode=entry.mssfix_mode,
+        fragment=entry.fragment,
+        fragment_mtu=entry.fragment_mtu,
+        link_mtu=entry.link_mtu,
         wrapping=_wrapping(entry, draft.options.data.auth, loader),
         login=None if entry.login is None else login_source(entry.login, loader),
     )
@@ -179,6 +182,11 @@ def login_source(login: LoginDraft, loader: FileLoader) -> LoginSource:
     """Reads the file of an ``auth-user-pass`` line, if it names one. Raises ConfigError."""
     credentials = None if login.file is None else loader.load(login.file)
     return LoginSource(credentials=credentials, username_only=login.username_only)
+
+
+def _mssfix(entry: ProfileDraft) -> int | None:
+    """With ``link-mtu`` the default is off, as OpenVPN has it."""
+    return 0 if entry.mssfix is None and entry.link_mtu is not None else entry.mssfix
 
 
 def _wrapping(entry: ProfileDraft, digest: str, loader: FileLoader) -> ControlWrapping:

@@ -41,6 +41,7 @@ _GROUPS = {
     PushClass.PEER_ID: "peer-id",
     PushClass.PUSH_MTU: "tun-mtu",
     PushClass.NCP: "data channel crypto options",
+    PushClass.COMP: "compression parms modified",
 }
 _NOT_IN_DIGEST = frozenset(
     {
@@ -56,7 +57,6 @@ _NOT_IN_DIGEST = frozenset(
         "push-continuation",
     }
 )
-_COMPRESSION = frozenset({"comp-lzo", "compress"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +73,7 @@ class PushResult:
     rejected_by_filter: str | None = None
     """The item that a ``pull-filter reject`` hit; the connection must restart."""
     failure: str | None = None
-    """Why the connection cannot go on with this push: addresses or framing that cannot be had."""
+    """Why the connection cannot go on: it asks for addresses or compression that cannot be had."""
     digest: str = ""
     """Equal digests mean that a kept tun device still fits (``persist-tun``)."""
 
@@ -168,6 +168,14 @@ class _Push:
 
     def result(self) -> PushResult:
         refused = self._refused
+        data = self._draft.options.data
+        kind = data.compression
+        if kind is not None and kind.may_compress and not data.allow_compression:
+            self._failure = (
+                "OPTIONS ERROR: server pushed compression settings that are not allowed and will "
+                "result in a non-working connection: its packets would be compressed. Remove "
+                "comp-lzo and compress on the server, or add 'allow-compression asym' here"
+            )
         if self._refused_more:
             refused = [*refused, (f"{self._refused_more} more", "refused likewise")]
         groups = [words for kind, words in _GROUPS.items() if kind in self._classes]
@@ -200,12 +208,6 @@ class _Push:
             return "a server may not set this option"
         if self._draft.options.routes.route_nopull and row.push in _ROUTE_CLASSES:
             return "route-nopull is set"
-        if row.name in _COMPRESSION:
-            self._failure = (
-                f"the server pushed '{row.name}': compression framing is not supported by this "
-                "release of ginnel yet; remove it on the server"
-            )
-            return "compression framing is not supported yet"
         if row.support is Support.LATER:
             return "not supported by this release of ginnel yet"
         if row.support is Support.REFUSED:

@@ -82,12 +82,22 @@ def _run_client(draft: Draft, loader: FileLoader, cwd: str) -> RunClient:
     options = draft.options
     tun = replace(
         options.tun,
-        dev_type=DeviceType.NULL if options.tun.dev == "null" else DeviceType.TUN,
+        dev_type=_device_type(draft),
         tun_mtu_max=max(options.tun.tun_mtu_max, options.tun.tun_mtu),
     )
     process = replace(options.process, cd=cwd or None)
     options = replace(options, profiles=profiles, tun=tun, process=process)
     return RunClient(options=options, notes=tuple(draft.notes))
+
+
+def _device_type(draft: Draft) -> DeviceType:
+    """``dev-type`` decides; without it the name of the device does."""
+    tun = draft.options.tun
+    if tun.dev == "null":
+        return DeviceType.NULL
+    if draft.places.has("dev-type"):
+        return tun.dev_type
+    return DeviceType.TAP if tun.dev.startswith("tap") else DeviceType.TUN
 
 
 def _load_files(draft: Draft, loader: FileLoader) -> None:
@@ -182,7 +192,7 @@ def _genkey(draft: Draft, loader: FileLoader) -> GenKey:
 
 def _device_action(draft: Draft) -> MkTun | RmTun:
     tun = draft.options.tun
-    dev_type = DeviceType.TAP if tun.dev.startswith("tap") else tun.dev_type
+    dev_type = _device_type(draft)
     if not draft.places.has("dev") or tun.dev == "null":
         raise ConfigError("--mktun and --rmtun need a device: --dev tunN")
     if "rmtun" in draft.actions and tun.dev in {"tun", "tap"}:

@@ -19,6 +19,7 @@ from ginnel.core.events import (
     DataPlaneEvent,
     DecryptFailed,
     Floated,
+    FramingMismatch,
     Inactive,
     KeyExhausted,
     LinkLost,
@@ -417,6 +418,8 @@ def _core_event(notification: Notification) -> DataPlaneEvent:
             return LinkLost(errno=notification.errno)
         case NotificationKind.TUN_LOST:
             return TunLost(errno=notification.errno)
+        case NotificationKind.BAD_FRAMING:
+            return FramingMismatch(first=notification.payload[0])
         case NotificationKind.OCC:
             return OccReceived(payload=notification.payload)
         case _:

@@ -292,7 +292,13 @@ class Tunnel:
     async def _open_device(self, config: TunnelConfig) -> TunDevice:
         tun = config.options.tun
         device = await self._host.open_tun(
-            DeviceRequest(name=tun.dev, kind=tun.dev_type, node=tun.dev_node, vnet_header=True)
+            DeviceRequest(
+                name=tun.dev,
+                kind=tun.dev_type,
+                node=tun.dev_node,
+                vnet_header=_wants_offloads(config),
+                lladdr=tun.lladdr,
+            )
         )
         self._log(shell_lines.tun_opened(device.name))
         self._reused, self._spoilt = False, False
@@ -346,6 +352,7 @@ class Tunnel:
                 replay_window=options.data.replay_window,
                 replay_time=options.data.replay_time,
                 drop_recursive=not options.routes.allow_recursive_routing,
+                payload=config.payload,
             )
         )
         for network in EVERYTHING:
@@ -459,6 +466,11 @@ def _keepalive(config: TunnelConfig) -> Keepalive:
 def _largest_mtu(config: TunnelConfig) -> int:
     """What the data plane must be ready for: a server may change the MTU while the tunnel is up."""
     return max(config.tun_mtu, config.options.tun.tun_mtu_max)
+
+
+def _wants_offloads(config: TunnelConfig) -> bool:
+    """Super-packets are of no use where each packet counts, nor made of Ethernet frames."""
+    return config.options.tun.dev_type is not DeviceType.TAP and not config.payload.shaper
 
 
 def _raise_fatal(report: ApplyReport) -> None:

@@ -39,7 +39,7 @@ from ginnel.core.notices import (
     Warned,
 )
 from ginnel.core.types import Endpoint, KeyId, SessionId
-from ginnel.options.model import ClientOptions
+from ginnel.options.model import ClientOptions, CompressionKind
 
 REMOTE = Endpoint(ip_address("127.0.0.1"), 11940)
 CA = CertificateInfo(depth=1, subject="C=GB, O=Example, CN=Test CA", der=b"")
@@ -118,11 +118,12 @@ REAL_LINES: list[tuple[Notice, list[tuple[int, str]]]] = [
             ping=10,
             ping_restart=60,
             protocol_flags=("cc-exit", "tls-ekm", "dyn-tls-crypt"),
+            compression=CompressionKind.LZO_STUB,
         ),
         [
             (4, "Outgoing Data Channel: Cipher 'AES-256-GCM' initialized with 256 bit key"),
             (4, "Incoming Data Channel: Cipher 'AES-256-GCM' initialized with 256 bit key"),
-            (2, "Data Channel: cipher 'AES-256-GCM', peer-id: 0"),
+            (2, "Data Channel: cipher 'AES-256-GCM', peer-id: 0, compression: 'stub'"),
             (2, "Timers: ping 10, ping-restart 60"),
             (2, "Protocol options: protocol-flags cc-exit tls-ekm dyn-tls-crypt"),
         ],

@@ -4,6 +4,7 @@ from ginnel.core import messages as said
 from ginnel.core.client_course import ClientCourse
 from ginnel.core.client_exchange import introduce
 from ginnel.core.client_messages import ClientMessages
+from ginnel.core.client_mtu_test import MtuTest
 from ginnel.core.client_push import PushImport
 from ginnel.core.client_setup import ClientSetup
 from ginnel.core.client_state import AwaitPush, Deadline, Negotiating, Opening
@@ -29,7 +30,7 @@ def messages() -> tuple[ClientMessages, ClientCourse]:
         outbox=made.outbox,
     )
     push = PushImport(made.options, CAPABILITIES, made.outbox)
-    return ClientMessages(made, talk, push, ClientSetup(made)), made
+    return ClientMessages(made, talk, push, ClientSetup(made, MtuTest(made))), made
 
 
 def test_push_is_requested_after_a_second_and_then_every_five() -> None:

@@ -12,7 +12,7 @@ from tests.sim.pair import client_options, profile
         (b"\x00", OccOperation.REQUEST),
         (b"\x01V4", OccOperation.REPLY),
         (b"\x06", OccOperation.EXIT),
-        (b"\x04", None),
+        (b"\x04", OccOperation.MTU_REQUEST),
         (b"\xff", None),
         (b"", None),
     ],

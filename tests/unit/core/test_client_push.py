@@ -40,8 +40,8 @@ def test_servers_options_string_stands_in_for_a_pushed_cipher() -> None:
     assert imported.agreement.cipher.value == "AES-256-GCM"
 
 
-def test_framing_that_we_lack_is_fatal_and_named() -> None:
-    assert "comp-lzo" in failure((*GOOD, "comp-lzo yes"))
+def test_compression_that_is_not_allowed_is_fatal_and_named() -> None:
+    assert "allow-compression asym" in failure((*GOOD, "comp-lzo yes"))
 
 
 def test_unknown_cipher_is_fatal_and_named() -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from ginnel.core.actions import SendInner
 from ginnel.core.client_course import ClientCourse
+from ginnel.core.client_mtu_test import MtuTest
 from ginnel.core.client_occ import OCC_MAGIC
 from ginnel.core.client_push import PushImport
 from ginnel.core.client_reports import ClientReports
@@ -24,7 +25,7 @@ NOW = Instant(10.0)
 def reports() -> tuple[ClientReports, ClientCourse, ClientSessions]:
     made = course()
     sessions = ClientSessions(made, PushImport(made.options, CAPABILITIES, made.outbox))
-    return ClientReports(made, sessions), made, sessions
+    return ClientReports(made, sessions, MtuTest(made)), made, sessions
 
 
 def test_server_that_moved_is_followed() -> None:

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from ginnel.core.actions import Failed, OpenTunnel
+from ginnel.core.client_mtu_test import MtuTest
 from ginnel.core.client_setup import EXIT_NOTIFY_REFUSED, ClientSetup
 from ginnel.core.client_state import Opening, Over
 from ginnel.core.notices import DataChannelReady, Ended, ManagementState, StateEntered, Warned
@@ -15,7 +16,7 @@ NOW = Instant(10.0)
 
 def test_tunnel_is_asked_for_under_the_agreed_terms() -> None:
     made = course()
-    ClientSetup(made).open(made.options, AGREEMENT, "digest", NOW)
+    ClientSetup(made, MtuTest(made)).open(made.options, AGREEMENT, "digest", NOW)
     asked = made.outbox.actions.popleft()
     assert isinstance(asked, OpenTunnel)
     assert made.state == Opening(asked.id, asked.config, AGREEMENT)
@@ -29,16 +30,16 @@ def test_tunnel_is_asked_for_under_the_agreed_terms() -> None:
 def test_pushed_goodbyes_are_refused_on_tcp() -> None:
     made = course()
     options = replace(made.options, link=replace(made.options.link, explicit_exit_notify=2))
-    ClientSetup(made).open(options, AGREEMENT, "", NOW)
+    ClientSetup(made, MtuTest(made)).open(options, AGREEMENT, "", NOW)
     assert not any(isinstance(notice, Warned) for notice in made.outbox.notices)
     made.link.transport = Transport.TCP
-    ClientSetup(made).open(options, AGREEMENT, "", NOW)
+    ClientSetup(made, MtuTest(made)).open(options, AGREEMENT, "", NOW)
     assert Warned(text=EXIT_NOTIFY_REFUSED) in made.outbox.notices
 
 
 def test_tunnel_that_cannot_be_opened_ends_the_program() -> None:
     made = course()
-    setup = ClientSetup(made)
+    setup = ClientSetup(made, MtuTest(made))
     setup.open(made.options, AGREEMENT, "", NOW)
     assert isinstance(made.state, Opening)
     setup.opened(made.state, Failed(reason="no /dev/net/tun"), NOW)
@@ -51,7 +52,9 @@ def test_tunnel_that_cannot_be_opened_ends_the_program() -> None:
 def test_new_session_with_other_options_does_not_keep_the_tunnel() -> None:
     made = course()
     made.tunnel = tunnel_with()
-    ClientSetup(made).open(made.options, replace(AGREEMENT, cc_exit=False), "one", NOW)
+    ClientSetup(made, MtuTest(made)).open(
+        made.options, replace(AGREEMENT, cc_exit=False), "one", NOW
+    )
     assert made.state == Over()
     ended = made.outbox.notices.pop()
     assert isinstance(ended, Ended)

@@ -21,6 +21,7 @@ from ginnel.core.types import Side
 from ginnel.options.model import (
     AddressFamily,
     ClientOptions,
+    CompressionKind,
     ConnectionProfile,
     ControlWrapping,
     DataOptions,
@@ -61,7 +62,7 @@ def terms_for(line: str) -> OccTerms:
             case "dev-type", [kind]:
                 terms = replace(terms, dev_type=kind)
             case "comp-lzo", ["no"]:
-                terms = replace(terms, comp_framing=True)
+                terms = replace(terms, compression=CompressionKind.LZO_STUB)
             case "fragment", [_]:
                 terms = replace(terms, fragment=True)
             case "tls-auth", [_]:
@@ -172,7 +173,9 @@ def test_equal_strings_have_no_mismatch() -> None:
 
 def test_mismatches_name_both_sides_and_tell_how_bad_they_are() -> None:
     expected = expected_from_peer(CLIENT)
-    peer = replace(expected, dev_type="tap", comp_framing=True, tcp=True, cipher="AES-256-GCM")
+    peer = replace(
+        expected, dev_type="tap", compression=CompressionKind.STUB, tcp=True, cipher="AES-256-GCM"
+    )
     found = compare(expected, parse_options_string(options_string(peer)))
     assert {mismatch.name: mismatch.serious for mismatch in found} == {
         "dev-type": True,
@@ -187,7 +190,7 @@ def test_mismatches_name_both_sides_and_tell_how_bad_they_are() -> None:
     )
     assert texts[-1] == "'comp-lzo' is present in remote config but missing in local config"
     [missing] = compare(
-        replace(expected, comp_framing=True, tun_mtu=1499),
+        replace(expected, compression=CompressionKind.STUB, tun_mtu=1499),
         {
             **parse_options_string(options_string(expected)),
             "tun-mtu": "1499",

@@ -13,11 +13,19 @@ from ginnel.core.tunnel_config import (
     LOCAL_PEER,
     SHORT_BLOCK_LIMIT,
     mss_limits,
+    overhead_of,
     tunnel_config,
     with_bytes_limit,
 )
 from ginnel.core.types import UNDEFINED_PEER_ID, Endpoint, PeerId, Transport
-from ginnel.options.model import ClientOptions, ConnectionProfile
+from ginnel.options.model import (
+    ClientOptions,
+    CompressionKind,
+    ConnectionProfile,
+    DataOptions,
+    DeviceType,
+    TunOptions,
+)
 from tests.sim.pair import profile
 
 V4 = Endpoint(ip_address("192.0.2.1"), 1194)
@@ -43,9 +51,14 @@ def limits(
 ) -> tuple[int, int]:
     digest = None if cipher.is_aead else digest_named("SHA1")
     overhead = packet_overhead(cipher, data, digest)
-    return mss_limits(
-        connection, tun_mtu=tun_mtu, remote=remote, transport=transport, overhead=overhead
+    cost = overhead_of(
+        ClientOptions(profiles=()),
+        profile=connection,
+        remote=remote,
+        transport=transport,
+        packet=overhead,
     )
+    return mss_limits(connection, tun_mtu=tun_mtu, overhead=cost)
 
 
 def test_default_rule_matches_a_live_peer() -> None:
@@ -146,3 +159,51 @@ def test_without_a_peer_id_a_local_handle_serves() -> None:
         pulled_digest="",
     )
     assert (config.peer_id, config.send_peer_id) == (LOCAL_PEER, UNDEFINED_PEER_ID)
+
+
+@pytest.mark.parametrize(
+    ("fragment", "counts_outer", "kind", "expected"),
+    [
+        # Logged by openvpn 2.6.14 as mss_fix and max_frag, AES-256-GCM over UDP and IPv4.
+        (0, False, None, (1400, 0)),
+        (0, False, CompressionKind.LZO_STUB, (1399, 0)),
+        (0, False, CompressionKind.STUB, (1399, 0)),
+        (0, False, CompressionKind.STUB_V2, (1400, 0)),
+        (1300, False, CompressionKind.LZO, (1203, 1272)),
+        (1300, True, None, (1204, 1244)),
+    ],
+)
+def test_framing_and_fragments_cost_what_they_cost_openvpn(
+    fragment: int,
+    counts_outer: bool,
+    kind: CompressionKind | None,
+    expected: tuple[int, int],
+) -> None:
+    connection = replace(profile(), fragment=fragment, fragment_mtu=counts_outer)
+    config = tunnel_config(
+        ClientOptions(profiles=(connection,), data=DataOptions(compression=kind)),
+        profile=connection,
+        remote=V4,
+        transport=Transport.UDP,
+        agreement=AGREEMENT,
+        pulled_digest="",
+    )
+    assert (config.mss_ipv4, config.payload.fragment) == expected
+
+
+def test_an_ethernet_header_counts_and_link_mtu_leaves_less() -> None:
+    tap = ClientOptions(profiles=(), tun=TunOptions(dev_type=DeviceType.TAP))
+    packet = packet_overhead(DataCipher.AES_256_GCM, DataFormat.V2, None)
+    cost = overhead_of(tap, profile=profile(), remote=V4, transport=Transport.UDP, packet=packet)
+    assert (cost.outer, cost.inside_datagram, cost.payload) == (28, 38, 14)
+    connection = replace(profile(), link_mtu=1400, mssfix=0)
+    config = tunnel_config(
+        ClientOptions(profiles=(connection,)),
+        profile=connection,
+        remote=V4,
+        transport=Transport.UDP,
+        agreement=AGREEMENT,
+        pulled_digest="",
+    )
+    # Logged by openvpn 2.6.14 before the push.
+    assert (config.tun_mtu, config.mss_ipv4) == (1375, 0)

@@ -60,11 +60,12 @@ def facing(
     key: DataKey | None = None,
     family: int = 4,
     vnet_header: bool = False,
+    ethernet: bool = False,
     **settings: Unpack[Settings],
 ) -> Hand:
     """An engine with one peer that this test plays."""
     key = key or make_key("conformance")
-    node = made.node(engine, made.udp(family), vnet_header=vnet_header)
+    node = made.node(engine, made.udp(family), vnet_header=vnet_header, ethernet=ethernet)
     hand = Hand(made, node, key, family)
     add_peer(node, hand.endpoint, key, **settings)
     return hand

@@ -17,6 +17,7 @@ from typing import TypedDict, Unpack
 
 from ginnel.core.data_key import DataCipher, DataFormat, DataKey, DirectionKey, KeySlot
 from ginnel.core.digests import digest_named
+from ginnel.core.payload import PayloadTerms
 from ginnel.core.types import Endpoint, KeyId, PeerId, Transmit, Transport
 from ginnel.dataclass import replace
 from ginnel.dataplane import formats, old_formats
@@ -302,13 +303,16 @@ class Bench:
         link: socket.socket,
         *,
         vnet_header: bool = False,
+        ethernet: bool = False,
         transport: Transport = Transport.UDP,
         unread: bytes = b"",
         unsent: bytes = b"",
     ) -> Node:
         """An engine on a socket that stands for its TUN, attached to the link."""
         near, far = self.tun_pair()
-        device = TunDevice(fd=near.fileno(), name="tunX", mtu=1500, vnet_header=vnet_header)
+        device = TunDevice(
+            fd=near.fileno(), name="tunX", mtu=1500, vnet_header=vnet_header, ethernet=ethernet
+        )
         plane = new_plane(engine, device)
         self._stack.callback(plane.close)
         plane.attach(Link(fd=link.fileno(), transport=transport), unread, unsent)
@@ -341,6 +345,7 @@ class Settings(TypedDict, total=False):
     replay_window: int
     replay_time: int
     drop_recursive: bool
+    payload: PayloadTerms
 
 
 def add_peer(

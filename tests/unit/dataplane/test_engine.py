@@ -6,13 +6,14 @@ the extension itself.
 
 import errno
 import sys
-from ipaddress import ip_address, ip_network
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from types import ModuleType
 
 import pytest
 
 from ginnel.core.data_key import DataCipher, DataFormat, DataKey, DirectionKey, KeySlot
 from ginnel.core.errors import DataPlaneError
+from ginnel.core.payload import Framing, PayloadTerms
 from ginnel.core.types import Endpoint, KeyId, PeerId, Transmit, Transport
 from ginnel.dataplane.api import (
     ControlPacket,
@@ -24,6 +25,7 @@ from ginnel.dataplane.api import (
     TunDevice,
 )
 from ginnel.dataplane.engine import RustDataPlane
+from ginnel.options.model import NatRule
 from ginnel.options.values import Secret
 
 PEER = PeerId(7)
@@ -35,8 +37,8 @@ Call = tuple[str, tuple[object, ...], dict[str, object]]
 class Recorder:
     """Takes every call of the extension's Engine, or refuses it with ``failure``."""
 
-    def __init__(self, tun_fd: int | None, mtu: int, vnet_header: bool) -> None:
-        self.calls: list[Call] = [("Engine", (tun_fd, mtu, vnet_header), {})]
+    def __init__(self, tun_fd: int | None, mtu: int, vnet_header: bool, ethernet: bool) -> None:
+        self.calls: list[Call] = [("Engine", (tun_fd, mtu, vnet_header, ethernet), {})]
         self.failure: Exception | None = None
         self.granted = ["udp-gso"]
 
@@ -76,6 +78,14 @@ class Recorder:
         if self.failure is not None:
             raise self.failure
         self.calls.append((name, given, named))
+
+
+RULE = NatRule(
+    is_source=True,
+    network=IPv4Address("10.0.0.0"),
+    netmask=IPv4Address("255.0.0.0"),
+    alias=IPv4Address("11.0.0.0"),
+)
 
 
 class Made:
@@ -118,8 +128,8 @@ def test_a_missing_extension_is_an_error_of_this_interface(
 
 def test_opens_the_device_it_is_given() -> None:
     device = TunDevice(fd=9, name="tun4", mtu=1400, vnet_header=True)
-    assert Made(device).last() == ("Engine", (9, 1400, True), {})
-    assert Made(None).last() == ("Engine", (None, 1500, False), {})
+    assert Made(device).last() == ("Engine", (9, 1400, True, False), {})
+    assert Made(None).last() == ("Engine", (None, 1500, False, False), {})
 
 
 def test_capabilities_follow_the_link(made: Made) -> None:
@@ -156,12 +166,35 @@ def test_a_peer_crosses_whole(
             replay_window=0,
             replay_time=3,
             drop_recursive=False,
+            payload=PayloadTerms(
+                framing=Framing.SWAP,
+                decompress=True,
+                fragment=1200,
+                client_nat=(RULE,),
+                block_ipv6=IPv6Address("fe80::7"),
+                shaper=9,
+                passtos=True,
+            ),
         )
     )
     assert made.last() == (
         "new_peer",
         (7, 0xFFFFFF, packed),
-        {"allow_float": True, "mss": (1300, 1280), "replay": (0, 3), "drop_recursive": False},
+        {
+            "allow_float": True,
+            "mss": (1300, 1280),
+            "replay": (0, 3),
+            "drop_recursive": False,
+            "payload": (
+                "swap",
+                True,
+                1200,
+                [(True, b"\x0a\x00\x00\x00", b"\xff\x00\x00\x00", b"\x0b\x00\x00\x00")],
+                b"\xfe\x80" + bytes(13) + b"\x07",
+                9,
+                True,
+            ),
+        },
     )
 
 

@@ -37,12 +37,19 @@ def over_the_wire(record: Record) -> Record:
 
 
 def test_device_request_reads_back() -> None:
-    request = DeviceRequest(name="tap3", kind=DeviceType.TAP, node="/dev/tun9", vnet_header=True)
+    request = DeviceRequest(
+        name="tap3",
+        kind=DeviceType.TAP,
+        node="/dev/tun9",
+        vnet_header=True,
+        lladdr="02:00:5e:00:53:01",
+    )
     assert read_device_request(over_the_wire(device_request_record(request))) == request
 
 
 @pytest.mark.parametrize(
-    "change", [{"name": "a/b"}, {"kind": "veth"}, {"node": 7}, {"vnet_header": "yes"}]
+    "change",
+    [{"name": "a/b"}, {"kind": "veth"}, {"node": 7}, {"vnet_header": "yes"}, {"lladdr": "02:00"}],
 )
 def test_odd_device_request_is_refused(change: Record) -> None:
     with pytest.raises(BadRecord):

@@ -65,6 +65,23 @@ def test_point_to_point_gives_peer_and_gateway(topology: Topology) -> None:
     assert told(plan.routes) == ["route 10.11.0.0/16 via 10.8.0.5 dev tun0"]
 
 
+def test_tap_has_a_netmask_whatever_the_topology_and_needs_a_gateway() -> None:
+    tun = replace(SUBNET, topology=Topology.NET30, dev_type=DeviceType.TAP)
+    plan = draw(options("10.11.0.0/16"), tun)
+    assert told(plan.interface)[1] == "address 10.8.0.4/24 dev tun0"
+    assert told(plan.routes) == [f"route 10.11.0.0/16 via {VPN_GATEWAY} dev tun0"]
+    without = draw(options("10.11.0.0/16", route_gateway=None), tun)
+    assert told(without.routes) == []
+    assert any("needs a gateway parameter" in warning for warning in without.warnings)
+
+
+def test_a_second_word_that_is_no_netmask_is_a_warning() -> None:
+    tun = replace(SUBNET, ifconfig=(IPv4Address("10.8.0.6"), IPv4Address("10.8.0.5")))
+    plan = draw(options(), tun)
+    assert all("10.8.0.6" not in line for line in told(plan.interface))
+    assert any("10.8.0.5 is not a netmask" in warning for warning in plan.warnings)
+
+
 def test_queue_length_is_set_with_the_mtu() -> None:
     plan = draw(options(), replace(SUBNET, txqueuelen=250))
     step = plan.interface[0].step

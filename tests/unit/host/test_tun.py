@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ginnel.core.errors import HostError
-from ginnel.host.tun import DeviceRequest, is_unnamed, open_device
+from ginnel.host.tun import DeviceRequest, is_unnamed, link_layer_bytes, open_device
 from ginnel.options.model import DeviceType
 
 
@@ -54,3 +54,10 @@ def test_missing_node_is_named(tmp_path: Path) -> None:
 def test_dev_null_has_no_device() -> None:
     with pytest.raises(HostError, match="dev null"):
         open_device(DeviceRequest(kind=DeviceType.NULL))
+
+
+def test_link_layer_addresses_are_six_pairs() -> None:
+    assert link_layer_bytes("02:00:5e:00:53:01") == bytes.fromhex("02005e005301")
+    for bad in ("", "02:00:5e:00:53", "02:00:5e:00:53:zz", "02:00:5e:00:53:1"):
+        with pytest.raises(ValueError, match=r"."):
+            link_layer_bytes(bad)

@@ -129,14 +129,6 @@ def test_replay_window() -> None:
         run("--replay-window", "65537")
 
 
-def test_allowing_compression_is_said_to_have_no_effect() -> None:
-    notes = run("--allow-compression", "yes").notes
-    assert any("nothing is ever compressed" in note.text for note in notes)
-    assert not any(
-        note.option == "allow-compression" for note in run("--allow-compression", "no").notes
-    )
-
-
 def test_built_in_providers_are_there_and_others_are_not() -> None:
     run("--providers", "legacy", "default")
     with pytest.raises(ConfigError, match=r"failed to load provider 'tpm2'.*pkcs11"):

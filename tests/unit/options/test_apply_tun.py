@@ -95,8 +95,11 @@ def test_gateways_and_metric() -> None:
     assert routes.route_gateway == IPv4Address("10.8.0.1")
     assert routes.route_ipv6_gateway == IPv6Address("fd00::1")
     assert routes.route_metric == 4
-    with pytest.raises(ConfigError, match="route-gateway dhcp"):
-        run("--route-gateway", "dhcp")
+    resolved = run("--route-gateway", "dhcp")
+    assert resolved.options.routes.route_gateway_dhcp
+    assert any("it is for a tap device" in note.text for note in resolved.notes)
+    tap = run("--route-gateway", "dhcp", "--dev", "tap0")
+    assert not any("it is for a tap device" in note.text for note in tap.notes)
 
 
 @pytest.mark.parametrize(

@@ -38,8 +38,6 @@ PAIR = ("--cert", "me.crt", "--key", "me.key")
             ),
             "exclude each other",
         ),
-        ((*CLIENT, *CA, *LOGIN, "--dev", "tap0"), "--dev tap"),
-        ((*CLIENT, *CA, *LOGIN, "--dev-type", "tap"), "--dev tap"),
         ((*CLIENT, *CA, *LOGIN, "--dev", "office"), "add --dev-type tun"),
         (("--mode", "server", "--tls-server"), "--mode server is not supported"),
         (("--server", "10.8.0.0", "255.255.255.0"), "--server is not supported"),

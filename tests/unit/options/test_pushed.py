@@ -7,7 +7,14 @@ from time import process_time
 import pytest
 
 from ginnel.options.apply_tun import MAX_ROUTES
-from ginnel.options.model import ClientOptions, PullFilter, PullVerdict, RedirectFlag, Topology
+from ginnel.options.model import (
+    ClientOptions,
+    CompressionKind,
+    PullFilter,
+    PullVerdict,
+    RedirectFlag,
+    Topology,
+)
 from ginnel.options.pushed import MAX_ITEM_BYTES, MAX_ITEMS, MAX_REFUSED, PushResult, apply_push
 from ginnel.options.table import all_rows
 from tests.unit.options.memory_files import run
@@ -167,9 +174,9 @@ def test_no_way_to_programs_and_files(item: str) -> None:
         ("route\n10.0.0.0", "not one line"),
         ("route \0", "not one line"),
         ("echo " + "x" * MAX_ITEM_BYTES, "longer than 1024 bytes"),
-        ("block-ipv6", "not supported by this release"),
-        ("shaper 1000", "not supported by this release"),
-        ("client-nat snat 10.0.0.0 255.0.0.0 11.0.0.0", "not supported by this release"),
+        ("shaper 99", "not a number from 100"),
+        ("client-nat snat 10.0.0.0 255.0.0.0 x", "expected an IPv4 address"),
+        ("compress zip", "not one of"),
         ("up /bin/sh", "a server may not set this option"),
     ],
 )
@@ -231,14 +238,38 @@ def test_what_means_nothing_here_is_taken_silently(item: str) -> None:
     assert result.options == BASE
 
 
-@pytest.mark.parametrize(
-    "item", ["comp-lzo", "comp-lzo no", "compress", "compress lz4-v2", "compress stub-v2"]
-)
-def test_compression_framing_ends_the_connection_with_a_cause(item: str) -> None:
+@pytest.mark.parametrize("item", ["comp-lzo", "comp-lzo yes", "compress lzo", "compress lz4-v2"])
+def test_compression_that_is_not_allowed_ends_the_connection_with_a_cause(item: str) -> None:
     result = apply_push(BASE, [item, "ping 5"])
     assert result.failure is not None
-    assert item.partition(" ")[0] in result.failure
-    assert result.refused[0][0] == item
+    assert "allow-compression asym" in result.failure
+    allowing = replace(BASE, data=replace(BASE.data, allow_compression=True))
+    assert apply_push(allowing, [item]).failure is None
+
+
+@pytest.mark.parametrize(
+    ("item", "kind"),
+    [
+        ("comp-lzo no", CompressionKind.LZO_STUB),
+        ("compress", CompressionKind.STUB),
+        ("compress stub-v2", CompressionKind.STUB_V2),
+        ("compress migrate", None),
+    ],
+)
+def test_framing_alone_is_always_taken(item: str, kind: CompressionKind | None) -> None:
+    result = apply_push(BASE, [item])
+    assert (result.failure, result.refused) == (None, ())
+    assert result.options.data.compression is kind
+    assert result.groups == ("compression parms modified",)
+
+
+def test_rules_about_packets_are_pushed() -> None:
+    rule = "client-nat snat 10.0.0.0 255.0.0.0 11.0.0.0"
+    result = apply_push(BASE, ["block-ipv6", "shaper 1000", rule])
+    assert result.refused == ()
+    assert result.options.routes.block_ipv6
+    assert result.options.link.shaper == 1000
+    assert [str(rule.alias) for rule in result.options.routes.client_nat] == ["11.0.0.0"]
 
 
 # --- filters -----------------------------------------------------------------------------------

@@ -305,3 +305,18 @@ def test_a_script_that_may_not_be_read_is_left_to_the_run() -> None:
         lex_argv([*BASE, "--up", "/bin/secret"]), Guarded({"ca.crt": CA, "login": b"a\n"})
     )
     assert isinstance(resolved, RunClient)
+
+
+@pytest.mark.parametrize(
+    ("words", "kind"),
+    [
+        (("--dev", "tap"), DeviceType.TAP),
+        (("--dev", "tap7"), DeviceType.TAP),
+        (("--dev", "office", "--dev-type", "tap"), DeviceType.TAP),
+        (("--dev", "tap0", "--dev-type", "tun"), DeviceType.TUN),
+        (("--dev", "tun0"), DeviceType.TUN),
+        (("--dev", "null", "--dev-type", "tap"), DeviceType.NULL),
+    ],
+)
+def test_the_type_of_the_device(words: tuple[str, ...], kind: DeviceType) -> None:
+    assert run(*words).options.tun.dev_type is kind

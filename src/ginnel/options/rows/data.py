@@ -185,8 +185,8 @@ ROWS: tuple[OptionRow, ...] = (
         name="allow-compression",
         args=(choice("no", "asym", "yes"),),
         repeat=Repeat.LAST,
-        default="no real compression (stub framing only)",
-        help="Whether the server may set up compression.",
+        default="no, unless comp-lzo or compress asks for it",
+        help="Whether compressed packets of the server are taken; nothing sent is ever compressed.",
     ),
     OptionRow(
         name="comp-lzo",
@@ -194,9 +194,8 @@ ROWS: tuple[OptionRow, ...] = (
         push=PushClass.COMP,
         repeat=Repeat.LAST,
         default="off; no arg = adaptive",
-        support=Support.LATER,
         ccd=True,
-        help="LZO compression.",
+        help="LZO compression framing; the server may compress unless it says no.",
     ),
     OptionRow(
         name="compress",
@@ -204,9 +203,8 @@ ROWS: tuple[OptionRow, ...] = (
         push=PushClass.COMP,
         repeat=Repeat.LAST,
         default="off; no arg = stub",
-        support=Support.LATER,
         ccd=True,
-        help="Compression framing.",
+        help="Compression framing; stub and stub-v2 are framing alone.",
     ),
     OptionRow(
         name="comp-noadapt",

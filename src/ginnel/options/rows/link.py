@@ -241,7 +241,7 @@ ROWS: tuple[OptionRow, ...] = (
     OptionRow(
         name="mtu-test",
         tier="B",
-        support=Support.LATER,
+        field="link.mtu_test",
         help="Measures the path MTU after connecting.",
     ),
     OptionRow(
@@ -261,7 +261,6 @@ ROWS: tuple[OptionRow, ...] = (
         args=(number("bytes", 100, 65536),),
         repeat=Repeat.LAST,
         default="- (tun-mtu decides)",
-        support=Support.LATER,
         in_connection=True,
         help="Size of the link's packets, from which the tunnel's MTU follows.",
     ),
@@ -270,7 +269,6 @@ ROWS: tuple[OptionRow, ...] = (
         args=(number("bytes", 100, 65536),),
         repeat=Repeat.LAST,
         tier="C",
-        support=Support.LATER,
         in_connection=True,
         help="Older name of link-mtu.",
     ),
@@ -281,7 +279,6 @@ ROWS: tuple[OptionRow, ...] = (
             optional(choice("mtu")),
         ),
         repeat=Repeat.LAST,
-        support=Support.LATER,
         in_connection=True,
         help="Splits large packets inside the protocol; both ends must agree.",
     ),
@@ -299,7 +296,7 @@ ROWS: tuple[OptionRow, ...] = (
     OptionRow(
         name="passtos",
         tier="B",
-        support=Support.LATER,
+        field="link.passtos",
         help="Copies the traffic class of inner packets to the link.",
     ),
     OptionRow(
@@ -309,7 +306,7 @@ ROWS: tuple[OptionRow, ...] = (
         push=PushClass.SHAPER,
         repeat=Repeat.LAST,
         tier="B",
-        support=Support.LATER,
+        field="link.shaper",
         help="Limits the sending rate, in bytes a second.",
     ),
     OptionRow(

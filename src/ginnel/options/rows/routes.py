@@ -138,7 +138,7 @@ ROWS: tuple[OptionRow, ...] = (
     OptionRow(
         name="block-ipv6",
         push=PushClass.ROUTE,
-        support=Support.LATER,
+        field="routes.block_ipv6",
         help="Answers IPv6 from this machine with an error instead of letting it leak.",
     ),
     OptionRow(
@@ -159,7 +159,6 @@ ROWS: tuple[OptionRow, ...] = (
         push=PushClass.ROUTE,
         repeat=Repeat.ACCUMULATE,
         tier="B",
-        support=Support.LATER,
         help="Translates addresses one to one inside the tunnel.",
     ),
     OptionRow(

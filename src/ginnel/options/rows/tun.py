@@ -35,7 +35,6 @@ ROWS: tuple[OptionRow, ...] = (
         push=PushClass.UP,
         repeat=Repeat.LAST,
         tier="B",
-        support=Support.LATER,
         help="Link-layer address of a tap device.",
     ),
     OptionRow(
