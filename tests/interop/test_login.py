@@ -1,6 +1,7 @@
 """Every way to log in, against a real server: scripts, PAM and its management interface decide."""
 
 import base64
+import pwd
 import re
 import signal
 import socket
@@ -293,11 +294,30 @@ def deciding_server(lab: Lab) -> Path:
     return path
 
 
+def stand_in_browser(lab: Lab) -> tuple[Path, Path]:
+    """An ``xdg-open`` in a directory of its own, and the file where it writes what it got."""
+    programs, given = lab.directory / "bin", lab.directory / "given"
+    programs.mkdir()
+    given.touch(mode=0o666)
+    given.chmod(0o666)
+    browser = programs / "xdg-open"
+    browser.write_text(f'#!/bin/sh\necho "$(id -un) $DISPLAY $*" > {given}\n')
+    browser.chmod(0o755)
+    return programs, given
+
+
 def test_question_while_the_server_decides(lab: Lab) -> None:
-    """CR_TEXT is asked at the terminal, a login page is written down; the server lets us in."""
+    """CR_TEXT is asked at the terminal, a login page opens for who called sudo; we are let in."""
     if not client_is_ginnel():
         return  # the real program leaves both to a management client
-    with Gui(deciding_server(lab)) as server, at_terminal(lab, "push-peer-info") as client:
+    programs, given = stand_in_browser(lab)
+    terminal = AtTerminal(
+        lab,
+        lab.client_setup(lines=["auth-user-pass", "push-peer-info"]),
+        mounts={programs: "/usr/local/bin"},
+        environment={"DISPLAY": ":7", "SUDO_UID": str(pwd.getpwnam("nobody").pw_uid)},
+    )
+    with terminal as client, Gui(deciding_server(lab)) as server:
         client.answer("Enter Auth Username:", "ada")
         client.answer("Enter Auth Password:", "whatever")
         ids = server.hear(r">CLIENT:CONNECT,\d+,\d+").partition(",")[2].replace(",", " ")
@@ -308,6 +328,8 @@ def test_question_while_the_server_decides(lab: Lab) -> None:
         server.say(f'client-pending-auth {ids} "WEB_AUTH::{page}" 30')
         client.wait_for(r"AUTH_PENDING received, extending handshake timeout from 60s to 30s")
         client.wait_for(re.escape(f"to log in, open this address: {page}"))
+        opened = wait_until(given.read_text, timeout=20.0, what="the browser")
+        assert opened == f"nobody :7 {page}\n"
         server.say(f'client-pending-auth {ids} "CR_TEXT:R,E:What colour?" 30')
         client.answer("CHALLENGE: What colour?", "black")
         encoded = base64.b64encode(b"black").decode()

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from ginnel.core.actions import OpenTunnel, SendInner
+from ginnel.core.actions import AskCredentials, OpenTunnel, SendInner
 from ginnel.core.client_occ import OCC_MAGIC, exit_payload
 from ginnel.core.events import (
     DataPlaneEvent,
@@ -19,6 +19,7 @@ from ginnel.core.notices import (
     Advance,
     ControlMessage,
     Ended,
+    LoginPending,
     ManagementState,
     OptionsImported,
     Outcome,
@@ -191,6 +192,26 @@ def test_a_token_keeps_the_user_name_that_auth_nocache_forgets() -> None:
     pair.server_acts(pair.server.soft_reset)
     pair.until(lambda: len(pair.server.logins) == 2, within=5.0)
     assert pair.server.logins[1] == ("user", b"SESS_ID_AT_xyz")
+
+
+def test_a_forgotten_password_is_asked_for_at_the_next_key() -> None:
+    pair = SimPair(options=login_options(AuthRetry.NONE), credentials=credentials())
+    pair.connect()
+    pair.client.forget_login()
+    pair.server_acts(pair.server.soft_reset)
+    pair.until(lambda: any(isinstance(a, AskCredentials) for a in pair.actions), within=5.0)
+
+
+def test_an_answer_to_the_server_goes_out_once_there_is_a_session() -> None:
+    pair = SimPair(script=ServerScript(after_exchange=["AUTH_PENDING,timeout 60"]))
+    assert not pair.client.respond("eA==", pair.now)
+    pair.start()
+    states = pair.notices
+    pair.until(lambda: any(isinstance(notice, LoginPending) for notice in states), within=5.0)
+    assert pair.client.respond("eA==", pair.now)
+    pair.until(lambda: "CR_RESPONSE,eA==" in pair.server.messages, within=5.0)
+    pair.close()
+    assert not pair.client.respond("eA==", pair.now)
 
 
 def test_auth_pending_extends_the_wait() -> None:

@@ -144,10 +144,13 @@ def _check_login(draft: Draft) -> None:
             origin=places.of("auth-user-pass"),
             option="auth-user-pass",
         )
-    if login.static_challenge is not None and not login.auth_user_pass:
-        text = "--static-challenge has no effect without --auth-user-pass"
-        origin = places.of("static-challenge")
-        draft.notes.append(Note(text=text, origin=origin, option="static-challenge"))
+    for option, lacks, needed in (
+        ("static-challenge", not login.auth_user_pass, "--auth-user-pass"),
+        ("auth-token", login.auth_token_user is None, "--auth-token-user"),
+    ):
+        if places.has(option) and lacks:
+            text = f"--{option} has no effect without {needed}"
+            draft.notes.append(Note(text=text, origin=places.of(option), option=option))
 
 
 def _check_tls(draft: Draft) -> None:

@@ -409,6 +409,7 @@ class Lifecycle:
             log=self._log.log,
             respond=drive.respond,
             asks_elsewhere=asks_elsewhere,
+            heard_elsewhere=self._options.management.address is not None,
             script_security=self._options.scripts.script_security,
         )
         self._frontend.session_opened(drive.respond)

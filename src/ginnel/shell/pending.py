@@ -41,9 +41,15 @@ class PendingLogin:
         log: Callable[[LogLine], None],
         respond: Callable[[Secret], bool],
         asks_elsewhere: bool,
+        heard_elsewhere: bool,
         script_security: int,
     ) -> None:
+        """``asks_elsewhere``: a management client asks for passwords, in our place.
+
+        ``heard_elsewhere``: there is a management interface, whose client may answer.
+        """
         self._log = log
+        self._heard_elsewhere = heard_elsewhere
         self._respond = respond
         self._asks_elsewhere = asks_elsewhere
         self._may_start_programs = script_security >= SCRIPT_SECURITY_BUILT_IN
@@ -100,11 +106,9 @@ class PendingLogin:
         except TimeoutError:
             return  # the server let us in without it
         except ConfigError as error:
-            self._log(
-                shell_lines.warning(
-                    f"the server asks '{challenge.text}', and nobody answers: {error.message}"
-                )
-            )
+            if not self._heard_elsewhere:
+                why = f"the server asks '{challenge.text}', and nobody answers: {error.message}"
+                self._log(shell_lines.warning(why))
             return
         encoded = Secret(b64encode(response.view()))
         response.wipe()

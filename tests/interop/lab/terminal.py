@@ -6,6 +6,8 @@ import re
 import select
 import signal
 import subprocess
+from collections.abc import Mapping
+from pathlib import Path
 from types import TracebackType
 
 from tests.deadlines import wait_until
@@ -20,10 +22,22 @@ INTERRUPT = "\x03"
 class AtTerminal:
     """Runs the client under test in the laptop of a lab. Use it as a context manager."""
 
-    def __init__(self, lab: Lab, setup: ClientSetup, *, label: str = "terminal") -> None:
+    def __init__(
+        self,
+        lab: Lab,
+        setup: ClientSetup,
+        *,
+        label: str = "terminal",
+        mounts: Mapping[Path, str] | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        """``mounts`` are directories that it sees in the place of others, which it alone does."""
         config = lab.directory / f"{label}.ovpn"
         config.write_text(setup.render(lab.pki))
         argv = [*client_program(), "--config", str(config), *setup.arguments]
+        if mounts:
+            steps = " && ".join(f"mount --bind {ours} {place}" for ours, place in mounts.items())
+            argv = ["unshare", "-m", "sh", "-c", f'{steps} && exec "$@"', "sh", *argv]
         self._master, terminal = pty.openpty()
         self._popen = subprocess.Popen(
             ["setsid", "--ctty", *lab.laptop.command(argv)],
@@ -31,7 +45,7 @@ class AtTerminal:
             stdout=terminal,
             stderr=terminal,
             cwd=ROOT,
-            env=clean_environment(),
+            env=clean_environment(environment),
         )
         os.close(terminal)
         self.shown = ""

@@ -95,3 +95,12 @@ def test_static_challenge_needs_words() -> None:
 def test_login_needs_pull() -> None:
     with pytest.raises(ConfigError, match="--auth-user-pass requires --pull"):
         run_config("tls-client\nremote x\nca ca.crt\nauth-user-pass\n", **{"ca.crt": CA})
+
+
+def test_what_has_no_effect_alone_is_noted() -> None:
+    text = f"{HEAD}remote x\npkcs12 me.p12\nauth-token secret\nstatic-challenge PIN 1\n"
+    notes = [note.text for note in run_config(text, **{"me.p12": b"\x30"}).notes]
+    assert "--static-challenge has no effect without --auth-user-pass" in notes
+    assert "--auth-token has no effect without --auth-token-user" in notes
+    whole = f"{HEAD}remote x\nauth-user-pass\nauth-token a\nauth-token-user Ym9i\n"
+    assert not [note for note in run_config(whole).notes if "no effect" in note.text]

@@ -1,7 +1,10 @@
 """Questions to systemd's password agents, answered by a stand-in that speaks their protocol."""
 
 import asyncio
+import signal
 import socket
+import subprocess
+import sys
 from configparser import ConfigParser
 from pathlib import Path
 
@@ -9,6 +12,7 @@ import pytest
 
 from ginnel.options.values import Secret
 from ginnel.shell.agent import Declined, PasswordAgents
+from tests.deadlines import wait_until
 from tests.unit.shell.loops import run, until
 
 
@@ -89,3 +93,26 @@ def test_agents_are_looked_for_only_where_systemd_runs(tmp_path: Path) -> None:
     found = PasswordAgents.find(directory, booted)
     assert found is not None
     found.close()
+
+
+STOPPABLE = """
+import asyncio, sys
+from pathlib import Path
+from ginnel.shell.agent import PasswordAgents
+from ginnel.shell.signals import Stopped, stoppable
+try:
+    with stoppable():
+        asyncio.run(PasswordAgents(Path(sys.argv[1])).ask("PIN", echo=False))
+except Stopped as stopped:
+    print(stopped.signal)
+"""
+
+
+def test_signal_at_a_question_leaves_nothing(tmp_path: Path) -> None:
+    argv = [sys.executable, "-c", STOPPABLE, str(tmp_path)]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as asking:
+        wait_until(lambda: list(tmp_path.glob("ask.*")), timeout=20.0, what="the question")
+        asking.send_signal(signal.SIGTERM)
+        said, _ = asking.communicate(timeout=20.0)
+    assert said == "SIGTERM\n"
+    assert list(tmp_path.iterdir()) == []

@@ -36,7 +36,7 @@ class Console:
 class Rig:
     """A pending login that runs, with what it did."""
 
-    def __init__(self, *, elsewhere: bool = False, security: int = 1) -> None:
+    def __init__(self, *, elsewhere: bool = False, heard: bool = False, security: int = 1) -> None:
         self.log = Lines()
         self.sent: list[bytes] = []
         self.takes = True
@@ -44,6 +44,7 @@ class Rig:
             log=self.log,
             respond=self._respond,
             asks_elsewhere=elsewhere,
+            heard_elsewhere=heard,
             script_security=security,
         )
 
@@ -170,6 +171,21 @@ def test_questions_that_nobody_can_answer_are_told(monkeypatch: pytest.MonkeyPat
     serving(rig, work)
     assert rig.log.texts[0] == "the server says: Nothing to do"
     assert "neither a file nor a terminal" in rig.log.texts[1]
+
+
+def test_questions_that_a_management_client_may_answer_are_no_problem(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rig = Rig(heard=True)
+    monkeypatch.setattr(prompt, "find_console", lambda: None)
+
+    async def work() -> None:
+        rig.hear("CR_TEXT:R:Code?")
+        rig.hear("CR_TEXT::bye")
+        await until(lambda: rig.log.has("bye"), "the one after it")
+
+    serving(rig, work)
+    assert rig.log.texts == ["the server says: bye"]
 
 
 def test_late_answer_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
