@@ -257,6 +257,11 @@ class OtherMode:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ShowNet:
+    """``net``, which shows something on Windows only."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Refused:
     """A line that is no valid command; ``replies`` are the whole reply, without line ends."""
 
@@ -289,11 +294,13 @@ Command = (
     | EnvFilter
     | TestLines
     | OtherMode
+    | ShowNet
     | Refused
 )
 
 NOT_SUPPORTED = "ERROR: The '{}' command is not supported by the current daemon mode"
 NO_PASSWORD = "ERROR: the 'password' command requires 2 parameters"  # noqa: S105 -- a reply
+WINDOWS_ONLY = "ERROR: Sorry, this command is currently only implemented on Windows"
 UNKNOWN = "ERROR: unknown command, enter 'help' for more options"
 
 
@@ -513,7 +520,7 @@ _GRAMMAR: dict[str, _Grammar] = {
     "rsa-sig": _Grammar(0, False, lambda words: Body(kind=BodyKind.RSA_SIGNATURE)),
     "pk-sig": _Grammar(0, False, lambda words: Body(kind=BodyKind.PK_SIGNATURE)),
     "certificate": _Grammar(0, False, lambda words: Body(kind=BodyKind.CERTIFICATE)),
-    "net": _Grammar(0, False, _other("net")),
+    "net": _Grammar(0, False, lambda words: ShowNet()),
     "pkcs11-id-count": _Grammar(0, False, _other("pkcs11-id-count")),
     "pkcs11-id-get": _Grammar(1, False, _other("pkcs11-id-get")),
     "test": _Grammar(1, False, lambda words: TestLines(count=max(0, leading_number(words[1])))),

@@ -102,6 +102,7 @@ class Executor:
                 | commands.TestLines()
                 | commands.RemoteEntryCount()
                 | commands.RemoteEntries()
+                | commands.ShowNet()
             ):
                 self._report(command)
             case commands.Answer() | commands.Remote() | commands.Proxy() | commands.Hold():
@@ -147,7 +148,8 @@ class Executor:
         | commands.LoadStats
         | commands.TestLines
         | commands.RemoteEntryCount
-        | commands.RemoteEntries,
+        | commands.RemoteEntries
+        | commands.ShowNet,
     ) -> None:
         daemon = self._board.daemon
         match command:
@@ -176,6 +178,9 @@ class Executor:
             case commands.RemoteEntries(first=first, end=end):
                 if self._available("remote-entry-get"):
                     self._board.say(*_entry_lines(daemon.remotes(), first, end), "END")
+            case commands.ShowNet():
+                if self._available("net"):
+                    self._board.say(commands.WINDOWS_ONLY)
             case _:
                 assert_never(command)
 

@@ -52,6 +52,7 @@ from ginnel.shell.frontend import Frontend, Unattended
 from ginnel.shell.lifecycle import INITIALISING, Equipment, Lifecycle
 from ginnel.shell.logging_setup import LogOutput, private_file_warnings, setup_logging
 from ginnel.shell.login import Login
+from ginnel.shell.notify import Notifier
 from ginnel.shell.prompt import ask_passphrase
 from ginnel.shell.race import Interrupted, race
 from ginnel.shell.rights import Rights
@@ -141,7 +142,8 @@ def _run(request: RunClient, reload: Reload, log: LogOutput, make_frontend: Make
         if host is not None:
             asyncio.run(host.close())
         raise
-    pid_file = _leave_terminal(process)
+    notifier = Notifier()
+    pid_file = _leave_terminal(process, notifier)
     try:
         if process.mlock:
             limited = lock_memory()
@@ -152,14 +154,22 @@ def _run(request: RunClient, reload: Reload, log: LogOutput, make_frontend: Make
             if host is None:
                 host = HostClient.start(runtime_directory())
             client = _Client(
-                log=log, host=host, rights=rights, runner=runner, reload=reload, frontend=frontend
+                log=log,
+                host=host,
+                rights=rights,
+                runner=runner,
+                reload=reload,
+                frontend=frontend,
+                notifier=notifier,
             )
+            notifier.started()
             gc.freeze()  # what was loaded stays; the collector need not look at it
             gc.enable()
             return asyncio.run(client.run(request.options, secrets))
         finally:
             runner.close()
     finally:
+        notifier.close()
         if pid_file is not None:
             pid_file.remove()
 
@@ -176,8 +186,10 @@ class _Client:
         runner: ScriptRunner,
         reload: Reload,
         frontend: Frontend,
+        notifier: Notifier,
     ) -> None:
         self._frontend = frontend
+        self._notifier = notifier
         self._watch: NetworkWatch | None = None
         self._status: Status | None = None
         self._earlier: Login | None = None
@@ -276,6 +288,7 @@ class _Client:
                 capabilities=_probe(engine),
                 open_plane=partial(open_data_plane, engine=engine),
                 frontend=self._frontend,
+                on_connected=self._notifier.connected,
                 watch=self._watch,
             )
         )
@@ -470,9 +483,11 @@ def _check_outputs(process: ProcessOptions) -> None:
             ) from error
 
 
-def _leave_terminal(process: ProcessOptions) -> PidFile | None:
+def _leave_terminal(process: ProcessOptions, notifier: Notifier) -> PidFile | None:
     """Applies what concerns the whole process; the process id is final afterwards."""
-    if process.daemon is not None:
+    if notifier.watched:
+        notifier.beginning()
+    elif process.daemon is not None:
         try:
             become_daemon(keep_output=process.log_file is not None)
         except OSError as error:

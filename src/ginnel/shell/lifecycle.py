@@ -109,6 +109,8 @@ class Equipment:
     signer: Signer | None = None
     """Who has the private key when this process has not."""
     frontend: Frontend = field(default_factory=Unattended)
+    on_connected: Callable[[], None] = lambda: None
+    """Told when a start is complete."""
     watch: NetworkWatch | None = None
     """Tells of changes of the network; None where nothing can."""
 
@@ -529,6 +531,7 @@ class Lifecycle:
         self._cursor.connected()
         self._log.log_all(self._kit.rights.drop())
         self._log.log(shell_lines.initialization_completed(with_errors=with_errors))
+        self._kit.on_connected()
         self._frontend.started(with_errors=with_errors)
 
     def _announce_link(self, link: Link, remote: Endpoint) -> None:

@@ -1,0 +1,91 @@
+"""What is built around the daemon: Debian's systemd unit and its script for the resolver."""
+
+import shlex
+import signal
+import socket
+from collections.abc import Sequence
+from pathlib import Path
+
+from tests.interop.checks import wait_file
+from tests.interop.lab import Lab, ServerSetup
+from tests.interop.lab.openvpn import OPENVPN, client_program
+
+UNIT = Path("/lib/systemd/system/openvpn@.service")
+SCRIPT = "/etc/openvpn/update-resolv-conf"
+
+_WITH_RESOLVCONF = """
+mount -t tmpfs tmpfs "$1"
+mkdir "$1/upper" "$1/work"
+mount -t overlay -o "lowerdir=/usr/sbin,upperdir=$1/upper,workdir=$1/work" overlay /usr/sbin
+cp "$2" /usr/sbin/resolvconf
+shift 2
+exec "$@"
+"""
+
+
+def _unit_arguments(lab: Lab, name: str) -> list[str]:
+    """The words after the program in the unit's ExecStart, with the lab's directories."""
+    line = next(line for line in UNIT.read_text().splitlines() if line.startswith("ExecStart="))
+    words = shlex.split(line.removeprefix("ExecStart="))[1:]
+    places = {"/run/openvpn": str(lab.directory), "/etc/openvpn": str(lab.directory)}
+    for old, new in places.items():
+        words = [word.replace(old, new).replace("%i", name) for word in words]
+    return words
+
+
+def _as_a_service(lab: Lab, program: Sequence[str], name: str) -> list[str]:
+    """Runs the unit's command line as systemd would, up and down; returns what systemd hears."""
+    (lab.directory / f"{name}.conf").write_text(lab.client_setup().render(lab.pki))
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        address = lab.directory / f"{name}.notify"
+        manager.bind(str(address))
+        manager.settimeout(20.0)
+        service = lab.laptop.spawn(
+            [*program, *_unit_arguments(lab, name)],
+            name=name,
+            environment={"NOTIFY_SOCKET": str(address)},
+        )
+        heard = [manager.recv(4096).decode() for _ in range(3)]
+        assert wait_file(lab.directory / f"{name}.pid") == f"{service.pid}\n"
+        wait_file(lab.directory / f"{name}.status", containing="END")
+        service.send(signal.SIGTERM)
+        assert service.wait_exit(20.0) == 0
+    return [text.replace(str(service.pid), "PID") for text in heard]
+
+
+def test_under_debians_unit(lab: Lab) -> None:
+    """``Type=notify``: it stays the process that systemd started, and says when it is ready."""
+    lab.start_server()
+    theirs = _as_a_service(lab, (OPENVPN,), "theirs")
+    ours = _as_a_service(lab, client_program(), "ours")
+    assert ours == theirs
+    assert theirs[1].startswith("READY=1\n")
+
+
+def _resolver_calls(lab: Lab, program: Sequence[str], name: str) -> str:
+    """Connects and leaves with Debian's script, and returns how it called ``resolvconf``."""
+    calls, fake, scratch = (lab.directory / f"{name}.{kind}" for kind in ("calls", "sh", "scratch"))
+    fake.write_text(f'#!/bin/sh\n{{ echo "$@"; [ "$1" = -d ] || cat; }} >>{calls}\n')
+    fake.chmod(0o755)
+    scratch.mkdir()
+    enter = ["sh", "-ec", _WITH_RESOLVCONF, "sh", str(scratch), str(fake)]
+    hooks = ["script-security 2", f"up {SCRIPT}", f"down {SCRIPT}"]
+    setup = lab.client_setup(lines=hooks)
+    client = lab.start_client(setup, program=[*enter, *program])
+    client.stop()
+    return calls.read_text()
+
+
+def test_debians_script_for_the_resolver(lab: Lab) -> None:
+    pushes = ["DNS 10.11.5.19", "DOMAIN office.example", "DNS 10.11.5.20"]
+    lab.start_server(ServerSetup(lines=[f'push "dhcp-option {push}"' for push in pushes]))
+    theirs = _resolver_calls(lab, (OPENVPN,), "theirs")
+    ours = _resolver_calls(lab, client_program(), "ours")
+    assert ours == theirs
+    assert ours.splitlines() == [
+        "-a tun0.openvpn",
+        "search office.example",
+        "nameserver 10.11.5.19",
+        "nameserver 10.11.5.20",
+        "-d tun0.openvpn",
+    ]
