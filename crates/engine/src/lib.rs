@@ -93,6 +93,12 @@ impl Engine {
         self.change(|state| state.attach(fd, transport, unread, unsent))?
     }
 
+    /// Starts to read datagrams that bear `front` before each packet, both ways: the header that
+    /// a SOCKS relay wants, which names the peer. The peer's address is then the relay's.
+    pub fn attach_relayed(&self, fd: RawFd, front: &[u8]) -> io::Result<()> {
+        self.change(|state| state.attach_relayed(fd, front))?
+    }
+
     /// Adds a peer without keys, and what is done to its payloads.
     pub fn new_peer(&self, config: PeerConfig, payload: PayloadSpec) -> io::Result<()> {
         self.change(|state| state.new_peer(config, payload))?

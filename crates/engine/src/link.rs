@@ -33,6 +33,8 @@ pub(crate) enum Link {
 pub(crate) struct UdpLink {
     pub(crate) udp: Udp,
     pub(crate) receiver: Receiver,
+    /// What is before each packet, both ways: empty, or a relay's header that names the peer.
+    pub(crate) front: Vec<u8>,
 }
 
 pub(crate) struct TcpLink {
@@ -55,13 +57,24 @@ impl Link {
         mtu: usize,
     ) -> io::Result<Self> {
         match transport {
-            Transport::Udp => {
-                let udp = Udp::open(fd)?;
-                let packet_len = (mtu + RECORD_SLACK).max(MIN_RECORD);
-                let receiver = Receiver::new(udp.has_gro(), packet_len);
-                Ok(Self::Udp(UdpLink { udp, receiver }))
-            }
+            Transport::Udp => Self::open_relayed(fd, &[], mtu),
             Transport::Tcp => TcpLink::open(fd, unread, unsent, mtu).map(Self::Tcp),
+        }
+    }
+
+    /// Opens a link of datagrams with `front` before each packet.
+    pub(crate) fn open_relayed(fd: RawFd, front: &[u8], mtu: usize) -> io::Result<Self> {
+        let udp = Udp::open(fd)?;
+        let packet_len = (mtu + RECORD_SLACK).max(MIN_RECORD);
+        let receiver = Receiver::new(udp.has_gro(), packet_len);
+        Ok(Self::Udp(UdpLink { udp, receiver, front: front.to_vec() }))
+    }
+
+    /// What is before each packet of a datagram link.
+    pub(crate) fn front(&self) -> &[u8] {
+        match self {
+            Self::Udp(link) => &link.front,
+            Self::Tcp(_) => &[],
         }
     }
 
@@ -108,7 +121,10 @@ impl UdpLink {
     }
 
     pub(crate) fn send_control(&self, packet: &[u8], to: SocketAddr) -> bool {
-        self.udp.send(packet, to).is_ok()
+        if self.front.is_empty() {
+            return self.udp.send(packet, to).is_ok();
+        }
+        self.udp.send(&[&self.front, packet].concat(), to).is_ok()
     }
 }
 

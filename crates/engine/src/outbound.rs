@@ -207,7 +207,7 @@ impl Lane<'_> {
             return 0;
         };
         let to = self.peer.remote;
-        let frame = if self.is_stream { FRAME_LEN } else { 0 };
+        let frame = if self.is_stream { FRAME_LEN } else { self.batch.front_len() };
         let sealed = layout.sealed_len(length);
         let Some(slot) = self.batch.reserve(frame + sealed) else {
             self.peer.stats.drop(Drop::LinkFull, 1);
@@ -226,7 +226,7 @@ impl Lane<'_> {
         if self.is_stream {
             self.keep_record(sealed);
         } else {
-            self.keep_datagram(sealed, to);
+            self.keep_datagram(frame + sealed, to);
         }
         sealed
     }
@@ -245,10 +245,10 @@ impl Lane<'_> {
         self.peer.clock.sent(self.now);
     }
 
-    fn keep_datagram(&mut self, sealed: usize, to: Option<SocketAddr>) {
+    fn keep_datagram(&mut self, length: usize, to: Option<SocketAddr>) {
         match to {
             Some(to) => {
-                self.batch.commit_datagram(sealed, to, self.peer.config().peer_id, self.tos);
+                self.batch.commit_datagram(length, to, self.peer.config().peer_id, self.tos);
             }
             None => self.peer.stats.drop(Drop::LinkError, 1),
         }

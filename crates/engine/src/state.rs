@@ -91,8 +91,17 @@ impl State {
             return Err(io::Error::from_raw_os_error(libc::EINVAL));
         }
         let link = Link::open(fd, transport, (unread, unsent), self.mtu)?;
-        self.batch.clear();
-        self.port.attach(&self.epoll, link, !unread.is_empty())?;
+        self.attach_link(link, !unread.is_empty())
+    }
+
+    pub(crate) fn attach_relayed(&mut self, fd: RawFd, front: &[u8]) -> io::Result<()> {
+        let link = Link::open_relayed(fd, front, self.mtu)?;
+        self.attach_link(link, false)
+    }
+
+    fn attach_link(&mut self, link: Link, has_unread: bool) -> io::Result<()> {
+        self.batch.restart(link.front());
+        self.port.attach(&self.epoll, link, has_unread)?;
         self.settle();
         Ok(())
     }
@@ -444,12 +453,17 @@ fn read_datagrams(link: &mut crate::link::UdpLink, inbound: &mut Inbound<'_>) ->
         return Ok(());
     }
     inbound.unassigned.drop(Drop::Malformed, link.receiver.malformed());
+    let front = &link.front;
     let (messages, storage) = link.receiver.messages();
     for message in messages {
         let mut start = message.range.start;
         loop {
             let end = (start + message.segment).min(message.range.end);
-            inbound.packet(storage, start..end, Some(message.from));
+            if storage[start..end].starts_with(front) {
+                inbound.packet(storage, start + front.len()..end, Some(message.from));
+            } else {
+                inbound.unassigned.drop(Drop::Malformed, 1);
+            }
             start = end;
             if start >= message.range.end {
                 break;

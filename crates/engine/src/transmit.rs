@@ -15,11 +15,30 @@ pub(crate) struct Batch {
     length: usize,
     groups: Vec<Group>,
     sent: usize,
+    /// What is before the packet in each datagram.
+    front: Vec<u8>,
 }
 
 impl Batch {
     pub(crate) fn new() -> Self {
-        Self { storage: vec![0; CAPACITY], length: 0, groups: Vec::with_capacity(256), sent: 0 }
+        Self {
+            storage: vec![0; CAPACITY],
+            length: 0,
+            groups: Vec::with_capacity(256),
+            sent: 0,
+            front: Vec::new(),
+        }
+    }
+
+    /// Empties the batch and begins each of its datagrams with `front` from now on.
+    pub(crate) fn restart(&mut self, front: &[u8]) {
+        self.clear();
+        self.front = front.to_vec();
+    }
+
+    /// Bytes to leave free at the start of a datagram; they are filled when it is kept.
+    pub(crate) fn front_len(&self) -> usize {
+        self.front.len()
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -39,6 +58,7 @@ impl Batch {
     /// Keeps what was reserved last as a datagram of a type of service.
     pub(crate) fn commit_datagram(&mut self, length: usize, to: SocketAddr, owner: u32, tos: u8) {
         let start = self.length;
+        self.storage[start..start + self.front.len()].copy_from_slice(&self.front);
         self.length += length;
         if let Some(group) = self.groups.last_mut() {
             let held = group.range.len();

@@ -22,6 +22,8 @@ use zeroize::Zeroizing;
 const PEER: u32 = 3;
 const DEADLINE: Duration = Duration::from_secs(10);
 const VNET_LEN: usize = 10;
+/// The header of a SOCKS relay for 192.0.2.7:1194.
+const FRONT: &[u8] = b"\0\0\0\x01\xc0\0\x02\x07\x04\xaa";
 
 /// An engine, the far end of its device, and which half of the key it sends with.
 struct Node {
@@ -123,10 +125,20 @@ fn packet(number: u32, length: usize) -> Vec<u8> {
 }
 
 fn udp_pair(format: DataFormat, vnet_header: bool) -> (Node, Node) {
+    relayed_pair(b"", format, vnet_header)
+}
+
+/// Two engines with the same front before each packet, as a relay would turn one into the other.
+fn relayed_pair(front: &[u8], format: DataFormat, vnet_header: bool) -> (Node, Node) {
     let sockets = [0, 1].map(|_| UdpSocket::bind("127.0.0.1:0").unwrap());
     let nodes = [true, false].map(|is_first| Node::new(is_first, vnet_header));
     for (index, node) in nodes.iter().enumerate() {
-        node.engine.attach(sockets[index].as_raw_fd(), Transport::Udp, b"", b"").unwrap();
+        let fd = sockets[index].as_raw_fd();
+        if front.is_empty() {
+            node.engine.attach(fd, Transport::Udp, b"", b"").unwrap();
+        } else {
+            node.engine.attach_relayed(fd, front).unwrap();
+        }
         node.add_peer(Some(sockets[1 - index].local_addr().unwrap()), format);
     }
     nodes.into()
@@ -161,7 +173,13 @@ fn packets_cross_both_ways_in_every_format() {
 
 #[test]
 fn a_super_packet_arrives_as_its_segments() {
-    let (one, other) = udp_pair(DataFormat::V2, true);
+    // Each segment carries the front of its own.
+    for front in [&b""[..], FRONT] {
+        super_packet_crosses(relayed_pair(front, DataFormat::V2, true));
+    }
+}
+
+fn super_packet_crosses((one, other): (Node, Node)) {
     let whole = packet(9, 50 * 1200 + 77);
     let header = VnetHeader {
         flags: NEEDS_CHECKSUM,
@@ -187,6 +205,37 @@ fn a_super_packet_arrives_as_its_segments() {
     assert_eq!(payload, &whole[28..]);
     assert_eq!(one.stats().tun_read_packets, 51);
     assert_eq!(one.stats().link_write_packets, 51);
+}
+
+#[test]
+fn a_relay_gets_its_front_and_only_what_bears_it_is_taken() {
+    let (relay, own) = [0, 1].map(|_| UdpSocket::bind("127.0.0.1:0").unwrap()).into();
+    relay.set_read_timeout(Some(DEADLINE)).unwrap();
+    let to = own.local_addr().unwrap();
+    let node = Node::new(true, false);
+    node.engine.attach_relayed(own.as_raw_fd(), FRONT).unwrap();
+    node.add_peer(Some(relay.local_addr().unwrap()), DataFormat::V2);
+    let mut buffer = [0; 2048];
+    node.inject(&packet(1, 300));
+    let data = relay.recv(&mut buffer).unwrap();
+    assert_eq!(data, FRONT.len() + 24 + 328);
+    assert_eq!(&buffer[..FRONT.len()], FRONT);
+    node.engine.send_control(b"\x20control", Some(relay.local_addr().unwrap())).unwrap();
+    let control = relay.recv(&mut buffer).unwrap();
+    assert_eq!(&buffer[..control], [FRONT, b"\x20control"].concat());
+    for datagram in [&b"\x20naked"[..], b"", b"\0\0\0\x01\xc0\0\x02\x07\x04"] {
+        relay.send_to(datagram, to).unwrap();
+    }
+    relay.send_to(&[FRONT, b"\x20answer"].concat(), to).unwrap();
+    let mut taken = vec![];
+    wait_for("the answer", || {
+        taken.extend(node.engine.control(64));
+        !taken.is_empty()
+    });
+    assert_eq!(taken[0].payload, b"\x20answer");
+    assert_eq!(taken.len(), 1);
+    let dropped: Vec<_> = node.engine.unassigned().unwrap().drops().collect();
+    assert_eq!(dropped, [("malformed", 3)]);
 }
 
 #[test]

@@ -71,6 +71,10 @@ impl Engine {
         Ok(py.detach(|| self.0.attach(fd, transport, &unread, &unsent))?)
     }
 
+    fn attach_relayed(&self, py: Python<'_>, fd: RawFd, front: PyBackedBytes) -> PyResult<()> {
+        Ok(py.detach(|| self.0.attach_relayed(fd, &front))?)
+    }
+
     #[pyo3(signature = (
         peer_id, send_peer_id, remote, *, allow_float, mss, replay, drop_recursive, payload
     ))]

@@ -42,6 +42,14 @@ class TunDevice:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Relay:
+    """A SOCKS proxy's end for datagrams: those for ``server`` go there behind a header."""
+
+    address: Endpoint
+    server: Endpoint
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Link:
     """An open, non-blocking socket of the link. The data plane duplicates ``fd``.
 
@@ -50,6 +58,8 @@ class Link:
 
     fd: int
     transport: Transport
+    relay: Relay | None = None
+    """Between us and the one peer of a UDP link, whose ``remote`` is the relay's ``server``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from ginnel.core.data_key import DataCipher, DataFormat, DataKey, DirectionKey, KeySlot
 from ginnel.core.errors import DataPlaneError
 from ginnel.core.payload import PayloadTerms
+from ginnel.core.proxy_socks import datagram_header
 from ginnel.core.types import (
     UNDEFINED_PEER_ID,
     Endpoint,
@@ -32,6 +33,7 @@ from ginnel.dataplane.api import (
     NotificationKind,
     PeerConfig,
     PeerStats,
+    Relay,
     TunDevice,
 )
 
@@ -57,6 +59,7 @@ class RustDataPlane:
 
     def __init__(self, tun: TunDevice | None) -> None:
         module = _extension()
+        self._relay: Relay | None = None
         with _reporting("open"):
             self._engine: Engine = module.Engine(
                 tun.fd if tun is not None else None,
@@ -68,8 +71,12 @@ class RustDataPlane:
 
     def attach(self, link: Link, unread: bytes = b"", unsent: bytes = b"") -> None:
         """Starts reading the link, instead of an earlier one."""
+        self._relay = link.relay
         with _reporting("attach"):
-            self._engine.attach(link.fd, link.transport is Transport.TCP, unread, unsent)
+            if link.relay is None:
+                self._engine.attach(link.fd, link.transport is Transport.TCP, unread, unsent)
+            else:
+                self._engine.attach_relayed(link.fd, datagram_header(link.relay.server))
         self._refresh()
 
     def new_peer(self, peer: PeerConfig) -> None:
@@ -78,8 +85,8 @@ class RustDataPlane:
             self._engine.new_peer(
                 peer.peer_id,
                 peer.send_peer_id,
-                _packed(peer.remote),
-                allow_float=peer.allow_float,
+                self._outer(peer.remote),
+                allow_float=peer.allow_float and self._relay is None,
                 mss=(peer.mss_ipv4, peer.mss_ipv6),
                 replay=(peer.replay_window, peer.replay_time),
                 drop_recursive=peer.drop_recursive,
@@ -174,14 +181,14 @@ class RustDataPlane:
     def recv_control(self, limit: int) -> Sequence[ControlPacket]:
         """Drains up to ``limit`` control packets."""
         return [
-            ControlPacket(payload, _endpoint(source))
+            ControlPacket(payload, self._inner(source))
             for payload, source in self._engine.recv_control(limit)
         ]
 
     def send_control(self, packet: Transmit) -> None:
         """Sends before any queued data, or drops and counts."""
         with _reporting("send_control"):
-            self._engine.send_control(packet.payload, _packed(packet.destination))
+            self._engine.send_control(packet.payload, self._outer(packet.destination))
 
     def send_inner(self, peer_id: PeerId, payload: bytes) -> None:
         """Seals the payload with the primary key; no-op without one."""
@@ -191,6 +198,16 @@ class RustDataPlane:
     def close(self) -> None:
         """Ends the thread, wipes keys and closes every descriptor of ours. Idempotent."""
         self._engine.close()
+
+    def _outer(self, remote: Endpoint | None) -> _Address | None:
+        """Where packets for an address go: the extension knows the relay as the peer."""
+        return _packed(remote if self._relay is None else self._relay.address)
+
+    def _inner(self, source: _Address | None) -> Endpoint | None:
+        """Who sent what came from an address."""
+        found = _endpoint(source)
+        relay = self._relay
+        return relay.server if relay is not None and found == relay.address else found
 
     def _refresh(self) -> None:
         with _reporting("capabilities"):

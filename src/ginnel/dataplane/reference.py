@@ -16,7 +16,7 @@ from functools import cache
 from ginnel.core.data_key import AEAD_CIPHERS, OLD_CIPHERS, DataFormat, DataKey, KeySlot
 from ginnel.core.errors import DataPlaneError, LocalMisuse, Malformed
 from ginnel.core.payload import PayloadTerms
-from ginnel.core.types import UNDEFINED_PEER_ID, IPNetwork, PeerId, Transmit, Transport
+from ginnel.core.types import UNDEFINED_PEER_ID, Endpoint, IPNetwork, PeerId, Transmit, Transport
 from ginnel.dataplane import formats
 from ginnel.dataplane.api import (
     Capabilities,
@@ -93,6 +93,8 @@ class PythonDataPlane:
             self._waker.close()
             raise DataPlaneError("open", UNDEFINED_PEER_ID, bad.errno or errno.EIO) from bad
         self._link: PacketLink | None = None
+        self._relay: Endpoint | None = None
+        """Where all packets really go, when there is a relay between us and the peer."""
         self._peers: dict[PeerId, ReferencePeer] = {}
         self._has_headers = True  # not on a link that carries packets of a static key
         self._routes = RouteTable()
@@ -114,6 +116,7 @@ class PythonDataPlane:
             raise DataPlaneError("attach", UNDEFINED_PEER_ID, bad.errno or errno.EIO) from bad
         self._detach()
         self._link = opened
+        self._relay = None if link.relay is None else link.relay.address
         for peer in self._peers.values():
             self._resolve(peer)
         self._settle()
@@ -283,7 +286,8 @@ class PythonDataPlane:
             self.unassigned_drops["no-peer"] += 1
             return
         moved = source is not None and source != peer.address
-        if moved and not (peer.config.allow_float and self._is_free(source)):
+        may_move = peer.config.allow_float and self._relay is None
+        if moved and not (may_move and self._is_free(source)):
             peer.counters.drops["source"] += 1
             return
         try:
@@ -366,7 +370,7 @@ class PythonDataPlane:
             self.unassigned_drops["no-route"] += 1
             return
         count(peer.counters.tun_read, len(inner))
-        remote = peer.remote
+        remote = peer.remote if self._relay is None else self._relay
         if peer.config.drop_recursive and remote and remote.address.packed == address:
             peer.counters.drops["recursive"] += 1
             return

@@ -11,8 +11,9 @@ import struct
 from collections import deque
 from typing import Protocol
 
+from ginnel.core.proxy_socks import datagram_header
 from ginnel.core.types import Endpoint, IPAddress, Transport
-from ginnel.dataplane.api import Link
+from ginnel.dataplane.api import Link, Relay
 
 SocketAddress = tuple[str, int] | tuple[str, int, int, int]
 
@@ -71,7 +72,7 @@ def open_link(link: Link, unread: bytes, unsent: bytes, mtu: int) -> PacketLink:
     """Duplicates the socket. On TCP ``unread`` was read already, ``unsent`` leaves first."""
     if link.transport is Transport.TCP:
         return TcpLink(link, unread, unsent, max(MIN_RECORD, mtu + RECORD_SLACK))
-    return UdpLink(link)
+    return UdpLink(link) if link.relay is None else RelayedLink(link, link.relay)
 
 
 def endpoint_of(address: SocketAddress) -> Endpoint:
@@ -144,6 +145,31 @@ class UdpLink:
 
     def close(self) -> None:
         self._socket.close()
+
+
+class RelayedLink(UdpLink):
+    """A link whose datagrams go through a SOCKS relay; its one peer is the relay's server."""
+
+    def __init__(self, link: Link, relay: Relay) -> None:
+        super().__init__(link)
+        self._front = datagram_header(relay.server)
+        self._relay = self.to_socket_address(relay.address)
+        self._server = self.to_socket_address(relay.server)
+
+    def receive(self, limit: int) -> list[tuple[bytes, SocketAddress | None]]:
+        """Packets without the header; one that bears another header becomes empty."""
+        length = len(self._front)
+        return [
+            (packet[length:] if packet.startswith(self._front) else b"", self._sender(source))
+            for packet, source in super().receive(limit)
+        ]
+
+    def send(self, packet: bytes, to: SocketAddress | None) -> str | None:
+        """Sends to the relay, whatever the address."""
+        return super().send(self._front + packet, self._relay)
+
+    def _sender(self, source: SocketAddress | None) -> SocketAddress | None:
+        return self._server if source == self._relay else source
 
 
 class TcpLink:

@@ -29,6 +29,7 @@ from ginnel.dataplane.api import (
     Notification,
     NotificationKind,
     PeerConfig,
+    Relay,
     TunDevice,
 )
 from ginnel.dataplane.choose import find_problem, open_data_plane
@@ -307,6 +308,7 @@ class Bench:
         transport: Transport = Transport.UDP,
         unread: bytes = b"",
         unsent: bytes = b"",
+        relay: Relay | None = None,
     ) -> Node:
         """An engine on a socket that stands for its TUN, attached to the link."""
         near, far = self.tun_pair()
@@ -315,7 +317,8 @@ class Bench:
         )
         plane = new_plane(engine, device)
         self._stack.callback(plane.close)
-        plane.attach(Link(fd=link.fileno(), transport=transport), unread, unsent)
+        attached = Link(fd=link.fileno(), transport=transport, relay=relay)
+        plane.attach(attached, unread, unsent)
         return Node(plane, far, link, vnet_header)
 
     def without_tun(self, engine: str, link: socket.socket) -> Node:
