@@ -47,7 +47,8 @@ lab: setup
 	@tools/apt_install.sh openvpn:openvpn iproute2:ip nftables:nft tcpdump:tcpdump iperf3:iperf3 \
 	    iputils-ping:ping procps:ps ethtool:ethtool util-linux:unshare \
 	    network-manager:nmcli dnsmasq-base:dnsmasq dbus:dbus-daemon \
-	    network-manager-openvpn:/usr/lib/NetworkManager/nm-openvpn-service
+	    network-manager-openvpn:/usr/lib/NetworkManager/nm-openvpn-service \
+	    squid:squid tinyproxy-bin:tinyproxy dante-server:danted microsocks:microsocks
 	@tools/check_lab.sh
 
 demo: lab

@@ -90,6 +90,12 @@ def lab(request: pytest.FixtureRequest, run_directory: Path, pki: Pki) -> Iterat
     yield from _lab(TWO, request, run_directory, pki)
 
 
+@pytest.fixture(scope="module")
+def shared_wide_lab(request: pytest.FixtureRequest, run_directory: Path, pki: Pki) -> Iterator[Lab]:
+    """The same, with one lab for all tests of a module; each of them ends what it started."""
+    yield from _lab(THREE, request, run_directory, pki)
+
+
 @pytest.fixture
 def wide_lab(request: pytest.FixtureRequest, run_directory: Path, pki: Pki) -> Iterator[Lab]:
     """Laptop, internet and office, with a router in between."""

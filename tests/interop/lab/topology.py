@@ -290,6 +290,10 @@ class Lab:
         process.wait_for("^ready$")
         return process
 
+    def start_proxy(self, argv: Sequence[str], *, label: str) -> Process:
+        """Starts a program between laptop and office; ``proxies`` knows which."""
+        return self._track(self.internet.spawn(argv, name=self._name(label)))
+
     def relay_counts(self, process: Process) -> dict[str, int]:
         """Ends the relay and returns its counts, to see that the faults did happen."""
         process.stop()
