@@ -59,6 +59,7 @@ class Category(IntEnum):
     PUSH_ERROR = 0x0B
     HANDSHAKE = 0x14
     CLOSE = 0x16
+    PROXY = 0x18
     RESTART = 0x21
     PUSH = 0x22
     SOCKET_BUFFERS = 0x2B

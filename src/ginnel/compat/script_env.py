@@ -21,6 +21,7 @@ from ginnel.options.model import (
     DeviceType,
     DnsOptions,
     DnsServer,
+    HttpProxy,
     Topology,
     TunOptions,
 )
@@ -205,6 +206,10 @@ def _remote_variables(profiles: Sequence[ConnectionProfile]) -> Iterator[tuple[s
             yield f"local_{number}", profile.local
         if profile.bind:
             yield f"local_port_{number}", profile.lport or _DEFAULT_PORT
+        if profile.proxy is not None:
+            kind = "http" if isinstance(profile.proxy, HttpProxy) else "socks"
+            yield f"{kind}_proxy_server_{number}", profile.proxy.host
+            yield f"{kind}_proxy_port_{number}", profile.proxy.port
 
 
 def _protocol_name(profile: ConnectionProfile) -> str:

@@ -13,6 +13,7 @@ from ginnel.core.client_outbox import Outbox
 from ginnel.core.errors import LocalMisuse, Malformed
 from ginnel.core.key_session import KeySession
 from ginnel.core.messages import encode_message
+from ginnel.core.proxy_socks import relay_overhead
 from ginnel.core.session import Received, Session, SessionRules, outer_overhead
 from ginnel.core.tls import TlsChannel
 from ginnel.core.types import Endpoint, Instant, SessionId, Transmit, Transport
@@ -86,8 +87,9 @@ class ClientLink:
             tls=self._tls,
             rules=SessionRules(
                 tls_timeout=float(self._options.tls.tls_timeout),
-                max_packet_size=self._options.tls.max_packet_size,
-                outer_overhead=outer_overhead(self.remote.address.version, self.transport),
+                max_packet_size=self._profile.max_packet_size or self._options.tls.max_packet_size,
+                outer_overhead=outer_overhead(self.remote.address.version, self.transport)
+                + relay_overhead(self._profile, self.remote),
                 need_answer=self._options.pull,
                 side=side,
             ),

@@ -61,10 +61,19 @@ class RemoteCursor:
             profiles = tuple(shuffle(profiles))
         self._options = options
         self._profiles = tuple(profiles)
-        self._index = 0
+        self._count = sum(profile.enabled for profile in profiles)
+        if self._count == 0:
+            raise LocalMisuse("a client has a remote that is not ruled out")
+        self._index = -1
         self._addresses: tuple[Endpoint, ...] = ()
         self._position = 0
         self._attempts = 0
+        self._next_profile()
+
+    @property
+    def number(self) -> int:
+        """The place of the profile in turn, counted from 1."""
+        return self._index + 1
 
     @property
     def profile(self) -> ConnectionProfile:
@@ -139,7 +148,7 @@ class RemoteCursor:
 
     def _exhausted(self) -> GiveUp | None:
         limit = self._options.link.connect_retry_max
-        if limit == 0 or self._attempts < limit * len(self._profiles):
+        if limit == 0 or self._attempts < limit * self._count:
             return None
         return GiveUp(
             f"All connections have been connect-retry-max ({limit}) times unsuccessful, exiting"
@@ -150,7 +159,7 @@ class RemoteCursor:
         seconds = float(profile.connect_retry)
         if self._options.login.auth_retry is AuthRetry.NOINTERACT:
             seconds = max(seconds, NOINTERACT_PAUSE)
-        doublings = self._attempts // len(self._profiles) - (TRIES_BEFORE_BACK_OFF - 1)
+        doublings = self._attempts // self._count - (TRIES_BEFORE_BACK_OFF - 1)
         if doublings > 0:
             seconds = max(seconds, 1.0) * 2 ** min(doublings, MAX_DOUBLINGS)
         if asked is not None:
@@ -164,5 +173,7 @@ class RemoteCursor:
 
     def _next_profile(self) -> None:
         self._index = (self._index + 1) % len(self._profiles)
+        while not self.profile.enabled:
+            self._index = (self._index + 1) % len(self._profiles)
         self._addresses = ()
         self._position = 0

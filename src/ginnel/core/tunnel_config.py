@@ -10,6 +10,7 @@ from ginnel.core.negotiate import Agreement
 from ginnel.core.options_string import configured_tun_mtu
 from ginnel.core.packet_overhead import PacketOverhead
 from ginnel.core.payload import payload_terms
+from ginnel.core.proxy_socks import relay_overhead
 from ginnel.core.types import UNDEFINED_PEER_ID, Endpoint, PeerId, Transport
 from ginnel.dataclass import dataclass, replace
 from ginnel.options.model import ClientOptions, ConnectionProfile, DeviceType
@@ -114,7 +115,7 @@ def overhead_of(
     if options.tun.dev_type is DeviceType.TAP:
         payload += _ETHERNET_HEADER
     return Overhead(
-        outer=_OUTER[remote.address.version, transport],
+        outer=_OUTER[remote.address.version, transport] + relay_overhead(profile, remote),
         record=_RECORD_LENGTH if transport is Transport.TCP else 0,
         packet=packet,
         payload=payload,

@@ -24,7 +24,9 @@ from ginnel.core.notices import (
     StateEntered,
 )
 from ginnel.core.types import Endpoint, Instant
+from ginnel.dataclass import replace
 from ginnel.management.board import RemoteEntry
+from ginnel.management.commands import ProxyKind
 from ginnel.management.intents import (
     Answered,
     AuthRetrySet,
@@ -45,11 +47,13 @@ from ginnel.management.queries import (
     LoginQuery,
     ModifyRemote,
     PasswordQuery,
+    ProxyQuery,
     Query,
     RemoteQuery,
     ReplyToQuery,
     SignQuery,
     SkipRemote,
+    UseProxy,
 )
 from ginnel.management.server import ManagementServer
 from ginnel.management.session import ManagementSession
@@ -60,8 +64,12 @@ from ginnel.options.model import (
     AuthRetry,
     ClientOptions,
     ConnectionProfile,
+    HttpProxy,
     LinkProtocol,
     ManagementOptions,
+    Proxy,
+    ProxyLogin,
+    SocksProxy,
     StaticChallenge,
 )
 from ginnel.options.values import Secret
@@ -180,6 +188,11 @@ class ManagementFrontend:
         """True when a client decides about each remote."""
         return self.settings.query_remote
 
+    @property
+    def asks_proxies(self) -> bool:
+        """True when a client decides about the proxy of each attempt."""
+        return self.settings.query_proxy
+
     def listen(self, on_signal: Callable[[str, str], None]) -> None:
         """Names who takes signals: the name, and the text of one that no client threw."""
         self._on_signal = on_signal
@@ -255,6 +268,13 @@ class ManagementFrontend:
         answer = await self._ask(SignQuery(content=content, algorithm=algorithm))
         assert isinstance(answer, BodyAnswer), "the session gives the answer that fits"
         return answer.text
+
+    async def proxy(self, profile: ConnectionProfile, number: int) -> Proxy | None:
+        """Asks which proxy to use. None leaves it as configured, as ``proxy NONE`` does."""
+        transport = "UDP" if profile.protocol is LinkProtocol.UDP else "TCP"
+        answer = await self._ask(ProxyQuery(index=number, transport=transport, host=profile.host))
+        assert isinstance(answer, UseProxy), "the session gives the answer that fits"
+        return _chosen_proxy(answer, profile)
 
     async def _ask(self, query: Query) -> ReplyToQuery:
         loop = asyncio.get_running_loop()
@@ -463,9 +483,30 @@ _PROTOCOLS = {
 }
 
 
+def _chosen_proxy(answer: UseProxy, profile: ConnectionProfile) -> Proxy | None:
+    """The proxy that a client named; what else is configured for one of that kind stays."""
+    configured = profile.proxy
+    match answer.kind:
+        case ProxyKind.NONE:
+            return None
+        case ProxyKind.HTTP:
+            login = ProxyLogin.AUTO if answer.allow_cleartext else ProxyLogin.AUTO_NO_CLEARTEXT
+            if isinstance(configured, HttpProxy):
+                return replace(configured, host=answer.host, port=answer.port, login=login)
+            return HttpProxy(host=answer.host, port=answer.port, login=login)
+        case ProxyKind.SOCKS:
+            if isinstance(configured, SocksProxy):
+                return replace(configured, host=answer.host, port=answer.port)
+            return SocksProxy(host=answer.host, port=answer.port)
+        case _:
+            assert_never(answer.kind)
+
+
 def _entry(profile: ConnectionProfile) -> RemoteEntry:
     """A remote with OpenVPN's short name of its protocol, such as ``udp4``."""
     family = "" if profile.family is AddressFamily.ANY else profile.family.value
     name = _PROTOCOLS[profile.protocol]
     protocol = name.format(family) if "{}" in name else f"{name}{family}"
-    return RemoteEntry(host=profile.host, port=profile.port, protocol=protocol)
+    return RemoteEntry(
+        host=profile.host, port=profile.port, protocol=protocol, enabled=profile.enabled
+    )

@@ -96,6 +96,7 @@ def settings_from(options: ManagementOptions) -> ManagementSettings | None:
         hold=options.hold,
         query_passwords=options.query_passwords,
         query_remote=options.query_remote,
+        query_proxy=options.query_proxy,
         up_down=options.up_down,
         signal=options.signal,
         forget_disconnect=options.forget_disconnect,

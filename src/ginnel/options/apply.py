@@ -8,6 +8,7 @@ from ginnel.options import (
     apply_login,
     apply_payload,
     apply_process,
+    apply_proxy,
     apply_tls,
     apply_tun,
 )
@@ -18,6 +19,7 @@ from ginnel.options.table import Support
 
 HANDLERS: dict[str, Handler] = {
     **apply_link.HANDLERS,
+    **apply_proxy.HANDLERS,
     **apply_tls.HANDLERS,
     **apply_login.HANDLERS,
     **apply_data.HANDLERS,

@@ -182,6 +182,7 @@ def _reneg_bytes(draft: Draft, use: Use) -> None:
 def _max_packet_size(draft: Draft, use: Use) -> None:
     """Sets the control packets' limit, and the data packets' by MSS (options.tsv)."""
     draft.set_field("tls.max_packet_size", use.number(0))
+    draft.set_field("profile.max_packet_size", use.number(0))
     draft.profile = replace(draft.profile, mssfix=use.number(0), mssfix_mode="mtu")
 
 

@@ -6,7 +6,7 @@ Runs once, on a complete draft, before it is frozen. Rules as openvpn 2.6 has th
 from ginnel.options.apply_identity import check_identity
 from ginnel.options.ciphers import CIPHERS, DATA_DIGESTS, canonical_cipher
 from ginnel.options.draft import Draft, ProfileDraft, not_supported
-from ginnel.options.errors import ConfigError
+from ginnel.options.errors import ConfigError, printable
 from ginnel.options.model import DeviceType, LinkProtocol, ManagementOptions
 from ginnel.options.notes import Note, NoteKind
 from ginnel.options.peers import check_roles, check_static_key, has_static_key
@@ -48,6 +48,7 @@ def check_profile(draft: Draft, profile: ProfileDraft) -> None:
             raise not_supported(
                 "--proto tcp-server (a client that is connected to)", "proto", place
             )
+    _check_proxy(profile)
     if profile.nobind:
         for name, given in (
             ("local", profile.local is not None),
@@ -88,6 +89,30 @@ def check_profile(draft: Draft, profile: ProfileDraft) -> None:
             "--tls-auth needs a digest, but --auth is none",
             origin=profile.tls_auth.origin,
             option="tls-auth",
+        )
+
+
+def _check_proxy(profile: ProfileDraft) -> None:
+    """A proxy has to fit the transport."""
+    http, socks = profile.http_proxy, profile.socks_proxy
+    if http is not None:
+        problem = ""
+        if http.host is None:
+            problem = "--http-proxy not specified but other http proxy options present"
+        elif profile.protocol is not LinkProtocol.TCP_CLIENT:
+            problem = (
+                "--http-proxy MUST be used in TCP Client mode (i.e. --proto tcp-client); "
+                f"remote {printable(profile.host or '')} is not"
+            )
+        elif socks is not None:
+            problem = "--http-proxy can not be used together with --socks-proxy"
+        if problem:
+            raise ConfigError(problem, origin=http.origin, option="http-proxy")
+    if socks is not None and profile.protocol is LinkProtocol.TCP_SERVER:
+        raise ConfigError(
+            "--socks-proxy can not be used in TCP Server mode",
+            origin=socks.origin,
+            option="socks-proxy",
         )
 
 

@@ -11,7 +11,7 @@ from ginnel.dataclass import dataclass, field, replace
 from ginnel.options.arguments import Value
 from ginnel.options.errors import ConfigError, printable
 from ginnel.options.files import INLINE_WORD, FileRef
-from ginnel.options.model import AddressFamily, ClientOptions, LinkProtocol
+from ginnel.options.model import AddressFamily, ClientOptions, LinkProtocol, ProxyLogin
 from ginnel.options.notes import Note, NoteKind
 from ginnel.options.table import OptionRow
 from ginnel.options.values import Origin, Secret
@@ -26,6 +26,32 @@ STATIC_KEY = "secret"
 
 MAX_REMOTES = 64
 """Remotes, and <connection> blocks, of a profile; OpenVPN's limit."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpProxyDraft:
+    """What the ``http-proxy`` options of one level said; without a host only details were given."""
+
+    origin: Origin
+    host: str | None = None
+    port: str = ""
+    login: ProxyLogin = ProxyLogin.NONE
+    authfile: FileRef | None = None
+    user_pass: FileRef | None = None
+    version: str = "1.0"
+    agent: str | None = None
+    headers: tuple[tuple[str, str | None], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SocksProxyDraft:
+    """``socks-proxy``."""
+
+    origin: Origin
+    host: str
+    port: str
+    with_login: bool
+    authfile: FileRef | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +77,7 @@ class ProfileDraft:
     explicit_exit_notify: int | None = None
     tun_mtu: int | None = None
     mtu_disc: str | None = None
+    max_packet_size: int | None = None
     mssfix: int | None = None
     mssfix_mode: str = ""
     fragment: int = 0
@@ -60,6 +87,9 @@ class ProfileDraft:
     key_direction: str | None = None
     tls_crypt: FileRef | None = None
     tls_crypt_v2: FileRef | None = None
+    enabled: bool = True
+    http_proxy: HttpProxyDraft | None = None
+    socks_proxy: SocksProxyDraft | None = None
     login: "LoginDraft | None" = None
 
 
@@ -109,6 +139,8 @@ class Draft:
     login: LoginDraft | None = None
     """``auth-user-pass`` outside of blocks."""
     remotes: list[RemoteDraft] = field(default_factory=list)
+    proxy_override: HttpProxyDraft | None = None
+    """``http-proxy-override``."""
     files: dict[str, FileRef] = field(default_factory=dict)
     """By ``group.field`` of the model."""
     places: Places = field(default_factory=Places)

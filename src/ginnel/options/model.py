@@ -195,12 +195,19 @@ class ConnectionProfile:
     proxy: Proxy | None = None
     login: "LoginSource | None" = None
     """Where this connection's login comes from, in place of the one for all."""
+    max_packet_size: int | None = None
+    """In place of the value for the whole file; only a block gives one of its own."""
+    enabled: bool = True
+    """False for a remote that ``proto-force`` or ``http-proxy-override`` rules out."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LinkOptions:
     remote_random: bool = False
     remote_random_hostname: bool = False
+    """Six random bytes in hex come before each name that is resolved."""
+    preresolve: bool = False
+    """Names are resolved once, at the start."""
     connect_retry_max: int = 0
     """Attempts for each remote before giving up; 0 is without limit."""
     resolv_retry: float = float("inf")
@@ -606,6 +613,7 @@ class ManagementOptions:
     hold: bool = False
     query_passwords: bool = False
     query_remote: bool = False
+    query_proxy: bool = False
     signal: bool = False
     forget_disconnect: bool = False
     up_down: bool = False

@@ -2,6 +2,7 @@
 
 from ginnel.dataclass import replace
 from ginnel.options.apply import apply_use
+from ginnel.options.apply_proxy import build_proxy, override_proxies
 from ginnel.options.checks import check_profile
 from ginnel.options.draft import (
     MAX_REMOTES,
@@ -15,6 +16,7 @@ from ginnel.options.errors import ConfigError
 from ginnel.options.files import FileLoader
 from ginnel.options.lexer import lex_config
 from ginnel.options.model import (
+    AddressFamily,
     ConnectionProfile,
     ControlWrapping,
     LinkProtocol,
@@ -41,8 +43,7 @@ def apply_block(draft: Draft, use: Use) -> None:
         raise use.wrong("expected a block <connection> ... </connection>")
     if len(draft.blocks) >= MAX_REMOTES:
         raise use.wrong(f"there are more than {MAX_REMOTES} <connection> blocks")
-    base, outside, tun = draft.profile, draft.remotes, draft.options.tun
-    mtu_disc = draft.options.link.mtu_disc
+    base, outside, options = draft.profile, draft.remotes, draft.options
     # Keys are completed at the end from the base level, wherever that gives them.
     draft.profile = replace(
         base, tls_auth=None, tls_crypt=None, tls_crypt_v2=None, key_direction=None
@@ -62,9 +63,10 @@ def apply_block(draft: Draft, use: Use) -> None:
         apply_use(draft, inner)
     block, remotes = draft.profile, draft.remotes
     draft.profile, draft.remotes, draft.in_block = base, outside, False
-    draft.options = replace(
-        draft.options, tun=tun, link=replace(draft.options.link, mtu_disc=mtu_disc)
-    )
+    # Of what a block says only the connection's own settings count, as in OpenVPN. The limit to
+    # what may be pushed is one for all: the largest.
+    limit = max(options.tun.tun_mtu_max, draft.options.tun.tun_mtu_max)
+    draft.options = replace(options, tun=replace(options.tun, tun_mtu_max=limit))
     if len(remotes) != 1:
         raise ConfigError(
             f"In {use.origin}: a <connection> block needs exactly one remote, "
@@ -82,13 +84,15 @@ def build_profiles(draft: Draft, loader: FileLoader) -> tuple[ConnectionProfile,
         candidates = [_with_base_keys(block, base) for block in draft.blocks]
     else:
         candidates = [_with_remote(base, remote) for remote in draft.remotes]
-    candidates = _forced(draft, candidates)
+    candidates = override_proxies(draft, _forced(draft, candidates))
+    candidates = [_without_dual_stack(draft, candidate) for candidate in candidates]
     if not candidates and not draft.options.pull:
         candidates = [_anybody(base)]
     if not candidates:
         raise ConfigError("You must define the server to connect to (--remote HOST [PORT] [PROTO])")
     for candidate in candidates:
-        check_profile(draft, candidate)
+        if candidate.enabled:
+            check_profile(draft, candidate)
     if any(
         entry.protocol is not LinkProtocol.UDP and entry.explicit_exit_notify
         for entry in candidates
@@ -109,14 +113,30 @@ def _forced(draft: Draft, candidates: list[ProfileDraft]) -> list[ProfileDraft]:
     if forced is None or not candidates:
         return candidates
     is_udp = forced[0] == "udp"
-    kept = [entry for entry in candidates if (entry.protocol is LinkProtocol.UDP) == is_udp]
-    if not kept:
+    kept = [
+        replace(entry, enabled=(entry.protocol is LinkProtocol.UDP) == is_udp)
+        for entry in candidates
+    ]
+    if not any(entry.enabled for entry in kept):
         raise ConfigError(
             f"--proto-force {forced[0]} leaves no remote to connect to",
             origin=draft.places.of("proto-force"),
             option="proto-force",
         )
     return kept
+
+
+def _without_dual_stack(draft: Draft, entry: ProfileDraft) -> ProfileDraft:
+    """Limits datagrams through a SOCKS proxy to IPv4 where the family was left open.
+
+    Few proxies relay datagrams to IPv6, and none says so: they would only vanish.
+    """
+    open_family = entry.protocol is LinkProtocol.UDP and entry.family is AddressFamily.ANY
+    if entry.socks_proxy is None or not open_family:
+        return entry
+    text = "with --socks-proxy, --proto udp means IPv4; say udp6 for a proxy that relays to IPv6"
+    draft.notes.append(Note(text=text, origin=entry.socks_proxy.origin, option="socks-proxy"))
+    return replace(entry, family=AddressFamily.IPV4)
 
 
 def _with_remote(profile: ProfileDraft, remote: RemoteDraft) -> ProfileDraft:
@@ -133,7 +153,13 @@ def _with_remote(profile: ProfileDraft, remote: RemoteDraft) -> ProfileDraft:
 
 
 def _with_base_keys(block: ProfileDraft, base: ProfileDraft) -> ProfileDraft:
-    """Completes a block that names no control-channel key with the one outside of it."""
+    """Completes a block that names no control-channel key with the one outside of it.
+
+    The login for the HTTP proxy stands outside as well: it may not stand in a block.
+    """
+    proxy, outer = block.http_proxy, base.http_proxy
+    if proxy is not None and outer is not None and proxy.user_pass is None:
+        block = replace(block, http_proxy=replace(proxy, user_pass=outer.user_pass))
     direction = block.key_direction or base.key_direction
     if block.tls_auth or block.tls_crypt or block.tls_crypt_v2:
         return replace(block, key_direction=direction)
@@ -175,6 +201,9 @@ def _build(draft: Draft, entry: ProfileDraft, loader: FileLoader) -> ConnectionP
         link_mtu=entry.link_mtu,
         wrapping=_wrapping(entry, draft.options.data.auth, loader),
         login=None if entry.login is None else login_source(entry.login, loader),
+        proxy=build_proxy(entry, loader) if entry.enabled else None,
+        max_packet_size=entry.max_packet_size,
+        enabled=entry.enabled,
     )
 
 

@@ -2,11 +2,24 @@
 
 from textwrap import wrap
 
-from ginnel.options.rows import data, dns, legacy, link, log, routes, scripts, server, tls, tun
+from ginnel.options.rows import (
+    data,
+    dns,
+    legacy,
+    link,
+    log,
+    proxy,
+    routes,
+    scripts,
+    server,
+    tls,
+    tun,
+)
 from ginnel.options.table import OptionRow, OptionSide, Repeat, Support
 
 _SECTIONS: tuple[tuple[str, tuple[OptionRow, ...]], ...] = (
     ("Link", link.ROWS),
+    ("Proxies", proxy.ROWS),
     ("TLS, certificates and login", tls.ROWS),
     ("Data channel", data.ROWS),
     ("Tunnel device", tun.ROWS),

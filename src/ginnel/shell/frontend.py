@@ -11,7 +11,13 @@ from ginnel.compat.log_lines import LogLine
 from ginnel.compat.status_file import LinkStatistics
 from ginnel.core.notices import Notice
 from ginnel.core.types import Endpoint
-from ginnel.options.model import AuthRetry, ClientOptions, ConnectionProfile, StaticChallenge
+from ginnel.options.model import (
+    AuthRetry,
+    ClientOptions,
+    ConnectionProfile,
+    Proxy,
+    StaticChallenge,
+)
 from ginnel.options.values import Secret
 
 
@@ -26,6 +32,11 @@ class Frontend(Protocol):
     @property
     def asks_remotes(self) -> bool:
         """True when it decides about each remote."""
+        ...
+
+    @property
+    def asks_proxies(self) -> bool:
+        """True when it decides about the proxy of each attempt."""
         ...
 
     @property
@@ -89,6 +100,10 @@ class Frontend(Protocol):
         """Asks for a signature: both texts are base64, the answer's lines joined."""
         ...
 
+    async def proxy(self, profile: ConnectionProfile, number: int) -> Proxy | None:
+        """Asks which proxy to use for a remote, counted from 1; None leaves it as configured."""
+        ...
+
     def choose_auth_retry(self, configured: AuthRetry) -> AuthRetry:
         """What follows a refused login now: as configured, or as it was changed since."""
         ...
@@ -139,6 +154,7 @@ class Unattended:
 
     asks_passwords = False
     asks_remotes = False
+    asks_proxies = False
     holds = False
 
     def open(self) -> bool:
@@ -183,6 +199,9 @@ class Unattended:
         raise AssertionError("nothing is asked here")
 
     async def sign(self, content: str, algorithm: str) -> str:
+        raise AssertionError("nothing is asked here")
+
+    async def proxy(self, profile: ConnectionProfile, number: int) -> Proxy | None:
         raise AssertionError("nothing is asked here")
 
     def choose_auth_retry(self, configured: AuthRetry) -> AuthRetry:

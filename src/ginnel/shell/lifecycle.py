@@ -14,8 +14,9 @@ from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from typing import Protocol, TypeVar
 
-from ginnel.compat import log_lines, shell_lines
+from ginnel.compat import log_lines, proxy_lines, shell_lines
 from ginnel.compat.shell_lines import SignalSource
+from ginnel.core import client_end as end
 from ginnel.core.client import ClientMachine
 from ginnel.core.errors import GinnelError, HostError, LinkError
 from ginnel.core.negotiate import DataCapabilities
@@ -33,21 +34,22 @@ from ginnel.core.types import Endpoint
 from ginnel.dataclass import dataclass, field, replace
 from ginnel.host.client import Recovered
 from ginnel.options.model import ClientOptions, ConnectionProfile
-from ginnel.shell.addresses import is_address
 from ginnel.shell.clock import monotonic_now, unix_now
 from ginnel.shell.connect import open_link
+from ginnel.shell.destination import Destinations
 from ginnel.shell.drive import Drive
 from ginnel.shell.external_key import Signer
 from ginnel.shell.facts import local_facts
 from ginnel.shell.frontend import Frontend, Unattended
 from ginnel.shell.hooks import ClientHooks, Runner
-from ginnel.shell.link import Attempt, Link, LinkUnavailable
+from ginnel.shell.link import Attempt, Link, LinkRelay, LinkUnavailable, ProxyMeans
 from ginnel.shell.logging_setup import LogOutput
 from ginnel.shell.login import Login
 from ginnel.shell.peer_log import PeerLog
 from ginnel.shell.pending import PendingLogin
+from ginnel.shell.proxy import SOCKS_ERROR
+from ginnel.shell.proxy_login import ProxyLogins
 from ginnel.shell.race import Interrupted, race
-from ginnel.shell.resolve import resolve_profile
 from ginnel.shell.rights import Rights
 from ginnel.shell.roaming import Followed, NetworkWatch, Roaming
 from ginnel.shell.signals import STOPPING, Signals
@@ -150,6 +152,17 @@ class Lifecycle:
                 log=equipment.log.log,
             )
         self._cursor = RemoteCursor(equipment.options, shuffle=_shuffled)
+        self._profile = self._cursor.profile
+        """The profile in turn, as a frontend may have changed it."""
+        self._destinations = Destinations(
+            equipment.options.link,
+            frontend=equipment.frontend,
+            log=equipment.log.log,
+            entropy=os.urandom,
+        )
+        self._proxy_logins = ProxyLogins(
+            equipment.frontend, nocache=equipment.options.login.auth_nocache
+        )
         self._common_name = ""
         self._tried: Endpoint | None = None
         """The address of the last attempt."""
@@ -210,7 +223,11 @@ class Lifecycle:
         raise HostError("privileged helper", 0, "it ended unexpectedly, so this program ends too")
 
     async def _loop(self) -> Finished:
-        turn = await self._turn()
+        prepared = await self._race(self._destinations.prepare(self._cursor.profiles))
+        if isinstance(prepared, Interrupted):
+            turn = self._by_signal(prepared.signal, INITIALISING)
+        else:
+            turn = await self._turn()
         while True:
             signal = self._signal_of(turn)
             if signal != "SIGUSR1":
@@ -278,21 +295,11 @@ class Lifecycle:
     # --- one attempt ---------------------------------------------------------------------------
 
     async def _turn(self) -> Turn:
-        profile = self._cursor.profile
         if self._cursor.needs_addresses:
-            if self._frontend.asks_remotes:
-                chosen = await self._race(self._frontend.remote(profile))
-                if isinstance(chosen, Interrupted):
-                    return self._by_signal(chosen.signal, INITIALISING)
-                if chosen is None:
-                    return self._next(self._cursor.unresolvable(), "init_instance")
-                profile = replace(profile, host=chosen[0], port=chosen[1])
-            found = await self._race(self._resolve(profile))
-            if isinstance(found, Interrupted):
-                return self._by_signal(found.signal, INITIALISING)
-            if isinstance(found, LinkError):
-                return self._next(self._cursor.unresolvable(), "resolve-failed")
-            self._cursor.resolved(found)
+            turn = await self._choose()
+            if turn is not None:
+                return turn
+        profile = self._profile
         gave_up = self._cursor.begin()
         if gave_up is not None:
             return self._next(gave_up, "")
@@ -300,6 +307,8 @@ class Lifecycle:
         if not_now is not None:
             return not_now
         began = monotonic_now()
+        # Before anything is sent: a tunnel that is kept would swallow it.
+        await self._tunnel.make_way(self._cursor.address)
         link = await self._open_link(profile)
         if isinstance(link, Turn):
             return link
@@ -307,12 +316,32 @@ class Lifecycle:
         left = profile.connect_timeout - int(monotonic_now() - began)
         profile = replace(profile, connect_timeout=max(1, left))
         try:
-            await self._tunnel.make_way(self._cursor.address)
+            if link.relay is not None:
+                await self._tunnel.make_way(link.relay.address)
             return await self._connect(profile, link)
         finally:
             self._status.finish_connection()
             self._tunnel.detach()
             link.close()
+
+    async def _choose(self) -> Turn | None:
+        """Settles on a remote and its addresses, or says what follows when there are none."""
+        chosen = await self._race(
+            self._destinations.choose(self._cursor.profile, self._cursor.number)
+        )
+        if isinstance(chosen, Interrupted):
+            return self._by_signal(chosen.signal, INITIALISING)
+        if chosen is None:
+            return self._next(self._cursor.unresolvable(), "init_instance")
+        try:
+            found = await self._race(self._destinations.addresses(chosen))
+        except LinkError:
+            return self._next(self._cursor.unresolvable(), "resolve-failed")
+        if isinstance(found, Interrupted):
+            return self._by_signal(found.signal, INITIALISING)
+        self._profile = chosen
+        self._cursor.resolved(found)
+        return None
 
     async def _open_link(self, profile: ConnectionProfile) -> Link | Turn:
         """Opens the link to the address in turn, or says what follows when that failed."""
@@ -322,6 +351,9 @@ class Lifecycle:
             remote=self._cursor.address,
             log=self._log.log,
             state=self._frontend.state,
+            means=ProxyMeans(
+                logins=self._proxy_logins, resolve=self._destinations.server, entropy=os.urandom
+            ),
         )
         self._tried = attempt.remote
         self._log.log(shell_lines.preserving_remote(attempt.remote))
@@ -333,7 +365,7 @@ class Lifecycle:
         try:
             interrupted = await self._race(work())
         except LinkUnavailable as error:
-            if error.reason != CONNECTION_FAILED:
+            if not error.told and error.reason != CONNECTION_FAILED:
                 self._log.log(shell_lines.warning(str(error)))
             turn = self._next(self._cursor.after(_no_link(error.reason)), error.reason)
             failed = turn.signal == "SIGUSR1" and error.reason == CONNECTION_FAILED
@@ -362,22 +394,12 @@ class Lifecycle:
     def _forget_passwords(self) -> None:
         """A management client wants nothing to be remembered, not even for the next key."""
         self._kit.login.forget_all()
+        self._proxy_logins.forget_all()
         if self._drive is not None:
             self._drive.forget_login()
 
-    async def _resolve(self, profile: ConnectionProfile) -> tuple[Endpoint, ...] | LinkError:
-        def failed(cause: str) -> None:
-            self._log.log(shell_lines.cannot_resolve(profile.host, profile.port, cause))
-
-        if profile.host and not is_address(profile.host):
-            self._frontend.state("RESOLVE")
-        try:
-            return await resolve_profile(profile, self._options.link.resolv_retry, failed)
-        except LinkError as error:
-            return error
-
     async def _connect(self, profile: ConnectionProfile, link: Link) -> Turn:
-        remote = self._cursor.address
+        remote = self._cursor.address if link.relay is None else link.relay.server
         self._announce_link(link, remote)
         self._common_name = ""
         self._hooks.begin()
@@ -417,11 +439,15 @@ class Lifecycle:
         self._frontend.session_opened(drive.respond)
         self._status.connection = drive.statistics
         beside = [self._watch_signals(drive), self._pending.serve()]
+        outer = remote
+        if link.relay is not None:
+            outer = link.relay.address
+            beside.append(self._watch_relay(link.relay, drive))
         if self._roaming is not None:
             followed = Followed(
                 drive=drive,
                 link=link,
-                remote=remote,
+                remote=outer,
                 patience=self._patience,
                 bind_dev=self._options.link.bind_dev,
             )
@@ -458,6 +484,12 @@ class Lifecycle:
         finally:
             for name in kept:
                 self._signals.throw(name)
+
+    async def _watch_relay(self, relay: LinkRelay, drive: Drive) -> None:
+        """Without its connection to the proxy an association carries nothing any longer."""
+        cause = await relay.ended()
+        self._log.log(proxy_lines.association_ended(cause))
+        drive.abandon(end.restart(SOCKS_ERROR, f"the SOCKS proxy: {cause}", Advance.SAME))
 
     def _judge(self, ended: Ended, *, notified: bool) -> Turn:
         """Turns the end of a machine into what the process does next."""
@@ -530,6 +562,7 @@ class Lifecycle:
         """The last step of a start: rights are given up, then the line that scripts wait for."""
         self._cursor.connected()
         self._log.log_all(self._kit.rights.drop())
+        self._proxy_logins.connected()
         self._log.log(shell_lines.initialization_completed(with_errors=with_errors))
         self._kit.on_connected()
         self._frontend.started(with_errors=with_errors)

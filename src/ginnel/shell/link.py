@@ -13,18 +13,36 @@ Not responsible for what a packet means, or for what follows when a link is lost
 """
 
 import errno
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
 from ginnel.compat.log_lines import LogLine
+from ginnel.core.actions import Credentials
 from ginnel.core.errors import LinkError
 from ginnel.core.types import Endpoint, Transmit, Transport
 from ginnel.dataclass import dataclass
 from ginnel.dataplane.api import DataPlane
-from ginnel.options.model import ConnectionProfile, LinkOptions
+from ginnel.options.model import ConnectionProfile, LinkOptions, Proxy
 
 Received = tuple[bytes, Endpoint | None]
 """A whole packet and where it came from; None on a stream, which has one peer."""
+
+
+class Logins(Protocol):
+    """Where user names and passwords come from: ``proxy_login.ProxyLogins``."""
+
+    async def get(self, proxy: Proxy) -> Credentials: ...
+    def refuse(self, proxy: Proxy) -> bool: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProxyMeans:
+    """What a connection through a proxy needs besides sockets."""
+
+    logins: Logins
+    resolve: Callable[[ConnectionProfile], Awaitable[Endpoint]]
+    """Finds the server's address where the proxy does not. Raises LinkUnavailable."""
+    entropy: Callable[[int], bytes]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,10 +52,30 @@ class Attempt:
     profile: ConnectionProfile
     options: LinkOptions
     remote: Endpoint
-    """The server's address."""
+    """The server's address, or the proxy's."""
     log: Callable[[LogLine], None]
     state: Callable[[str], None]
     """Hears management states that come before the machine's, such as ``TCP_CONNECT``."""
+    means: ProxyMeans | None = None
+    """For profiles with a proxy."""
+
+
+class LinkRelay(Protocol):
+    """What passes datagrams on between us and the server: ``shell.proxy.Relay``."""
+
+    @property
+    def address(self) -> Endpoint:
+        """Where our datagrams really go."""
+        ...
+
+    @property
+    def server(self) -> Endpoint:
+        """To whom they are passed on."""
+        ...
+
+    async def ended(self) -> str:
+        """Waits until it passes nothing on any longer; says why."""
+        ...
 
 
 class Link(Protocol):
@@ -50,6 +88,11 @@ class Link(Protocol):
     @property
     def transport(self) -> Transport:
         """How packets are framed."""
+        ...
+
+    @property
+    def relay(self) -> LinkRelay | None:
+        """What is between us and the server on the level of packets; None when nothing is."""
         ...
 
     @property
@@ -95,8 +138,14 @@ class BadRecord(OSError):
 
 
 class LinkUnavailable(LinkError):
-    """No link to this address: another address or remote may do. ``reason`` becomes the signal."""
+    """No link to this address: another address or remote may do. ``reason`` becomes the signal.
 
-    def __init__(self, remote: str, cause: str, *, reason: str = "network-unreachable") -> None:
+    ``told`` when the log says already what happened.
+    """
+
+    def __init__(
+        self, remote: str, cause: str, *, reason: str = "network-unreachable", told: bool = False
+    ) -> None:
         super().__init__(remote, cause)
         self.reason = reason
+        self.told = told

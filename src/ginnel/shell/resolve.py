@@ -1,22 +1,30 @@
-"""Resolves the names of remotes without blocking the loop, with ``resolv-retry``'s patience."""
+"""Resolves the names of servers and proxies in the background, as patiently as ``resolv-retry``.
+
+Also what becomes of a name before: ``remote-random-hostname`` puts letters in front of it,
+``preresolve`` asks for it once and keeps the answer.
+"""
 
 import asyncio
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from ipaddress import IPv4Address, IPv6Address
 
 from ginnel.core.errors import LinkError
 from ginnel.core.types import Endpoint
-from ginnel.options.model import AddressFamily, ConnectionProfile, LinkProtocol
-from ginnel.shell.addresses import endpoint_of
+from ginnel.dataclass import dataclass
+from ginnel.options.model import AddressFamily, ConnectionProfile, LinkOptions, LinkProtocol
+from ginnel.shell.addresses import endpoint_of, is_address
 
 RETRY_INTERVAL = 5.0
 """Seconds between two tries of a name that does not resolve."""
 
 MAX_ADDRESSES = 64
 """More addresses than this of one name are not tried."""
+
+RANDOM_BYTES = 6
+"""Of ``remote-random-hostname``, written in hex."""
 
 _FAMILIES = {
     AddressFamily.ANY: socket.AF_UNSPEC,
@@ -25,35 +33,110 @@ _FAMILIES = {
 }
 
 
-async def resolve_profile(
-    profile: ConnectionProfile, patience: float, on_failure: Callable[[str], None]
-) -> tuple[Endpoint, ...]:
-    """Returns the addresses of the profile's remote, in the resolver's order.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """What is to be resolved."""
 
-    ``patience`` is in seconds (``inf`` never gives up); ``on_failure`` is told the cause of each
-    failed try.
-    Raises LinkError when patience ran out.
-    """
-    if not profile.host:
-        return (_anybody(profile),)
-    loop = asyncio.get_running_loop()
-    give_up_at = loop.time() + patience
-    while True:
-        try:
-            return await _lookup(profile)
-        except OSError as error:
-            cause = error.strerror or "unknown resolver error"
-            on_failure(cause)
-            if loop.time() + RETRY_INTERVAL > give_up_at:
-                raise LinkError(f"{profile.host}:{profile.port}", cause) from error
-        await asyncio.sleep(RETRY_INTERVAL)
+    host: str
+    """Empty for a peer that may be anybody."""
+    port: str
+    """A number or a service name."""
+    family: AddressFamily
+    kind: socket.SocketKind
+
+    @property
+    def is_name(self) -> bool:
+        """False for an address, which needs no resolver, and for a peer that may be anybody."""
+        return self.host != "" and not is_address(self.host)
+
+
+def server_of(profile: ConnectionProfile) -> Target:
+    """The server itself."""
+    datagrams = profile.protocol is LinkProtocol.UDP
+    return Target(
+        host=profile.host,
+        port=profile.port,
+        family=profile.family,
+        kind=socket.SOCK_DGRAM if datagrams else socket.SOCK_STREAM,
+    )
+
+
+def target_of(profile: ConnectionProfile) -> Target:
+    """Whom we connect to: the proxy when there is one, else the server."""
+    proxy = profile.proxy
+    if proxy is None:
+        return server_of(profile)
+    # The family of a profile is about the server when datagrams are relayed to it.
+    relayed = profile.protocol is LinkProtocol.UDP
+    return Target(
+        host=proxy.host,
+        port=proxy.port,
+        family=AddressFamily.ANY if relayed else profile.family,
+        kind=socket.SOCK_STREAM,
+    )
+
+
+class Resolver:
+    """Resolves by the rules of one configuration."""
+
+    def __init__(
+        self,
+        options: LinkOptions,
+        *,
+        entropy: Callable[[int], bytes],
+        on_failure: Callable[[Target, str], None],
+    ) -> None:
+        """``on_failure`` is told the cause of each failed try."""
+        self._options = options
+        self._entropy = entropy
+        self._on_failure = on_failure
+        self._kept: dict[Target, tuple[Endpoint, ...]] = {}
+
+    async def resolve(self, target: Target) -> tuple[Endpoint, ...]:
+        """Returns the addresses in the resolver's order.
+
+        Raises LinkError when the patience of ``resolv-retry`` ran out.
+        """
+        if not target.host:
+            return (_anybody(target),)
+        kept = self._kept.get(target)
+        if kept is not None:
+            return kept
+        return await self._resolve(target, self._options.resolv_retry)
+
+    async def resolve_all(self, targets: Iterable[Target]) -> None:
+        """Carries ``preresolve`` out: each name once. One that fails is tried again in its turn."""
+        for target in dict.fromkeys(targets):
+            if target.is_name:
+                with suppress(LinkError):
+                    self._kept[target] = await self._resolve(target, 0.0)
+
+    async def _resolve(self, target: Target, patience: float) -> tuple[Endpoint, ...]:
+        loop = asyncio.get_running_loop()
+        give_up_at = loop.time() + patience
+        while True:
+            try:
+                return await _getaddrinfo(self._asked(target), target)
+            except OSError as error:
+                cause = error.strerror or "unknown resolver error"
+                self._on_failure(target, cause)
+                if loop.time() + RETRY_INTERVAL > give_up_at:
+                    raise LinkError(f"{target.host}:{target.port}", cause) from error
+            await asyncio.sleep(RETRY_INTERVAL)
+
+    def _asked(self, target: Target) -> str:
+        """The name that the system's resolver is asked for."""
+        if not self._options.remote_random_hostname or not target.is_name:
+            return target.host
+        return f"{self._entropy(RANDOM_BYTES).hex()}.{target.host}"
 
 
 async def resolve_local(name: str, remote: Endpoint) -> str:
     """The address of a name of this host, in the family of ``remote``. Raises LinkError."""
-    family = socket.AF_INET if remote.address.version == 4 else socket.AF_INET6
+    family = AddressFamily.IPV4 if remote.address.version == 4 else AddressFamily.IPV6
+    target = Target(host=name, port="0", family=family, kind=socket.SOCK_DGRAM)
     try:
-        found = await _getaddrinfo(name, "0", family, socket.SOCK_DGRAM)
+        found = await _getaddrinfo(name, target)
     except OSError as error:
         raise LinkError(name, error.strerror or "unknown resolver error") from error
     return str(found[0].address)
@@ -61,24 +144,26 @@ async def resolve_local(name: str, remote: Endpoint) -> str:
 
 async def resolve_ipv4(name: str) -> tuple[IPv4Address, ...]:
     """The IPv4 addresses of a name; an address stands for itself. Raises OSError."""
-    found = await _getaddrinfo(name, "0", socket.AF_INET, socket.SOCK_DGRAM)
+    target = Target(host=name, port="0", family=AddressFamily.IPV4, kind=socket.SOCK_DGRAM)
+    found = await _getaddrinfo(name, target)
     return tuple(e.address for e in found if isinstance(e.address, IPv4Address))
 
 
-def _anybody(profile: ConnectionProfile) -> Endpoint:
+def _anybody(target: Target) -> Endpoint:
     """Stands for a peer that will be known when it sends something."""
     any_v4, any_v6 = IPv4Address(0), IPv6Address(0)
-    return Endpoint(any_v6 if profile.family is AddressFamily.IPV6 else any_v4, 0)
+    return Endpoint(any_v6 if target.family is AddressFamily.IPV6 else any_v4, 0)
 
 
-async def _lookup(profile: ConnectionProfile) -> tuple[Endpoint, ...]:
-    kind = socket.SOCK_DGRAM if profile.protocol is LinkProtocol.UDP else socket.SOCK_STREAM
-    return await _getaddrinfo(profile.host, profile.port, _FAMILIES[profile.family], kind)
+def port_number(profile: ConnectionProfile) -> int:
+    """The server's port. Raises OSError for a service name that the system does not know."""
+    if profile.port.isascii() and profile.port.isdecimal():
+        return int(profile.port)
+    protocol = "udp" if profile.protocol is LinkProtocol.UDP else "tcp"
+    return socket.getservbyname(profile.port, protocol)
 
 
-async def _getaddrinfo(
-    host: str, port: str, family: socket.AddressFamily, kind: socket.SocketKind
-) -> tuple[Endpoint, ...]:
+async def _getaddrinfo(host: str, target: Target) -> tuple[Endpoint, ...]:
     """Asks the system's resolver on a daemon thread.
 
     The loop's own executor would make the exit of the process wait for a resolver that hangs.
@@ -98,7 +183,8 @@ async def _getaddrinfo(
         found: tuple[Endpoint, ...] = ()
         failure: OSError | None = None
         try:
-            entries = socket.getaddrinfo(host, port, family, kind)[:MAX_ADDRESSES]
+            family = _FAMILIES[target.family]
+            entries = socket.getaddrinfo(host, target.port, family, target.kind)[:MAX_ADDRESSES]
             found = tuple(dict.fromkeys(endpoint_of(entry[4]) for entry in entries))
         except OSError as error:
             failure = error

@@ -16,7 +16,7 @@ from ginnel.compat.log_lines import LogLine
 from ginnel.core.errors import HostError
 from ginnel.core.notices import Outcome
 from ginnel.core.roaming import Absence, Footing, Path, Reaction, react
-from ginnel.core.types import Endpoint, IPAddress
+from ginnel.core.types import Endpoint, IPAddress, Transport
 from ginnel.dataclass import dataclass
 from ginnel.host.underlay import UnderlaySnapshot
 from ginnel.shell.clock import monotonic_now
@@ -161,7 +161,8 @@ class Roaming:
             if drive.over:
                 return
             footing = Footing(
-                transport=link.transport,
+                # A relay knows us by the connection to the proxy that asked for it.
+                transport=link.transport if link.relay is None else Transport.TCP,
                 own_address=_address(link.own_address()),
                 bound_to=bound_to,
                 floats=drive.floats,

@@ -18,7 +18,7 @@ from ginnel.core.wire import TcpDeframer, frame_tcp
 from ginnel.dataplane import api
 from ginnel.options.model import LinkOptions
 from ginnel.shell.addresses import own_address, socket_address
-from ginnel.shell.link import Attempt, BadRecord, LinkUnavailable, Received
+from ginnel.shell.link import Attempt, BadRecord, LinkRelay, LinkUnavailable, Received
 from ginnel.shell.socket_options import open_socket, set_asked_buffers
 
 READ_SIZE = 65536
@@ -43,11 +43,20 @@ async def connect_tcp(attempt: Attempt) -> "TcpLink":
 
     Raises LinkUnavailable when it cannot be reached, LinkError for a local mistake.
     """
+    sock, local = await connect_socket(attempt, attempt.profile.connect_timeout)
+    return TcpLink(sock, local=local, tun_mtu=attempt.profile.tun_mtu)
+
+
+async def connect_socket(attempt: Attempt, timeout: float) -> tuple[socket.socket, Endpoint | None]:
+    """Connects to the address in turn within the time, in seconds; says so in the log.
+
+    Returns the socket and the local address that was asked for. Raises as ``connect_tcp``.
+    """
     sock, local = open_socket(attempt, socket.SOCK_STREAM)
     try:
         attempt.log(shell_lines.tcp_connecting(attempt.remote))
         attempt.state("TCP_CONNECT")
-        await connect_stream(sock, attempt.remote, attempt.profile.connect_timeout)
+        await connect_stream(sock, attempt.remote, timeout)
     except OSError as error:
         sock.close()
         cause = _cause(error)
@@ -57,7 +66,7 @@ async def connect_tcp(attempt: Attempt) -> "TcpLink":
         sock.close()
         raise
     attempt.log(shell_lines.tcp_connected(attempt.remote))
-    return TcpLink(sock, local=local, tun_mtu=attempt.profile.tun_mtu)
+    return sock, local
 
 
 async def connect_stream(sock: socket.socket, to: Endpoint, timeout: float) -> None:
@@ -75,6 +84,7 @@ class TcpLink:
     """A connected stream; its peer is whom it is connected to, so packets bear no address."""
 
     transport = Transport.TCP
+    relay: LinkRelay | None = None
 
     def __init__(
         self, sock: socket.socket, *, local: Endpoint | None, tun_mtu: int, unread: bytes = b""

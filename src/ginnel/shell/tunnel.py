@@ -183,7 +183,9 @@ class Tunnel:
         """
         try:
             config = await resolve_names(config, self._lookup, self._name_failed)
-            device = await self._device(config)
+            # Routes around the tunnel are for whom our packets really go to.
+            outer = config if link.relay is None else replace(config, remote=link.relay.address)
+            device = await self._device(outer)
             if over.done():
                 return Failed(reason="the connection ended meanwhile")
             self._data_plane = self._open_data_plane(device, config, link)

@@ -8,7 +8,7 @@ from ginnel.core.types import Endpoint, Transmit, Transport
 from ginnel.dataplane import api
 from ginnel.options.model import LinkOptions
 from ginnel.shell.addresses import endpoint_of, own_address, socket_address
-from ginnel.shell.link import Attempt, Received
+from ginnel.shell.link import Attempt, LinkRelay, Received
 from ginnel.shell.socket_options import open_socket, set_datagram_buffers
 
 # linux/in.h, linux/in6.h: they are not in the socket module of Python 3.11.
@@ -23,6 +23,7 @@ class UdpLink:
     """A non-blocking, unconnected socket: packets come from any address and are checked later."""
 
     transport = Transport.UDP
+    relay: LinkRelay | None = None
 
     def __init__(self, sock: socket.socket, *, local: Endpoint | None) -> None:
         """``local`` is the address asked for, or None when the system chose."""
@@ -53,7 +54,11 @@ class UdpLink:
     def hand_over(self, data_plane: api.DataPlane, options: LinkOptions) -> None:
         set_datagram_buffers(self._socket, options)
         report_errors(self._socket, wanted=False)
-        data_plane.attach(api.Link(fd=self.fileno(), transport=self.transport))
+        data_plane.attach(self.attached())
+
+    def attached(self) -> api.Link:
+        """What the data plane is given."""
+        return api.Link(fd=self.fileno(), transport=self.transport)
 
     def close(self) -> None:
         self._socket.close()

@@ -22,9 +22,17 @@ from ginnel.host.plan import Device, plan_tunnel
 from ginnel.host.route_words import RouteFacts
 from ginnel.host.underlay import Gateway, LocalNetwork, UnderlaySnapshot
 from ginnel.options.actions import RunClient
-from ginnel.options.model import ClientOptions, DnsOptions, DnsServer, ScriptOptions
+from ginnel.options.model import (
+    ClientOptions,
+    DnsOptions,
+    DnsServer,
+    HttpProxy,
+    ScriptOptions,
+    SocksProxy,
+)
 from ginnel.options.pushed import apply_push
 from ginnel.options.resolve import resolve_argv
+from tests.sim.pair import profile
 
 FOLDER = Path(__file__).parents[2] / "vectors" / "script_env"
 NAMES = sorted(path.stem for path in FOLDER.glob("*.json"))
@@ -254,4 +262,21 @@ def test_dns_lines_go_before_dhcp_options() -> None:
         "script_type": "dns-up",
         "dns_server_1_address_1": "10.0.0.2",
         "dns_server_1_port_1": "5353",
+    }
+
+
+def test_proxies_are_named_by_remote() -> None:
+    """As openvpn 2.6 does in setenv for each connection entry."""
+    profiles = (
+        replace(profile(), proxy=HttpProxy(host="p.example", port="3128")),
+        replace(profile(), proxy=SocksProxy(host="192.0.2.3", port="1080")),
+        profile(),
+    )
+    context = ScriptContext(options=ClientOptions(profiles=profiles), pid=1, start_time=2)
+    told = script_environment(Hook.UP, context)
+    assert {name: value for name, value in told.items() if "proxy" in name} == {
+        "http_proxy_server_1": "p.example",
+        "http_proxy_port_1": "3128",
+        "socks_proxy_server_2": "192.0.2.3",
+        "socks_proxy_port_2": "1080",
     }

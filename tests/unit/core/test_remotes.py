@@ -176,3 +176,18 @@ def test_misuse_is_told() -> None:
         walk.address  # noqa: B018 -- asking is the mistake
     with pytest.raises(LocalMisuse):
         walk.resolved([])
+
+
+def test_remotes_that_are_ruled_out_are_passed_over_and_keep_their_numbers() -> None:
+    off = replace(profile(), host="off", enabled=False)
+    one, two = remotes("a", "b")
+    options = ClientOptions(profiles=(off, one, off, two), link=LinkOptions(connect_retry_max=1))
+    walk = cursor(options)
+    seen = []
+    for _ in range(2):
+        seen.append((walk.number, walk.profile.host))
+        attempt(walk, ended(Advance.NEXT_REMOTE))
+    assert seen == [(2, "a"), (4, "b")]
+    assert isinstance(attempt(walk), GiveUp)
+    with pytest.raises(LocalMisuse):
+        cursor(ClientOptions(profiles=(off,)))

@@ -24,6 +24,8 @@ from ginnel.options.model import (
     ConnectionProfile,
     DataOptions,
     DeviceType,
+    LinkProtocol,
+    SocksProxy,
     TunOptions,
 )
 from tests.sim.pair import profile
@@ -207,3 +209,13 @@ def test_an_ethernet_header_counts_and_link_mtu_leaves_less() -> None:
     )
     # Logged by openvpn 2.6.14 before the push.
     assert (config.tun_mtu, config.mss_ipv4) == (1375, 0)
+
+
+@pytest.mark.parametrize(("remote", "header"), [(V4, 10), (V6, 22)])
+def test_the_header_of_a_socks_relay_counts(remote: Endpoint, header: int) -> None:
+    relayed = replace(profile(), proxy=SocksProxy(host="p", port="1080"))
+    plain, behind = limits(profile(), remote=remote), limits(relayed, remote=remote)
+    assert [one - other for one, other in zip(plain, behind, strict=True)] == [header, header]
+    tcp = replace(relayed, protocol=LinkProtocol.TCP_CLIENT)
+    stream = Transport.TCP
+    assert limits(tcp, transport=stream) == limits(profile(), transport=stream)

@@ -30,7 +30,11 @@ from ginnel.options.model import (
     AuthRetry,
     ClientOptions,
     ConnectionProfile,
+    HttpProxy,
     LinkProtocol,
+    Proxy,
+    ProxyLogin,
+    SocksProxy,
     TunOptions,
 )
 from ginnel.options.values import Origin, Secret
@@ -381,3 +385,41 @@ def test_the_log_is_kept_and_followed(tmp_path: Path) -> None:
         await peer.close()
 
     live(Program(tmp_path / "m"), scenario)
+
+
+@pytest.mark.parametrize(
+    ("configured", "answer", "expected"),
+    [
+        (None, "NONE", None),
+        (None, "HTTP p 3128", HttpProxy(host="p", port="3128", login=ProxyLogin.AUTO)),
+        (
+            HttpProxy(host="q", port="1", agent="A/1"),
+            "HTTP p 3128 nct",
+            HttpProxy(host="p", port="3128", login=ProxyLogin.AUTO_NO_CLEARTEXT, agent="A/1"),
+        ),
+        (None, "SOCKS p 1080", SocksProxy(host="p", port="1080")),
+        (
+            SocksProxy(host="q", port="1", with_login=True),
+            "SOCKS p 1080",
+            SocksProxy(host="p", port="1080", with_login=True),
+        ),
+    ],
+)
+def test_proxies_are_asked_about(
+    tmp_path: Path, configured: Proxy | None, answer: str, expected: Proxy | None
+) -> None:
+    path = tmp_path / "m"
+    settings = ManagementSettings(address=UnixAddress(path=str(path)), query_proxy=True)
+
+    async def scenario(program: Program) -> None:
+        assert program.frontend.asks_proxies
+        peer = await program.client()
+        profile = replace(PROFILES[2], proxy=configured)
+        async with asyncio.TaskGroup() as tasks:
+            asked = tasks.create_task(program.frontend.proxy(profile, 3))
+            assert await peer.until(b"\r\n") == b">PROXY:3,TCP,2001:db8::1\r\n"
+            await peer.say(f"proxy {answer}".encode())
+            assert await asked == expected
+        await peer.close()
+
+    live(Program(path, settings), scenario)

@@ -90,7 +90,8 @@ def test_a_tcp_server_is_not_told_goodbye() -> None:
 
 
 def test_proto_force_keeps_the_remotes_of_a_transport() -> None:
-    assert places("remote a 1 tcp\nremote b 2 udp\nproto-force udp\n") == [("b", "2")]
+    kept = profiles("remote a 1 tcp\nremote b 2 udp\nproto-force udp\n")
+    assert [(entry.host, entry.enabled) for entry in kept] == [("a", False), ("b", True)]
     with pytest.raises(ConfigError, match="proto-force udp leaves no remote"):
         profiles("remote a 1 tcp\nproto-force udp\n")
 
@@ -248,3 +249,16 @@ def test_two_keys_exclude_each_other() -> None:
 def test_tls_auth_needs_a_digest() -> None:
     with pytest.raises(ConfigError, match="--tls-auth needs a digest"):
         profiles("remote a\ntls-auth ta.key\nauth none\n")
+
+
+def test_a_block_keeps_its_settings_to_itself() -> None:
+    resolved = run_config(
+        HEAD + "<connection>\nremote a\nmax-packet-size 1000\nconnect-retry-max 3\n"
+        "tun-mtu-max 3000\nhttp-proxy-timeout 5\n</connection>\n"
+        "<connection>\nremote b\n</connection>\n"
+    )
+    one, two = resolved.options.profiles
+    assert (one.max_packet_size, two.max_packet_size) == (1000, None)
+    assert resolved.options.tls.max_packet_size == 1250
+    assert resolved.options.link.connect_retry_max == 0  # as openvpn 2.6 understands it
+    assert resolved.options.tun.tun_mtu_max == 3000

@@ -15,6 +15,7 @@ from ginnel.options.table import OptionRow, Repeat, Support, all_rows, find_row,
 
 NAMES = Path(__file__).parents[2] / "vectors" / "options" / "names.txt"
 ROWS = list(all_rows().values())
+CONNECTION = Path(__file__).parents[2] / "vectors" / "options" / "connection.json"
 COUNTS = Path(__file__).parents[2] / "vectors" / "options" / "counts.json"
 # Where we differ from openvpn 2.6 on purpose: it ignores words, or newer releases take more.
 DIFFERENT = {
@@ -144,3 +145,15 @@ def test_options_take_as_many_words_as_in_openvpn() -> None:
         if ours != taken:
             different.add(name)
     assert different == set(DIFFERENT)
+
+
+def test_blocks_take_what_openvpn_takes_there() -> None:
+    document = json.loads(CONNECTION.read_text())
+    ours = {row.name for row in ROWS if row.in_connection}
+    elsewhere = {
+        "compat-mode": "a setting of the whole file, without effect there",
+        "msg-channel": "fatal on Linux",
+        "mtu-dynamic": "fatal in any form",
+    }
+    newer = {"auth-user-pass"}  # since 2.7
+    assert ours == set(document["names"]) - elsewhere.keys() | newer

@@ -31,6 +31,7 @@ from ginnel.shell.hooks import ClientHooks
 from ginnel.shell.lifecycle import Equipment, Finished, Lifecycle
 from ginnel.shell.link import LinkUnavailable
 from ginnel.shell.login import Login
+from ginnel.shell.resolve import Resolver
 from ginnel.shell.rights import Rights
 from ginnel.shell.signals import Signals
 from ginnel.shell.status import Status
@@ -298,7 +299,7 @@ def test_a_signal_ends_resolving(monkeypatch: pytest.MonkeyPatch) -> None:
     async def forever(*_: object) -> None:
         await asyncio.Event().wait()
 
-    monkeypatch.setattr(lifecycle, "resolve_profile", forever)
+    monkeypatch.setattr(Resolver, "resolve", forever)
 
     async def work() -> None:
         async with life() as made:

@@ -3,6 +3,7 @@
 import asyncio
 import socket
 import threading
+from collections.abc import Callable
 from dataclasses import replace
 from ipaddress import ip_address
 
@@ -10,11 +11,17 @@ import pytest
 
 from ginnel.core.errors import LinkError
 from ginnel.core.types import Endpoint
-from ginnel.options.model import AddressFamily
+from ginnel.options.model import (
+    AddressFamily,
+    ConnectionProfile,
+    HttpProxy,
+    LinkOptions,
+    SocksProxy,
+)
 from ginnel.shell import resolve
-from ginnel.shell.resolve import MAX_ADDRESSES, resolve_profile
+from ginnel.shell.resolve import MAX_ADDRESSES, Resolver, Target, port_number, server_of, target_of
 from tests.unit.shell.loops import run, until
-from tests.unit.shell.remotes import udp_profile
+from tests.unit.shell.remotes import tcp_profile, udp_profile
 
 Entry = tuple[int, int, int, str, tuple[str, int]]
 
@@ -33,6 +40,22 @@ def answering(monkeypatch: pytest.MonkeyPatch, *answers: list[str] | OSError) ->
 
     monkeypatch.setattr(socket, "getaddrinfo", lookup)
     return asked
+
+
+async def resolve_profile(
+    profile: ConnectionProfile,
+    patience: float,
+    on_failure: Callable[[str], None],
+    *,
+    random_hostname: bool = False,
+) -> tuple[Endpoint, ...]:
+    """Resolves a profile's server by rules of its own."""
+    resolver = Resolver(
+        LinkOptions(resolv_retry=patience, remote_random_hostname=random_hostname),
+        entropy=lambda count: b"\xab" * count,
+        on_failure=lambda _target, cause: on_failure(cause),
+    )
+    return await resolver.resolve(server_of(profile))
 
 
 def failed(_cause: str) -> None:
@@ -116,3 +139,53 @@ def test_a_hanging_resolver_holds_up_neither_a_signal_nor_the_exit(
         if thread.name == "resolver":
             thread.join(10)
     assert answered == ["late"]
+
+
+def test_random_letters_come_before_names_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = answering(monkeypatch, ["192.0.2.1"])
+    for host in ("vpn.example", "192.0.2.1"):
+        run(resolve_profile(udp_profile(host), 0.0, failed, random_hostname=True))
+    assert [entry[0] for entry in asked] == ["abababababab.vpn.example", "192.0.2.1"]  # type: ignore[index]
+
+
+def test_names_resolved_in_advance_are_not_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    gone = socket.gaierror(-2, "Name or service not known")
+    asked = answering(monkeypatch, ["192.0.2.1"], gone, ["192.0.2.2"])
+    causes: list[str] = []
+    resolver = Resolver(
+        LinkOptions(), entropy=bytes, on_failure=lambda target, _cause: causes.append(target.host)
+    )
+    targets = [server_of(udp_profile(host)) for host in ("a.example", "b.example", "192.0.2.9")]
+
+    async def work() -> list[str]:
+        await resolver.resolve_all([*targets, targets[0]])
+        found = [await resolver.resolve(target) for target in targets[:2]]
+        return [str(addresses[0].address) for addresses in found]
+
+    assert run(work()) == ["192.0.2.1", "192.0.2.2"]
+    assert causes == ["b.example"]
+    assert len(asked) == 3
+
+
+def test_a_proxy_is_resolved_in_place_of_the_server() -> None:
+    plain = replace(tcp_profile("vpn.example"), family=AddressFamily.IPV6)
+    assert target_of(plain) == server_of(plain)
+    http = replace(plain, proxy=HttpProxy(host="proxy.example", port="3128"))
+    assert target_of(http) == Target(
+        host="proxy.example", port="3128", family=AddressFamily.IPV6, kind=socket.SOCK_STREAM
+    )
+    relayed = replace(
+        udp_profile("vpn.example"),
+        family=AddressFamily.IPV6,
+        proxy=SocksProxy(host="192.0.2.3", port="1080"),
+    )
+    assert target_of(relayed) == Target(
+        host="192.0.2.3", port="1080", family=AddressFamily.ANY, kind=socket.SOCK_STREAM
+    )
+
+
+def test_a_port_may_be_a_service() -> None:
+    assert port_number(tcp_profile(port=443)) == 443
+    assert port_number(tcp_profile(port="https")) == 443
+    with pytest.raises(OSError, match="not found"):
+        port_number(tcp_profile(port="no-such-service"))

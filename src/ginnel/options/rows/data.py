@@ -159,6 +159,7 @@ ROWS: tuple[OptionRow, ...] = (
         repeat=Repeat.LAST,
         default="default",
         tier="B",
+        in_connection=True,
         help="OpenSSL providers to load: default and legacy, which are always there.",
     ),
     OptionRow(
@@ -172,6 +173,7 @@ ROWS: tuple[OptionRow, ...] = (
         tier="C",
         support=Support.NO_EFFECT,
         why="the system's generator is used",
+        in_connection=True,
         help="Random number generator.",
     ),
     OptionRow(

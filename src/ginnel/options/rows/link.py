@@ -1,9 +1,9 @@
-"""Rows of the options about where the link goes: remotes, sockets, timers, proxies.
+"""Rows of the options about where the link goes: remotes, sockets, timers.
 
 Facts and help only; what an option does is in the ``apply_*`` modules.
 """
 
-from ginnel.options.arguments import choice, file, number, optional, port, repeated, seconds, word
+from ginnel.options.arguments import choice, number, optional, port, repeated, seconds, word
 from ginnel.options.table import OptionRow, OptionSide, PushClass, Repeat, Support
 
 PROTOCOLS = (
@@ -51,7 +51,7 @@ ROWS: tuple[OptionRow, ...] = (
     OptionRow(
         name="remote-random-hostname",
         side=OptionSide.CLIENT,
-        support=Support.LATER,
+        field="link.remote_random_hostname",
         help="Puts random letters before the server's name, past every resolver's cache.",
     ),
     OptionRow(
@@ -64,7 +64,7 @@ ROWS: tuple[OptionRow, ...] = (
     ),
     OptionRow(
         name="proto-force",
-        args=(choice("udp", "tcp"),),
+        args=(choice("udp", "tcp", "tcp-client"),),
         side=OptionSide.CLIENT,
         repeat=Repeat.LAST,
         tier="B",
@@ -180,14 +180,14 @@ ROWS: tuple[OptionRow, ...] = (
         name="preresolve",
         side=OptionSide.CLIENT,
         tier="B",
-        support=Support.LATER,
+        field="link.preresolve",
         help="Resolves all names once at start.",
     ),
     OptionRow(
         name="ip-remote-hint",
+        field="link.preresolve",
         side=OptionSide.CLIENT,
         tier="C",
-        support=Support.LATER,
         help="Older name of preresolve.",
     ),
     OptionRow(
@@ -408,101 +408,6 @@ ROWS: tuple[OptionRow, ...] = (
         repeat=Repeat.ACCUMULATE,
         inline=True,
         help="Block that holds one remote with its own settings.",
-    ),
-    OptionRow(
-        name="http-proxy",
-        args=(
-            word("host"),
-            port(),
-            optional(word("authfile|auto|auto-nct")),
-            optional(choice("none", "basic", "ntlm", "ntlm2")),
-        ),
-        side=OptionSide.CLIENT,
-        repeat=Repeat.LAST,
-        default="auth none",
-        support=Support.LATER,
-        in_connection=True,
-        help="Connects through an HTTP proxy.",
-    ),
-    OptionRow(
-        name="http-proxy-option",
-        args=(
-            choice("VERSION", "AGENT", "EXT1", "EXT2", "CUSTOM-HEADER"),
-            word("value"),
-            optional(word("more")),
-        ),
-        side=OptionSide.CLIENT,
-        repeat=Repeat.ACCUMULATE,
-        default="VERSION 1.0",
-        tier="B",
-        support=Support.LATER,
-        in_connection=True,
-        help="Details of the HTTP proxy request.",
-    ),
-    OptionRow(
-        name="http-proxy-override",
-        args=(
-            word("host"),
-            port(),
-            optional(word("auth-retry")),
-        ),
-        side=OptionSide.CLIENT,
-        repeat=Repeat.LAST,
-        tier="C",
-        support=Support.LATER,
-        help="One HTTP proxy for every TCP remote.",
-    ),
-    OptionRow(
-        name="http-proxy-retry",
-        args=(optional(repeated(word("ignored"))),),
-        repeat=Repeat.LAST,
-        side=OptionSide.CLIENT,
-        support=Support.NO_EFFECT,
-        why="retries follow connect-retry",
-        help="Retries after proxy errors.",
-    ),
-    OptionRow(
-        name="http-proxy-timeout",
-        args=(seconds(),),
-        side=OptionSide.CLIENT,
-        repeat=Repeat.LAST,
-        tier="C",
-        support=Support.NO_EFFECT,
-        why="connect-timeout covers the proxy as well",
-        help="Time limit for the proxy.",
-    ),
-    OptionRow(
-        name="http-proxy-user-pass",
-        args=(file(),),
-        side=OptionSide.CLIENT,
-        repeat=Repeat.LAST,
-        tier="B",
-        support=Support.LATER,
-        inline=True,
-        help="User name and password for the HTTP proxy.",
-    ),
-    OptionRow(
-        name="socks-proxy",
-        args=(
-            word("host"),
-            optional(port()),
-            optional(file("authfile")),
-        ),
-        side=OptionSide.CLIENT,
-        repeat=Repeat.LAST,
-        default="port 1080",
-        support=Support.LATER,
-        in_connection=True,
-        help="Connects through a SOCKS5 proxy.",
-    ),
-    OptionRow(
-        name="socks-proxy-retry",
-        args=(optional(repeated(word("ignored"))),),
-        repeat=Repeat.LAST,
-        side=OptionSide.CLIENT,
-        support=Support.NO_EFFECT,
-        why="retries follow connect-retry",
-        help="Retries after proxy errors.",
     ),
     OptionRow(
         name="fast-io",

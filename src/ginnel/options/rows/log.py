@@ -354,7 +354,7 @@ ROWS: tuple[OptionRow, ...] = (
         name="management-query-proxy",
         side=OptionSide.CLIENT,
         tier="B",
-        support=Support.LATER,
+        field="management.query_proxy",
         help="Asks the management program for a proxy.",
     ),
     OptionRow(

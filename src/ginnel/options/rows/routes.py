@@ -57,6 +57,7 @@ ROWS: tuple[OptionRow, ...] = (
         push=PushClass.UNCHECKED,
         repeat=Repeat.LAST,
         default="ifconfig-ipv6 remote",
+        in_connection=True,
         help="Gateway for IPv6 routes that name none.",
     ),
     OptionRow(
@@ -116,6 +117,7 @@ ROWS: tuple[OptionRow, ...] = (
         repeat=Repeat.LAST,
         support=Support.NO_EFFECT,
         why="the number has its own, fixed limit",
+        in_connection=True,
         help="Largest number of routes.",
     ),
     OptionRow(

@@ -368,6 +368,7 @@ ROWS: tuple[OptionRow, ...] = (
         repeat=Repeat.LAST,
         default="control 1250",
         tier="B",
+        in_connection=True,
         help="Largest control packet; also sets mssfix.",
     ),
     OptionRow(

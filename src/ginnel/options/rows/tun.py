@@ -98,6 +98,7 @@ ROWS: tuple[OptionRow, ...] = (
         default="1600",
         tier="B",
         field="tun.tun_mtu_max",
+        in_connection=True,
         help="Largest MTU that the server may push.",
     ),
     OptionRow(
@@ -115,6 +116,7 @@ ROWS: tuple[OptionRow, ...] = (
         push=PushClass.UNCHECKED,
         support=Support.NO_EFFECT,
         why="IPv6 is always possible",
+        in_connection=True,
         help="Allowed IPv6 in the tunnel.",
     ),
     OptionRow(
@@ -162,6 +164,7 @@ ROWS: tuple[OptionRow, ...] = (
         default="off where DCO built in",
         support=Support.NO_EFFECT,
         why="the kernel module is not used yet",
+        in_connection=True,
         help="Keeps data out of the kernel module.",
     ),
 )

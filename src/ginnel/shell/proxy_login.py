@@ -1,0 +1,98 @@
+"""User names and passwords for proxies: from files and blocks, from the frontend, or the terminal.
+
+Kept for further attempts until a proxy refuses them, or ``auth-nocache`` or somebody wants them
+forgotten. How they are shown to a proxy is the core's business.
+"""
+
+from ginnel.core.actions import Credentials
+from ginnel.core.errors import ConfigError
+from ginnel.options.model import HttpProxy, Proxy
+from ginnel.options.values import FileContent, Secret
+from ginnel.shell.frontend import Frontend
+from ginnel.shell.prompt import ask, console
+
+HTTP = "HTTP Proxy"
+SOCKS = "SOCKS Proxy"
+_OPTIONS = {HTTP: "http-proxy-user-pass", SOCKS: "socks-proxy HOST PORT"}
+"""What takes a file with the login, as it is said where nobody can be asked."""
+
+
+def type_of(proxy: Proxy) -> str:
+    """What such a login is called in questions, as OpenVPN calls it."""
+    return HTTP if isinstance(proxy, HttpProxy) else SOCKS
+
+
+class ProxyLogins:
+    """The logins of one lifecycle, one for each kind of proxy."""
+
+    def __init__(self, frontend: Frontend, *, nocache: bool) -> None:
+        self._frontend = frontend
+        self._nocache = nocache
+        self._entered: dict[str, Credentials] = {}
+
+    async def get(self, proxy: Proxy) -> Credentials:
+        """Returns the login to show. Asks where it was not configured.
+
+        Raises ConfigError when there is nobody to ask.
+        """
+        if proxy.credentials is not None:
+            return _read(proxy.credentials)
+        kind = type_of(proxy)
+        known = self._entered.get(kind)
+        if known is None:
+            known = await self._ask(kind)
+            self._entered[kind] = known
+        return known
+
+    def refuse(self, proxy: Proxy) -> bool:
+        """A proxy refused the login: forgets it; True when another one can be asked for."""
+        kind = type_of(proxy)
+        if proxy.credentials is not None:
+            return False
+        wrong = self._entered.pop(kind, None)
+        if wrong is not None:
+            wrong.password.wipe()
+        self._frontend.verification_failed(kind)
+        return True
+
+    def connected(self) -> None:
+        """After a start: ``auth-nocache`` keeps nothing in memory."""
+        if self._nocache:
+            self.forget_all()
+
+    def forget_all(self) -> None:
+        """Somebody wants nothing to be remembered."""
+        for known in self._entered.values():
+            known.password.wipe()
+        self._entered.clear()
+
+    async def _ask(self, kind: str) -> Credentials:
+        if self._frontend.asks_passwords:
+            username, password = await self._frontend.login(kind)
+            return Credentials(username=username, password=password)
+        with console(_OPTIONS[kind]) as place:
+            answers = [
+                await ask(
+                    place,
+                    f"Enter {kind} {half}:",
+                    echo=half == "Username",
+                    option=_OPTIONS[kind],
+                    what=what,
+                )
+                for half, what in (("Username", "user name"), ("Password", "password"))
+            ]
+        username = answers[0].reveal().decode("utf-8", "surrogateescape").strip()
+        return Credentials(username=username, password=answers[1])
+
+
+def _read(content: FileContent) -> Credentials:
+    """Reads two lines: user name and password. Raises ConfigError when the second is missing."""
+    lines = content.content.reveal().splitlines()
+    if len(lines) < 2:
+        raise ConfigError(
+            f"--{content.option}: the file must hold user name and password on two lines",
+            origin=content.origin,
+            option=content.option,
+        )
+    username = lines[0].strip().decode("utf-8", "surrogateescape")
+    return Credentials(username=username, password=Secret(lines[1].rstrip(b"\r")))
