@@ -8,6 +8,7 @@ from base64 import b64decode
 from collections.abc import Sequence
 from typing import assert_never
 
+from ginnel.compat.log_lines import LogLine, Severity
 from ginnel.core.types import Instant
 from ginnel.management import commands, texts
 from ginnel.management.board import INTERFACE_VERSION, Board, RemoteEntry, Serving
@@ -62,6 +63,9 @@ _BODY_WORDS = {
     commands.BodyKind.CERTIFICATE: "certificate",
 }
 """What a success is called: not always by the command's name, in OpenVPN."""
+
+_BAD_PROXY = "Bad proxy command"
+_HTTP_NEEDS_TCP = "HTTP proxy support only works for TCP based connections"
 
 
 class Executor:
@@ -329,7 +333,11 @@ class Executor:
     def _proxy(self, words: tuple[str, ...]) -> None:
         query = self._board.query
         if isinstance(query, ProxyQuery):
-            self._conclude("proxy", proxy_answer(words, query.transport))
+            answer = proxy_answer(words, query.transport)
+            if answer is None:
+                text = _HTTP_NEEDS_TCP if words[0] == "HTTP" and len(words) > 2 else _BAD_PROXY
+                self._board.log(LogLine(text=text, verb=0, severity=Severity.WARNING))
+            self._conclude("proxy", answer)
         elif not self._board.started:
             self._board.say(commands.NOT_SUPPORTED.format("proxy"))
         elif words[0] == "NONE":

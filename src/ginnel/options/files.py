@@ -169,9 +169,13 @@ def _problem_with(option: str, content: bytes, *, inline: bool) -> str:
             return _pem_problem(content, _CLIENT_KEY_LABELS, "a tls-crypt-v2 client key", der=False)
         case "genkey":
             return _pem_problem(content, _SERVER_KEY_LABELS, "a tls-crypt-v2 server key", der=False)
-        case "auth-user-pass" | "http-proxy" | "http-proxy-user-pass" | "socks-proxy":
+        case "auth-user-pass":
             first = content.split(b"\n", 1)[0].strip()
             return "" if first else "must hold a user name on its first line"
+        case "http-proxy" | "http-proxy-user-pass" | "socks-proxy":
+            lines = content.splitlines()
+            whole = len(lines) > 1 and lines[0].strip() and lines[1]
+            return "" if whole else "must hold user name and password on two lines"
         case _:
             return ""
 

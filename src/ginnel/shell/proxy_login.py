@@ -5,7 +5,6 @@ forgotten. How they are shown to a proxy is the core's business.
 """
 
 from ginnel.core.actions import Credentials
-from ginnel.core.errors import ConfigError
 from ginnel.options.model import HttpProxy, Proxy
 from ginnel.options.values import FileContent, Secret
 from ginnel.shell.frontend import Frontend
@@ -86,13 +85,7 @@ class ProxyLogins:
 
 
 def _read(content: FileContent) -> Credentials:
-    """Reads two lines: user name and password. Raises ConfigError when the second is missing."""
+    """Reads user name and password from two lines, which were looked for at the start."""
     lines = content.content.reveal().splitlines()
-    if len(lines) < 2:
-        raise ConfigError(
-            f"--{content.option}: the file must hold user name and password on two lines",
-            origin=content.origin,
-            option=content.option,
-        )
     username = lines[0].strip().decode("utf-8", "surrogateescape")
-    return Credentials(username=username, password=Secret(lines[1].rstrip(b"\r")))
+    return Credentials(username=username, password=Secret(lines[1]))

@@ -267,6 +267,25 @@ def test_a_proxy_for_tcp() -> None:
     assert rig.say("proxy HTTP proxy.example 3128 nct") == "SUCCESS: proxy command succeeded\r\n"
 
 
+@pytest.mark.parametrize(
+    ("line", "logged"),
+    [
+        ("proxy FOO", "Bad proxy command"),
+        ("proxy HTTP p", "Bad proxy command"),
+        ("proxy HTTP p 3128", "HTTP proxy support only works for TCP based connections"),
+    ],
+)
+def test_a_proxy_that_cannot_be_is_named_and_asked_for_still(line: str, logged: str) -> None:
+    """Openvpn 2.6.14 goes on without a proxy after a bad command."""
+    rig = connected(Rig())
+    query = ProxyQuery(index=1, transport="UDP", host="vpn.example")
+    rig.session.ask(query)
+    rig.read()
+    assert rig.say(line) == "ERROR: proxy command failed\r\n"
+    assert rig.logged[-1].text == logged
+    assert rig.session.query == query
+
+
 def test_signatures_come_in_several_lines() -> None:
     rig = connected(Rig())
     rig.say("version 3")

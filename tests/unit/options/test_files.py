@@ -82,6 +82,9 @@ def test_good_files_are_taken_as_they_are(option: str, content: bytes) -> None:
         ("tls-crypt-v2", SERVER_KEY, "it holds 'OpenVPN tls-crypt-v2 server key'"),
         ("genkey", CLIENT_KEY, "is not a tls-crypt-v2 server key"),
         ("auth-user-pass", b"\nsecret\n", "user name on its first line"),
+        ("http-proxy", b"anna\n", "user name and password on two lines"),
+        ("http-proxy-user-pass", b"\nsecret\n", "user name and password on two lines"),
+        ("socks-proxy", b"anna\n\n", "user name and password on two lines"),
     ],
 )
 def test_bad_files_say_why(option: str, content: bytes, message: str) -> None:

@@ -50,11 +50,6 @@ def test_a_file_needs_no_question() -> None:
     assert frontend.questions == []
 
 
-def test_a_file_without_a_password_is_named() -> None:
-    with pytest.raises(ConfigError, match="--http-proxy: the file must hold user name and"):
-        ask(ProxyLogins(Asked(), nocache=False), with_file(b"anna\n"))
-
-
 def test_each_kind_is_asked_for_once() -> None:
     frontend = Asked()
     logins = ProxyLogins(frontend, nocache=False)
