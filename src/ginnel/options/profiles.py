@@ -64,9 +64,14 @@ def apply_block(draft: Draft, use: Use) -> None:
     block, remotes = draft.profile, draft.remotes
     draft.profile, draft.remotes, draft.in_block = base, outside, False
     # Of what a block says only the connection's own settings count, as in OpenVPN. The limit to
-    # what may be pushed is one for all: the largest.
-    limit = max(options.tun.tun_mtu_max, draft.options.tun.tun_mtu_max)
-    draft.options = replace(options, tun=replace(options.tun, tun_mtu_max=limit))
+    # what may be pushed is one for all, the largest; that there is a login at all is one, too.
+    inside = draft.options
+    limit = max(options.tun.tun_mtu_max, inside.tun.tun_mtu_max)
+    draft.options = replace(
+        options,
+        tun=replace(options.tun, tun_mtu_max=limit),
+        login=replace(options.login, auth_user_pass=inside.login.auth_user_pass),
+    )
     if len(remotes) != 1:
         raise ConfigError(
             f"In {use.origin}: a <connection> block needs exactly one remote, "

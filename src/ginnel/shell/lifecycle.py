@@ -306,14 +306,15 @@ class Lifecycle:
         not_now = await self._ask_login(profile)
         if not_now is not None:
             return not_now
-        began = monotonic_now()
+        began = monotonic_now() - self._proxy_logins.waited
         # Before anything is sent: a tunnel that is kept would swallow it.
         await self._tunnel.make_way(self._cursor.address)
         link = await self._open_link(profile)
         if isinstance(link, Turn):
             return link
         # connect-timeout counts from here to the server's first answer.
-        left = profile.connect_timeout - int(monotonic_now() - began)
+        spent = monotonic_now() - self._proxy_logins.waited - began
+        left = profile.connect_timeout - int(spent)
         profile = replace(profile, connect_timeout=max(1, left))
         try:
             if link.relay is not None:

@@ -7,6 +7,7 @@ forgotten. How they are shown to a proxy is the core's business.
 from ginnel.core.actions import Credentials
 from ginnel.options.model import HttpProxy, Proxy
 from ginnel.options.values import FileContent, Secret
+from ginnel.shell.clock import monotonic_now
 from ginnel.shell.frontend import Frontend
 from ginnel.shell.prompt import ask, console
 
@@ -28,6 +29,8 @@ class ProxyLogins:
         self._frontend = frontend
         self._nocache = nocache
         self._entered: dict[str, Credentials] = {}
+        self.waited = 0.0
+        """Seconds that people were waited for, which count against no time limit."""
 
     async def get(self, proxy: Proxy) -> Credentials:
         """Returns the login to show. Asks where it was not configured.
@@ -39,7 +42,9 @@ class ProxyLogins:
         kind = type_of(proxy)
         known = self._entered.get(kind)
         if known is None:
+            began = monotonic_now()
             known = await self._ask(kind)
+            self.waited += monotonic_now() - began
             self._entered[kind] = known
         return known
 
