@@ -164,9 +164,9 @@ class RelayedLink(UdpLink):
             for packet, source in super().receive(limit)
         ]
 
-    def send(self, packet: bytes, to: SocketAddress | None) -> str | None:
+    def send(self, packet: bytes, to: SocketAddress | None, tos: int = 0) -> str | None:
         """Sends to the relay, whatever the address."""
-        return super().send(self._front + packet, self._relay)
+        return super().send(self._front + packet, self._relay, tos)
 
     def _sender(self, source: SocketAddress | None) -> SocketAddress | None:
         return self._server if source == self._relay else source
