@@ -117,7 +117,13 @@ EVERYWHERE = (
     "x" * 300,
 )
 
-BODIES = ("client-auth 1 1\npush x\nEND",)
+BODIES = (
+    "client-auth 1 1\npush x\nEND",
+    "client-auth-nt 1 1",
+    "rsa-sig\nAAAA\nEND",
+    "pk-sig\nAAAA\nEND",
+    "certificate\nAAAA\nEND",
+)
 
 ANSWERS = {"username Auth ada", "password Auth secret", "hold on", "forget-passwords"}
 """What changes a question for a login, so that what follows depends on who is quicker."""

@@ -62,6 +62,7 @@ class ManagementSession:
         self._password = password
         self._framing = LineBuffer()
         self._lines: deque[str] = deque()
+        self._running = False
 
     @property
     def hold(self) -> bool:
@@ -248,19 +249,32 @@ class ManagementSession:
     # --- commands ------------------------------------------------------------------------------
 
     def _run_lines(self, now: Instant) -> None:
-        while self._lines and not self._board.outbox.paused and not self._board.finished:
-            line = self._lines.popleft()
-            match self._board.client:
-                case Idle():
-                    return
-                case AwaitPassword() as waiting:
-                    self._check_password(waiting, line)
-                case Serving(body=None):
-                    self._run_line(line, now)
-                case Serving() as client:
-                    self._executor.add_to_body(client, line)
-                case _:
-                    assert_never(self._board.client)
+        """Carries out the lines that wait, in their order.
+
+        A line of the log about one command may send the reply of the one before, which asks for the
+        next command: it has to wait for its turn.
+        """
+        if self._running:
+            return
+        self._running = True
+        try:
+            while self._lines and not self._board.outbox.paused and not self._board.finished:
+                self._take_line(self._lines.popleft(), now)
+        finally:
+            self._running = False
+
+    def _take_line(self, line: str, now: Instant) -> None:
+        match self._board.client:
+            case Idle():
+                self._lines.clear()
+            case AwaitPassword() as waiting:
+                self._check_password(waiting, line)
+            case Serving(body=None):
+                self._run_line(line, now)
+            case Serving() as client:
+                self._executor.add_to_body(client, line)
+            case _:
+                assert_never(self._board.client)
 
     def _check_password(self, waiting: AwaitPassword, line: str) -> None:
         assert self._password is not None, "asked for only when there is one"

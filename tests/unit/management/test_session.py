@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ginnel.compat.log_lines import LogLine
 from ginnel.core.types import Instant
 from ginnel.management.board import RemoteEntry
 from ginnel.management.intents import (
@@ -34,11 +35,11 @@ from ginnel.management.queries import (
     SkipRemote,
     TextAnswer,
 )
-from ginnel.management.session import GREETING
+from ginnel.management.session import GREETING, ManagementSession
 from ginnel.management.state import StateRecord
 from ginnel.options.model import AuthRetry
 from ginnel.options.values import Secret
-from tests.unit.management.fakes import WHEN, Rig
+from tests.unit.management.fakes import WHEN, FakeDaemon, Rig
 
 LOGIN = LoginQuery(type_name="Auth")
 REMOTE = RemoteQuery(host="vpn.example", port="1194", protocol="udp4")
@@ -52,6 +53,26 @@ def connected(rig: Rig) -> Rig:
 def answer_of(rig: Rig) -> object:
     (answered,) = [each for each in rig.intents if isinstance(each, Answered)]
     return answered.answer
+
+
+def test_commands_sent_together_are_answered_in_their_order() -> None:
+    """The log shows each command, and what the log shows may send what waits for the client."""
+    heard = bytearray()
+
+    def log(line: LogLine) -> None:
+        output = session.peek_output(65536)
+        heard.extend(output)
+        session.sent(len(output), Instant(0.0))
+
+    session = ManagementSession(
+        daemon=FakeDaemon(), log=log, password=None, hold=False, log_cache=10
+    )
+    session.connect()
+    session.receive(b"pid\nverb\nmute\nhold\nauth-retry\n", Instant(0.0))
+    heard += session.peek_output(65536)
+    replies = heard.decode().splitlines()[1:]
+    words = [reply.removeprefix("SUCCESS: ").partition("=")[0] for reply in replies]
+    assert words == ["pid", "verb", "mute", "hold", "auth-retry"]
 
 
 # --- clients in turn ---------------------------------------------------------------------------
