@@ -13,13 +13,17 @@ import subprocess
 import sys
 from pathlib import Path
 
-from ginnel.core.data_key import DataCipher, DataKey, KeySlot
+from ginnel.core.data_key import DataCipher, DataFormat, DataKey, KeySlot
 from ginnel.core.digests import digest_named
-from ginnel.core.types import PeerId
+from ginnel.core.key_derivation import KeyShape
+from ginnel.core.key_files import parse_static_key
+from ginnel.core.types import KeyId, PeerId
 from ginnel.dataplane import choose, formats, old_formats
 from ginnel.dataplane.api import DataPlane, TunDevice
 from ginnel.dataplane.old_formats import OldKeys, OldSuite
 from ginnel.dataplane.reference import PythonDataPlane
+from ginnel.options.model import KeyDirection
+from ginnel.options.values import FileContent, Origin, Secret
 from tests.deadlines import wait_until
 from tests.interop.lab.capture import UDP, read_pcap, start_capture
 from tests.interop.lab.openvpn import DATA_CIPHERS, OPENVPN, PORT, TUNNEL_SERVER, ServerSetup
@@ -36,6 +40,8 @@ OLD_SUITES = (
     ("AES-192-OFB", "SHA224"),
     ("none", "RIPEMD160"),
 )
+STATIC_SUITES = (("AES-256-CBC", "SHA1"), ("BF-CBC", "SHA256"), ("none", "SHA512"))
+STATIC_PORT = 5555
 KEY_LOG = "GINNEL_RECORDED_KEYS"
 UDP_HEADER = 8
 CASES_EACH = 3
@@ -100,6 +106,42 @@ def record(lab: Lab, cipher: str, auth: str = "SHA1") -> list[Case]:
     return found[:CASES_EACH]
 
 
+def record_static(lab: Lab, cipher: str, auth: str) -> list[Case]:
+    """Has an end of a static key tunnel talk to nobody and returns its first packets."""
+    path = lab.pki.static_key()
+    capture = start_capture(lab.office, "lo", f"udp and dst port {STATIC_PORT}", f"static-{cipher}")
+    options = (
+        f"--dev tun9 --dev-type tun --ifconfig 10.9.0.1 10.9.0.2 --secret {path} 0 --ping 1 "
+        f"--cipher {cipher} --auth {auth} --providers legacy default --lport 0 "
+        f"--remote 127.0.0.1 {STATIC_PORT}"
+    )
+    process = lab.office.spawn([OPENVPN, *options.split()], name=f"static-{cipher}")
+    origin = Origin(COMMAND, 1)
+    content = FileContent(
+        option="secret", origin=origin, path=None, content=Secret(path.read_bytes())
+    )
+    digest = None if auth == "none" else digest_named(auth)
+    shape = KeyShape(cipher=DataCipher(cipher), format=DataFormat.STATIC, digest=digest)
+    halves = parse_static_key(content).by_direction(KeyDirection.NORMAL)
+    half = shape.cut(*halves, key_id=KeyId(0)).send
+    key: Case = {
+        "format": DataFormat.STATIC.value,
+        "cipher": cipher,
+        "key_id": 0,
+        "cipher_key": half.cipher_key.reveal().hex(),
+        "digest": auth,
+        "hmac_key": half.hmac_key.reveal().hex(),
+    }
+
+    def packets() -> list[bytes]:
+        return [packet.payload[UDP_HEADER:] for packet in read_pcap(capture.path)]
+
+    wait_until(lambda: len(packets()) >= CASES_EACH, timeout=15, what="packets of a static key")
+    process.stop()
+    capture.stop()
+    return [open_old(key, formats.NO_HEADER, packet) for packet in packets()[:CASES_EACH]]
+
+
 def opened(wire: Path, keys: Path) -> list[Case]:
     """Cases of all captured data packets that a logged key opens."""
     known = [json.loads(line) for line in keys.read_text().splitlines()] if keys.exists() else []
@@ -126,7 +168,8 @@ def open_aead(key: Case, header: formats.DataHeader, packet: bytes) -> Case:
 
 def open_old(key: Case, header: formats.DataHeader, packet: bytes) -> Case:
     digest = None if key["digest"] == "none" else digest_named(str(key["digest"]))
-    suite = OldSuite(cipher=DataCipher(key["cipher"]), digest=digest, long_ids=False)
+    is_static = key["format"] == DataFormat.STATIC.value
+    suite = OldSuite(cipher=DataCipher(key["cipher"]), digest=digest, long_ids=is_static)
     keys = OldKeys(bytes.fromhex(str(key["cipher_key"])), bytes.fromhex(str(key["hmac_key"])))
     body = packet[header.length :]
     number, plaintext = old_formats.open_packet(suite, keys, body)
@@ -139,7 +182,7 @@ def open_old(key: Case, header: formats.DataHeader, packet: bytes) -> Case:
 def case_of(
     key: Case, header: formats.DataHeader, packet: bytes, number: int, plaintext: bytes
 ) -> Case:
-    name = f"openvpn {key['cipher']} packet {number}"
+    name = f"openvpn {key['format']} {key['cipher']} packet {number}"
     numbers: Case = {"peer_id": header.peer_id or 0, "packet_id": number}
     texts: Case = {"plaintext": plaintext.hex(), "packet": packet.hex()}
     return {"name": name} | key | numbers | texts
@@ -166,6 +209,9 @@ def main() -> int:
     for cipher, auth in OLD_SUITES:
         with Lab(TWO) as lab:
             cases += record(lab, cipher, auth)
+    for cipher, auth in STATIC_SUITES:
+        with Lab(TWO) as lab:
+            cases += record_static(lab, cipher, auth)
     write("openvpn-old.json", cases)
     return 0
 
