@@ -9,6 +9,8 @@ use ginnel_datapath::checksum::{Sum, pseudo_header};
 use ginnel_datapath::cipher::Cipher;
 use ginnel_datapath::coalesce::{Coalescer, Sink};
 use ginnel_datapath::key::{Direction, Key, KeySpec, Limits};
+use ginnel_datapath::payload::framing::Framing;
+use ginnel_datapath::payload::{Payload, PayloadSpec, Shape};
 use ginnel_datapath::replay::ReplayWindow;
 use ginnel_datapath::segment::{self, Plan};
 use ginnel_datapath::suite::Suite;
@@ -179,6 +181,39 @@ fn cut_and_join(criterion: &mut Criterion) {
     group.finish();
 }
 
+/// What framing and fragment headers add to a packet that is copied to where it is sealed.
+fn payload_steps(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("payload/1400");
+    group.throughput(Throughput::Bytes(1400));
+    let packet = vec![0x45; 1400];
+    let mut out = vec![0; 1600];
+    group.bench_function("copy", |bencher| {
+        bencher.iter(|| black_box(&mut out[24..1424]).copy_from_slice(black_box(&packet)));
+    });
+    for (name, framing, fragment) in [
+        ("prefix", Some(Framing::Prefix), 0),
+        ("swap", Some(Framing::Swap), 0),
+        ("v2", Some(Framing::V2), 0),
+        ("prefix+fragment", Some(Framing::Prefix), 1500),
+    ] {
+        let spec = PayloadSpec { framing, fragment, ..PayloadSpec::default() };
+        let mut payload = Payload::new(spec, 1628, false);
+        group.bench_function(name, |bencher| {
+            bencher.iter(|| {
+                let room = payload.room(packet[0]);
+                let framed = room.0 + packet.len() + room.1;
+                let Ok(Shape::Whole(header)) = payload.shape(framed) else { return };
+                let (front, out) = out[24..24 + header + framed].split_at_mut(header);
+                front.fill(0);
+                out[room.0..room.0 + packet.len()].copy_from_slice(black_box(&packet));
+                payload.frame(out, room);
+                black_box(&out);
+            });
+        });
+    }
+    group.finish();
+}
+
 fn small_parts(criterion: &mut Criterion) {
     let bytes = vec![0xA7; 1400];
     criterion.bench_function("checksum/1400", |bencher| {
@@ -195,5 +230,5 @@ fn small_parts(criterion: &mut Criterion) {
     });
 }
 
-criterion_group!(benches, seal_and_open, cut_and_join, small_parts);
+criterion_group!(benches, seal_and_open, cut_and_join, payload_steps, small_parts);
 criterion_main!(benches);

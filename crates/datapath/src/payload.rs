@@ -126,8 +126,16 @@ impl Payload {
     /// IPv6; empty when nothing must be answered.
     pub fn refuse(&self, packet: &[u8]) -> Option<Vec<u8>> {
         let from = self.spec.block_ipv6?;
-        let is_ipv6 = !self.is_ethernet && packet.first()? >> 4 == 6;
-        is_ipv6.then(|| refusal::no_route(packet, from).unwrap_or_default())
+        let at = self.ip_at(packet)?;
+        if packet.get(at)? >> 4 != 6 {
+            return None;
+        }
+        let Some(error) = refusal::no_route(&packet[at..], from) else { return Some(vec![]) };
+        if !self.is_ethernet {
+            return Some(error);
+        }
+        // Back to where the frame came from, as if from where it was going.
+        Some([&packet[6..12], &packet[..6], &packet[12..at], &error].concat())
     }
 
     /// Type of service, or traffic class, that the datagram of a packet gets.
@@ -138,6 +146,11 @@ impl Payload {
             [first, second, ..] if first >> 4 == 6 => first << 4 | second >> 4,
             _ => 0,
         }
+    }
+
+    /// How many unfinished payloads are kept.
+    pub fn unfinished(&self) -> usize {
+        self.fragments.as_ref().map_or(0, Fragments::unfinished)
     }
 
     // --- in --------------------------------------------------------------------------------

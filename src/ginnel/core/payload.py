@@ -8,7 +8,7 @@ from enum import Enum
 from ipaddress import IPv6Address
 
 from ginnel.dataclass import dataclass
-from ginnel.options.model import ClientOptions, CompressionKind, DeviceType, NatRule
+from ginnel.options.model import ClientOptions, CompressionKind, NatRule
 
 ERROR_SOURCE = IPv6Address("fe80::7")
 """Where the errors of ``block-ipv6`` come from when the tunnel has no IPv6 address of its own."""
@@ -89,13 +89,14 @@ def explain_framing(terms: PayloadTerms, first: int) -> str:
 def payload_terms(options: ClientOptions, *, fragment: int) -> PayloadTerms:
     """Composes the terms. ``fragment`` is the room behind a fragment header, 0 without any."""
     kind = options.data.compression
-    blocked = options.routes.block_ipv6 and options.tun.dev_type is not DeviceType.TAP
     return PayloadTerms(
         framing=None if kind is None else FRAMING_OF[kind],
         decompress=options.data.allow_compression,
         fragment=fragment,
         client_nat=options.routes.client_nat,
-        block_ipv6=(options.tun.ifconfig_ipv6_remote or ERROR_SOURCE) if blocked else None,
+        block_ipv6=(options.tun.ifconfig_ipv6_remote or ERROR_SOURCE)
+        if options.routes.block_ipv6
+        else None,
         shaper=options.link.shaper,
         passtos=options.link.passtos,
     )

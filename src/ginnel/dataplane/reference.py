@@ -375,11 +375,13 @@ class PythonDataPlane:
             peer.counters.drops["recursive"] += 1
             return
         blocked = peer.config.payload.block_ipv6
-        if blocked is not None and not self._is_ethernet and inner[0] >> 4 == 6:
+        if blocked is not None and start is not None and _is_ipv6(inner[start:]):
             peer.counters.drops["blocked-ipv6"] += 1
-            answer = no_route(inner, blocked)
-            if answer is not None and self._tun is not None:
-                self._tun.write(answer)
+            error = no_route(inner[start:], blocked)
+            if error is not None and self._tun is not None:
+                # On tap back to where the frame came from, as if from where it was going.
+                back = inner[6:12] + inner[:6] + inner[12:start] if start else b""
+                self._tun.write(back + error)
             return
         peer.clock.crossed_tun(len(inner), now)
         tos = peer.payload.tos_of(inner) if peer.payload is not None else 0
@@ -551,3 +553,7 @@ class PythonDataPlane:
             deadline=min([*deadlines, shaped if is_shaped else float("inf")]),
             now=now,
         )
+
+
+def _is_ipv6(packet: bytes) -> bool:
+    return bool(packet) and packet[0] >> 4 == 6

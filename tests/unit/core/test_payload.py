@@ -16,7 +16,6 @@ from ginnel.options.model import (
     ClientOptions,
     CompressionKind,
     DataOptions,
-    DeviceType,
     LinkOptions,
     RouteOptions,
     TunOptions,
@@ -51,8 +50,6 @@ def test_errors_come_from_the_servers_address_where_there_is_one() -> None:
     server = IPv6Address("fd00:8::1")
     told = replace(blocking, tun=TunOptions(ifconfig_ipv6_remote=server))
     assert payload_terms(told, fragment=0).block_ipv6 == server
-    tap = replace(blocking, tun=TunOptions(dev_type=DeviceType.TAP))
-    assert payload_terms(tap, fragment=0).block_ipv6 is None
 
 
 def test_limits_of_the_link_are_taken_over() -> None:

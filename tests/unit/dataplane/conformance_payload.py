@@ -286,6 +286,20 @@ def test_answers_ipv6_with_an_error_and_sends_none(made: Bench, engine: str) -> 
     assert len(hand.delivered(2)) == 2
 
 
+def test_answers_ipv6_in_frames(made: Bench, engine: str) -> None:
+    hand = facing(
+        made, engine, ethernet=True, payload=PayloadTerms(block_ipv6=IPv6Address("fd00:8::1"))
+    )
+    asked = udp_packet("fd00:8::6", "2001:db8::9", b"leak")
+    hand.node.inject(MACS + b"\x86\xdd" + asked)
+    hand.node.inject(ARP)
+    assert sent(hand, 1) == [ARP]
+    answer = hand.delivered(1)[0]
+    assert answer[:14] == MACS[6:] + MACS[:6] + b"\x86\xdd"
+    assert answer[14 + 48 :] == asked
+    assert transport_checksum_is_right(answer[14:])
+
+
 def test_errors_and_multicast_get_no_answer(made: Bench, engine: str) -> None:
     hand = facing(made, engine, payload=PayloadTerms(block_ipv6=IPv6Address("fe80::7")))
     hand.node.inject(ip_packet("fd00:8::6", "2001:db8::9", 58, b"\x01\x00" + bytes(6)))
