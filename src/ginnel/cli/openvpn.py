@@ -25,6 +25,7 @@ from ginnel.options.actions import (
     ShowEngines,
     ShowGateway,
     ShowHelp,
+    ShowPkcs11Ids,
     ShowTls,
     ShowVersion,
     TestCrypto,
@@ -154,6 +155,10 @@ def _carry_out(action: Action, process: ProcessOptions) -> int:
             from ginnel.cli import show
 
             print_lines(show.groups())
+        case ShowPkcs11Ids(options=pkcs11):
+            from ginnel.cli import show_tokens
+
+            print_lines(show_tokens.token_lines(pkcs11))
         case ShowGateway():
             from ginnel.cli import host_actions
 

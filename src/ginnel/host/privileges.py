@@ -17,6 +17,8 @@ from ginnel.options.model import ProcessOptions
 if TYPE_CHECKING:
     import ctypes
 
+CAP_DAC_OVERRIDE = 1
+CAP_DAC_READ_SEARCH = 2
 CAP_NET_ADMIN = 12
 _PR_SET_DUMPABLE = 4
 _PR_SET_NAME = 15
@@ -122,21 +124,31 @@ def lock_memory() -> str | None:
     return warning
 
 
+def confine_modules() -> None:
+    """For foreign code that reads devices and files of any user, as it could in OpenVPN."""
+    confine(frozenset({CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH}))
+
+
 def confine_helper() -> None:
     """Leaves this process only CAP_NET_ADMIN, if it has that, and nothing to gain. ``HostError``.
 
     The user stays the same, so that files of the runtime directory remain writable.
     """
+    confine(frozenset({CAP_NET_ADMIN}))
+
+
+def confine(kept: frozenset[int]) -> None:
+    """Leaves this process only these capabilities, if it has them. Raises HostError."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     _call_prctl(_PR_SET_DUMPABLE, 0)
     _call_prctl(_PR_SET_NO_NEW_PRIVS, 1)
     _call_prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL)
     number = 0
     while _prctl(_PR_CAPBSET_READ, number) >= 0:
-        if number != CAP_NET_ADMIN:
+        if number not in kept:
             _prctl(_PR_CAPBSET_DROP, number)  # refused without CAP_SETPCAP: nothing to drop then
         number += 1
-    _set_capabilities(_permitted() & (1 << CAP_NET_ADMIN))
+    _set_capabilities(_permitted() & sum(1 << number for number in kept))
 
 
 def name_process(name: str) -> None:

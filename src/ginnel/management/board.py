@@ -67,6 +67,10 @@ class Daemon(Protocol):
         """Returns the remotes in the order of the configuration."""
         ...
 
+    def token_ids(self) -> Sequence[tuple[str, bytes]]:
+        """The certificates on tokens that may be chosen now: id and DER."""
+        ...
+
     def takes_challenge_response(self) -> bool:
         """Says whether there is a session that can carry CR_RESPONSE to the server."""
         ...

@@ -243,6 +243,18 @@ class EnvFilter:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TokenIdCount:
+    """``pkcs11-id-count``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenId:
+    """``pkcs11-id-get``."""
+
+    index: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TestLines:
     """``test N``."""
 
@@ -292,6 +304,8 @@ Command = (
     | Proxy
     | Body
     | EnvFilter
+    | TokenIdCount
+    | TokenId
     | TestLines
     | OtherMode
     | ShowNet
@@ -521,8 +535,8 @@ _GRAMMAR: dict[str, _Grammar] = {
     "pk-sig": _Grammar(0, False, lambda words: Body(kind=BodyKind.PK_SIGNATURE)),
     "certificate": _Grammar(0, False, lambda words: Body(kind=BodyKind.CERTIFICATE)),
     "net": _Grammar(0, False, lambda words: ShowNet()),
-    "pkcs11-id-count": _Grammar(0, False, _other("pkcs11-id-count")),
-    "pkcs11-id-get": _Grammar(1, False, _other("pkcs11-id-get")),
+    "pkcs11-id-count": _Grammar(0, False, lambda words: TokenIdCount()),
+    "pkcs11-id-get": _Grammar(1, False, lambda words: TokenId(index=leading_number(words[1]))),
     "test": _Grammar(1, False, lambda words: TestLines(count=max(0, leading_number(words[1])))),
 }
 """Commands of interface version 5. An argument too many is ignored, as OpenVPN does."""

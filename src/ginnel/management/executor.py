@@ -4,6 +4,7 @@ Not responsible for who the client is and what is shown unasked (``session``), n
 (``commands``). What a command wants from the program becomes an intent.
 """
 
+import base64
 from base64 import b64decode
 from collections.abc import Sequence
 from typing import assert_never
@@ -93,6 +94,8 @@ class Executor:
             case commands.EnvFilter(level=level):
                 self._board.env_filter = level
                 self._board.say(f"SUCCESS: env_filter_level={level}")
+            case commands.TokenIdCount() | commands.TokenId():
+                self._token_ids(command)
             case commands.Body(kind=kind):
                 self._open_body(kind, client)
             case commands.PasswordBody(type_name=name):
@@ -122,6 +125,17 @@ class Executor:
                 self._change(command)
             case _:
                 assert_never(command)
+
+    def _token_ids(self, command: commands.TokenIdCount | commands.TokenId) -> None:
+        found = self._board.daemon.token_ids()
+        if isinstance(command, commands.TokenIdCount):
+            self._board.say(f">PKCS11ID-COUNT:{len(found)}")
+        elif not 0 <= command.index < len(found):
+            self._board.say(f">PKCS11ID-ENTRY:'{command.index}'")
+        else:
+            name, der = found[command.index]
+            blob = base64.b64encode(der).decode()
+            self._board.say(f">PKCS11ID-ENTRY:'{command.index}', ID:'{clean(name)}', BLOB:'{blob}'")
 
     def _history(self, command: commands.History, client: Serving) -> None:
         kind = command.kind

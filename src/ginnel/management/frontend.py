@@ -46,6 +46,8 @@ from ginnel.management.queries import (
     LoginAnswer,
     LoginQuery,
     ModifyRemote,
+    NeedOkQuery,
+    NeedStrQuery,
     PasswordQuery,
     ProxyQuery,
     Query,
@@ -53,6 +55,7 @@ from ginnel.management.queries import (
     ReplyToQuery,
     SignQuery,
     SkipRemote,
+    TextAnswer,
     UseProxy,
 )
 from ginnel.management.server import ManagementServer
@@ -147,6 +150,7 @@ class ManagementFrontend:
         self._link_remote: Endpoint | None = None
         self._imported: ClientOptions | None = None
         self._echoed = 0
+        self._token_ids: tuple[tuple[str, bytes], ...] = ()
 
     # --- life ----------------------------------------------------------------------------------
 
@@ -256,6 +260,22 @@ class ManagementFrontend:
                 return entry.host, entry.port
             case _:
                 raise AssertionError("the session gives the answer that fits")
+
+    async def confirm(self, type_name: str, text: str) -> bool:
+        """Asks for ``ok`` or ``cancel``."""
+        answer = await self._ask(NeedOkQuery(type_name=type_name, text=text))
+        assert isinstance(answer, TextAnswer), "the session gives the answer that fits"
+        return answer.text == "ok"
+
+    async def text(self, type_name: str, text: str) -> str:
+        """Asks for a text."""
+        answer = await self._ask(NeedStrQuery(type_name=type_name, text=text))
+        assert isinstance(answer, TextAnswer), "the session gives the answer that fits"
+        return answer.text
+
+    def offer_token_ids(self, found: Sequence[tuple[str, bytes]]) -> None:
+        """Takes what ``pkcs11-id-count`` and ``pkcs11-id-get`` show."""
+        self._token_ids = tuple(found)
 
     async def certificate(self, hint: str) -> str:
         """Asks for the certificate of ``management-external-cert``, in PEM; lines come joined."""
@@ -458,6 +478,9 @@ class ManagementFrontend:
 
     def remotes(self) -> Sequence[RemoteEntry]:
         return self._remotes
+
+    def token_ids(self) -> Sequence[tuple[str, bytes]]:
+        return self._token_ids
 
     def takes_challenge_response(self) -> bool:
         return self._challenge_sender is not None

@@ -6,7 +6,7 @@ Values only; the frontend carries them out.
 from enum import Enum
 
 from ginnel.dataclass import dataclass
-from ginnel.options.model import ClientOptions, DeviceType, TlsOptions
+from ginnel.options.model import ClientOptions, DeviceType, Pkcs11Options, TlsOptions
 from ginnel.options.notes import Note
 from ginnel.options.values import FileContent
 
@@ -54,6 +54,13 @@ class ShowCurves:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShowEngines:
     """``--show-engines``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShowPkcs11Ids:
+    """``--show-pkcs11-ids``."""
+
+    options: Pkcs11Options
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,6 +133,7 @@ Action = (
     | ShowCurves
     | ShowEngines
     | ShowGateway
+    | ShowPkcs11Ids
     | GenKey
     | TestCrypto
     | MkTun

@@ -8,6 +8,9 @@ from ginnel.options.draft import Draft, Handler, Use
 from ginnel.options.errors import ConfigError
 from ginnel.options.model import ExternalKey, Pkcs11Options
 
+DEFAULT_PROVIDER = "p11-kit-proxy.so"
+"""What serves where no library is named: every module that this system has registered."""
+
 
 def _external_key(draft: Draft, use: Use) -> None:
     earlier = draft.options.tls.external_key or ExternalKey()
@@ -18,9 +21,45 @@ def _external_cert(draft: Draft, use: Use) -> None:
     draft.set_field("tls.external_cert", use.text(0))
 
 
+def _flags(field: str) -> Handler:
+    """One ``0`` or ``1`` for each library, in their order."""
+
+    def apply(draft: Draft, use: Use) -> None:
+        draft.set_field(f"pkcs11.{field}", tuple(word == "1" for word in use.words))
+
+    return apply
+
+
+def _private_mode(draft: Draft, use: Use) -> None:
+    modes = []
+    for word in use.words:
+        try:
+            mode = int(word, 16)
+        except ValueError:
+            mode = -1
+        if not 0 <= mode <= 0xF:
+            raise use.wrong("expected hexadecimal masks of 1 (sign), 2, 4 and 8, such as 1; or 0")
+        if mode and not mode & 1:
+            raise use.wrong("only signing with the key (1) is done here, not decrypting with it")
+        modes.append(mode)
+    draft.set_field("pkcs11.private_mode", tuple(modes))
+
+
+def _show_ids(draft: Draft, use: Use) -> None:
+    """One library of its own, or those of ``pkcs11-providers`` so far."""
+    if use.words:
+        draft.set_field("pkcs11.providers", (use.text(0),))
+        draft.set_field("pkcs11.cert_private", (use.text(1) == "1",))
+    draft.actions["show-pkcs11-ids"] = use.values
+
+
 HANDLERS: dict[str, Handler] = {
     "management-external-key": _external_key,
     "management-external-cert": _external_cert,
+    "pkcs11-protected-authentication": _flags("protected_authentication"),
+    "pkcs11-cert-private": _flags("cert_private"),
+    "pkcs11-private-mode": _private_mode,
+    "show-pkcs11-ids": _show_ids,
 }
 
 

@@ -21,6 +21,7 @@ from ginnel.options.actions import (
     ShowEngines,
     ShowGateway,
     ShowHelp,
+    ShowPkcs11Ids,
     ShowTls,
     ShowVersion,
     TestCrypto,
@@ -151,6 +152,8 @@ def _action(draft: Draft, loader: FileLoader) -> Resolved | None:
     if "show-gateway" in asked:
         values = asked["show-gateway"]
         return ShowGateway(destination=str(values[0]) if values else None)
+    if "show-pkcs11-ids" in asked:
+        return ShowPkcs11Ids(options=draft.options.pkcs11)
     if "genkey" in asked:
         return _genkey(draft, loader)
     if "mktun" in asked or "rmtun" in asked:

@@ -19,6 +19,7 @@ from ginnel.compat.log_lines import LogLine
 from ginnel.compat.shell_lines import SignalSource
 from ginnel.core.errors import ConfigError, GinnelError, HostError
 from ginnel.core.negotiate import DataCapabilities
+from ginnel.core.signing import OutsideKey
 from ginnel.core.tls_context import (
     PassphraseNeeded,
     PassphraseWrong,
@@ -47,8 +48,8 @@ from ginnel.options.notes import Note, NoteKind
 from ginnel.options.values import Secret
 from ginnel.shell.clock import unix_now
 from ginnel.shell.daemonize import PidFile, become_daemon
-from ginnel.shell.external_key import ManagementSigner, outside_key, pem_from_body
 from ginnel.shell.frontend import Frontend, Unattended
+from ginnel.shell.identity import Identity, find_identity, is_elsewhere
 from ginnel.shell.lifecycle import INITIALISING, Equipment, Lifecycle
 from ginnel.shell.logging_setup import LogOutput, private_file_warnings, setup_logging
 from ginnel.shell.login import Login
@@ -117,6 +118,7 @@ class _Secrets:
 
     tls: TlsContext
     login: Login
+    identity: Identity
 
 
 def _run(request: RunClient, reload: Reload, log: LogOutput, make_frontend: MakeFrontend) -> int:
@@ -135,7 +137,7 @@ def _run(request: RunClient, reload: Reload, log: LogOutput, make_frontend: Make
             host = HostClient.start(runtime_directory()) if process.daemon is None else None
             secrets = (
                 None
-                if frontend.asks_passwords or request.options.tls.external_cert is not None
+                if frontend.asks_passwords or is_elsewhere(request.options)
                 else asyncio.run(_gather(request.options, log, Unattended()))
             )
     except BaseException:
@@ -262,6 +264,7 @@ class _Client:
                 finished = await self._lifecycle(options, secrets, self._status, signals).run()
             finally:
                 self._status.close()
+                await secrets.identity.close()
             if not finished.reload:
                 return finished.status
             self._earlier = secrets.login
@@ -279,7 +282,7 @@ class _Client:
                 host=self._host,
                 log=self._log,
                 tls=secrets.tls.channel,
-                signer=self._signer(options.tls),
+                signer=secrets.identity.signer,
                 login=secrets.login,
                 rights=self._rights,
                 runner=self._runner,
@@ -292,11 +295,6 @@ class _Client:
                 watch=self._watch,
             )
         )
-
-    def _signer(self, tls: TlsOptions) -> ManagementSigner | None:
-        if tls.external_key is None:
-            return None
-        return ManagementSigner(tls.external_key, self._frontend)
 
     def _read_again(self) -> ClientOptions:
         """SIGHUP: reads the configuration anew. Rights and helper stay."""
@@ -389,7 +387,8 @@ async def _gather(
 
     Raises ConfigError. ``earlier`` is the login before a reload.
     """
-    tls = await _unlock(options, log, frontend)
+    identity = await find_identity(options, frontend, log.log)
+    tls = await _unlock(options, identity, log, frontend)
     for text in tls.warnings:
         log.log(shell_lines.warning(text))
     login = Login(options.login)
@@ -400,15 +399,17 @@ async def _gather(
     for profile in options.profiles if daemon else options.profiles[:1]:
         login.use(profile)
         await login.obtain_or_fail(frontend)
-    return _Secrets(tls=tls, login=login)
+    return _Secrets(tls=tls, login=login, identity=identity)
 
 
-async def _unlock(options: ClientOptions, log: LogOutput, frontend: Frontend) -> TlsContext:
+async def _unlock(
+    options: ClientOptions, identity: Identity, log: LogOutput, frontend: Frontend
+) -> TlsContext:
     """Builds the TLS context, with the passphrase of the key if it has one. Raises ConfigError."""
     given = options.tls.askpass
-    identified = await _identified(options.tls, frontend)
+    outside = identity.outside
     try:
-        return _tls_context(identified)
+        return _tls_context(identity.tls, outside)
     except PassphraseNeeded:
         if given is not None:
             raise
@@ -418,7 +419,7 @@ async def _unlock(options: ClientOptions, log: LogOutput, frontend: Frontend) ->
     while True:
         entered = await _passphrase(frontend)
         try:
-            return _tls_context(replace(identified, askpass=entered))
+            return _tls_context(replace(identity.tls, askpass=entered), outside)
         except PassphraseWrong as wrong:
             frontend.verification_failed("Private Key")
             if frontend.choose_auth_retry(options.login.auth_retry) is not AuthRetry.INTERACT:
@@ -434,25 +435,13 @@ async def _unlock(options: ClientOptions, log: LogOutput, frontend: Frontend) ->
         await asyncio.sleep(pause)
 
 
-async def _identified(tls: TlsOptions, frontend: Frontend) -> TlsOptions:
-    """Gets the certificate where the frontend has it. Raises ConfigError."""
-    if tls.external_cert is None:
-        return tls
-    body = await frontend.certificate(tls.external_cert)
-    try:
-        return replace(tls, cert=pem_from_body(body))
-    except ConfigError as wrong:
-        frontend.fatal(wrong.message)
-        raise
-
-
 async def _passphrase(frontend: Frontend) -> Secret:
     if frontend.asks_passwords:
         return await frontend.passphrase("Private Key")
     return await ask_passphrase()
 
 
-def _tls_context(options: TlsOptions) -> TlsContext:
+def _tls_context(options: TlsOptions, outside: OutsideKey | None) -> TlsContext:
     directory = options.crl_verify_dir
 
     def is_revoked(serial: int) -> bool:
@@ -463,7 +452,7 @@ def _tls_context(options: TlsOptions) -> TlsContext:
         side=Side.SERVER if options.tls_server else Side.CLIENT,
         unix_time=unix_now(),
         is_revoked=is_revoked,
-        outside=outside_key(options),
+        outside=outside,
     )
 
 

@@ -4,7 +4,7 @@ The protocol that the shell speaks to it, and what stands in when there is none.
 above the shell (``management.frontend``).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from ginnel.compat.log_lines import LogLine
@@ -90,6 +90,18 @@ class Frontend(Protocol):
 
     async def remote(self, profile: ConnectionProfile) -> tuple[str, str] | None:
         """Asks about a remote: host and port to use, or None to go to the next."""
+        ...
+
+    async def confirm(self, type_name: str, text: str) -> bool:
+        """Asks for a yes (``ok``) or no (``cancel``)."""
+        ...
+
+    async def text(self, type_name: str, text: str) -> str:
+        """Asks for a text."""
+        ...
+
+    def offer_token_ids(self, found: Sequence[tuple[str, bytes]]) -> None:
+        """Takes the certificates on tokens, id and DER, among which it may choose."""
         ...
 
     async def certificate(self, hint: str) -> str:
@@ -194,6 +206,15 @@ class Unattended:
 
     async def remote(self, profile: ConnectionProfile) -> tuple[str, str] | None:
         return profile.host, profile.port
+
+    async def confirm(self, type_name: str, text: str) -> bool:
+        raise AssertionError("nothing is asked here")
+
+    async def text(self, type_name: str, text: str) -> str:
+        raise AssertionError("nothing is asked here")
+
+    def offer_token_ids(self, found: Sequence[tuple[str, bytes]]) -> None:
+        """Nobody chooses."""
 
     async def certificate(self, hint: str) -> str:
         raise AssertionError("nothing is asked here")

@@ -25,6 +25,7 @@ class FakeDaemon:
         self.bytes = (0, 0)
         self.entries: list[RemoteEntry] = []
         self.in_session = True
+        self.certificates: tuple[tuple[str, bytes], ...] = ()
 
     def pid(self) -> int:
         return PID
@@ -58,6 +59,9 @@ class FakeDaemon:
 
     def remotes(self) -> Sequence[RemoteEntry]:
         return self.entries
+
+    def token_ids(self) -> Sequence[tuple[str, bytes]]:
+        return self.certificates
 
     def takes_challenge_response(self) -> bool:
         return self.in_session

@@ -563,3 +563,15 @@ def answers(rig: Rig) -> list[LoginAnswer]:
         for intent in rig.intents
         if isinstance(intent, Answered) and isinstance(intent.answer, LoginAnswer)
     ]
+
+
+def test_certificates_on_tokens_are_listed() -> None:
+    """As openvpn 2.6.14 answers, also for an index that is none."""
+    rig = connected(Rig())
+    assert rig.say("pkcs11-id-count") == ">PKCS11ID-COUNT:0\r\n"
+    rig.daemon.certificates = (("a/b/c/d/01", b"one"), ("a/b/c/d/02", b"two"))
+    assert rig.say("pkcs11-id-count") == ">PKCS11ID-COUNT:2\r\n"
+    entry = ">PKCS11ID-ENTRY:'1', ID:'a/b/c/d/02', BLOB:'dHdv'\r\n"
+    assert rig.say("pkcs11-id-get 1") == entry
+    assert rig.say("pkcs11-id-get 77") == ">PKCS11ID-ENTRY:'77'\r\n"
+    assert rig.say("pkcs11-id-get x").startswith(">PKCS11ID-ENTRY:'0', ID:'a/b/c/d/01'")

@@ -445,7 +445,6 @@ ROWS: tuple[OptionRow, ...] = (
         repeat=Repeat.LAST,
         default="0",
         tier="C",
-        support=Support.LATER,
         help="Whether PKCS#11 certificates need a login.",
     ),
     OptionRow(
@@ -453,13 +452,13 @@ ROWS: tuple[OptionRow, ...] = (
         args=(word("id"),),
         repeat=Repeat.LAST,
         tier="B",
-        support=Support.LATER,
+        field="pkcs11.id",
         help="PKCS#11 object to use.",
     ),
     OptionRow(
         name="pkcs11-id-management",
         tier="C",
-        support=Support.LATER,
+        field="pkcs11.id_management",
         help="Lets the management client choose the PKCS#11 object.",
     ),
     OptionRow(
@@ -468,7 +467,7 @@ ROWS: tuple[OptionRow, ...] = (
         repeat=Repeat.LAST,
         default="-1 infinite",
         tier="C",
-        support=Support.LATER,
+        field="pkcs11.pin_cache",
         help="How long a PIN is kept.",
     ),
     OptionRow(
@@ -477,7 +476,6 @@ ROWS: tuple[OptionRow, ...] = (
         repeat=Repeat.LAST,
         default="0",
         tier="C",
-        support=Support.LATER,
         help="How PKCS#11 private keys are used.",
     ),
     OptionRow(
@@ -486,7 +484,6 @@ ROWS: tuple[OptionRow, ...] = (
         repeat=Repeat.LAST,
         default="0",
         tier="C",
-        support=Support.LATER,
         help="Whether the PIN is entered on the device.",
     ),
     OptionRow(
@@ -494,7 +491,7 @@ ROWS: tuple[OptionRow, ...] = (
         args=(repeated(word("library")),),
         repeat=Repeat.LAST,
         tier="B",
-        support=Support.LATER,
+        field="pkcs11.providers",
         help="PKCS#11 libraries to load.",
     ),
     OptionRow(
@@ -505,7 +502,6 @@ ROWS: tuple[OptionRow, ...] = (
         ),
         repeat=Repeat.ACTION,
         tier="C",
-        support=Support.LATER,
         help="Lists PKCS#11 objects and exits.",
     ),
 )
