@@ -232,7 +232,15 @@ def _data_channel(notice: DataChannelReady) -> tuple[LogLine, ...]:
     framing = "" if kind is None else f", compression: '{kind.log_name}'"
     name = _cipher_name(notice.cipher)
     lines.append(_handshake(f"Data Channel: cipher '{name}'{digest}{peer}{framing}"))
-    timers = [("ping", notice.ping), ("ping-restart", notice.ping_restart)]
+    timers = [
+        ("ping", notice.ping),
+        (
+            "ping-restart" if notice.ping_restart else "ping-exit",
+            notice.ping_restart or notice.ping_exit,
+        ),
+        ("inactive", notice.inactive),
+        ("session-timeout", notice.session_timeout),
+    ]
     running = ", ".join(f"{name} {seconds}" for name, seconds in timers if seconds)
     if running:
         lines.append(_handshake(f"Timers: {running}"))
@@ -320,9 +328,9 @@ def _control_message(keyword: str, text: str) -> LogLine:
         case "INFO" | "INFO_PRE":
             return _push(f"Info command was pushed by server ('{text}')")
         case "RESTART":
-            return LogLine(text=f"Connection reset command was pushed by server ('{whole}')")
+            return LogLine(text=f"Connection reset command was pushed by server ('{text}')")
         case "HALT":
-            return LogLine(text=f"Halt command was pushed by server ('{whole}')")
+            return LogLine(text=f"Halt command was pushed by server ('{text}')")
         case "EXIT":
             return LogLine(text="CC-EEN exit message received by peer", category=Category.PUSH)
         case _:
@@ -342,7 +350,7 @@ _END_LINES = {
     "decryption-error": "Fatal decryption error (process_incoming_link), restarting",
     "network-unreachable": "Network unreachable, restarting",
 }
-_NAMED_ENDS = frozenset({"ping-restart", "ping-exit", "session-timeout"})
+_NAMED_ENDS = frozenset({"ping-restart", "ping-exit"})
 """Ends whose line OpenVPN begins with the peer's common name, ``[UNDEF]`` before it is known."""
 
 

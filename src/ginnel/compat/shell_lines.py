@@ -32,11 +32,12 @@ def banner() -> tuple[LogLine, ...]:
     return (LogLine(text=title()), LogLine(text=library_versions()))
 
 
-def initialization_completed(*, with_errors: bool = False) -> LogLine:
-    """The line that scripts and service managers wait for; last of a good start."""
-    return LogLine(
-        text="Initialization Sequence Completed" + (" With Errors" if with_errors else "")
-    )
+def initialization_completed() -> LogLine:
+    """The line that scripts and service managers wait for; last of a start.
+
+    As OpenVPN 2.6 has it, routes that could not be set do not change it.
+    """
+    return LogLine(text="Initialization Sequence Completed")
 
 
 def signal_received(signal: str, source: SignalSource, text: str = "") -> LogLine:
@@ -191,10 +192,14 @@ def tcp_connect_failed(remote: Endpoint, cause: str) -> LogLine:
     )
 
 
-def cannot_resolve(host: str, port: str, reason: str) -> LogLine:
+_NO_RETRY = "I would have retried this name query if you had specified the --resolv-retry option."
+
+
+def cannot_resolve(host: str, port: str, reason: str, *, retries: bool = True) -> LogLine:
+    hint = "" if retries else f" ({_NO_RETRY})"
     return LogLine(
         text=f"RESOLVE: Cannot resolve host address: {printable(host)}:{printable(port)} "
-        f"({printable(reason)})",
+        f"({printable(reason)}){hint}",
         severity=Severity.ERROR,
         category=Category.TLS_ERROR,
     )

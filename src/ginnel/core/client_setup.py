@@ -64,7 +64,10 @@ class ClientSetup:
                 format=agreement.format,
                 peer_id=None if peer_id == UNDEFINED_PEER_ID else int(peer_id),
                 ping=options.link.ping,
-                ping_restart=options.link.ping_restart or options.link.ping_exit,
+                ping_restart=options.link.ping_restart,
+                ping_exit=options.link.ping_exit,
+                inactive=options.link.inactive,
+                session_timeout=options.link.session_timeout,
                 protocol_flags=agreement.flags(),
                 compression=options.data.compression,
             )

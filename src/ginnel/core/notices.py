@@ -143,6 +143,9 @@ class DataChannelReady:
     limits_bytes: bool = False
     """``reneg-bytes`` was set because of the cipher."""
     compression: CompressionKind | None = None
+    ping_exit: int = 0
+    inactive: int = 0
+    session_timeout: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -158,8 +158,14 @@ class Netlink:
         metric: int | None,
         table: int = TABLE_MAIN,
     ) -> None:
-        """Adds a route to a table; EEXIST when its destination and metric are taken there."""
-        flags = Flag.ACK | Flag.CREATE | Flag.EXCLUSIVE
+        """Adds a route to a table; EEXIST for one that is there.
+
+        An IPv4 route goes before another one of the same destination and metric, as OpenVPN has
+        it: a pushed network that is also the local one's name leads into the tunnel.
+        """
+        flags = Flag.ACK | Flag.CREATE
+        if network.version == 6:  # where both would share the traffic
+            flags |= Flag.EXCLUSIVE
         body = encode_route(network, gateway=gateway, index=index, metric=metric, table=table)
         self._request(MessageType.NEWROUTE, flags, body, "add route")
 

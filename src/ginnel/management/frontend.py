@@ -360,7 +360,7 @@ class ManagementFrontend:
 
     def started(self, *, with_errors: bool) -> None:
         """The tunnel is up, routes and scripts are done."""
-        self._enter(self._connected("ERROR" if with_errors else "SUCCESS"))
+        self._enter(self._connected("ROUTE_ERROR" if with_errors else "SUCCESS"))
 
     def verification_failed(self, type_name: str) -> None:
         """A passphrase was wrong."""

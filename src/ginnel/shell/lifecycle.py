@@ -61,6 +61,9 @@ T = TypeVar("T")
 
 EXIT_NOTIFIED = "exit-with-notification"
 CONNECTION_FAILED = "connection-failed"
+_FATAL_ENDS = frozenset({CONNECTION_FAILED, "resolve-failed"})
+"""What OpenVPN calls a fatal error, not a signal, where it ends the program."""
+
 INITIALISING = "init_instance"
 """What a signal says that comes before there is a connection."""
 
@@ -229,22 +232,28 @@ class Lifecycle:
         else:
             turn = await self._turn()
         while True:
-            signal = self._signal_of(turn)
-            if signal != "SIGUSR1":
-                await self._tunnel.take_down(turn.text or turn.signal.lower())
-                return self._finish(turn, signal)
-            await self._tunnel.restart(turn.text)
-            self._log.log(shell_lines.signal_received(signal, turn.source, turn.text))
+            turn = self._remapped(turn)
+            told = turn.text or turn.signal.lower()
+            if turn.signal != "SIGUSR1":
+                await self._tunnel.take_down(told)
+                return self._finish(turn)
+            await self._tunnel.restart(told)
+            self._log.log(shell_lines.signal_received(turn.signal, turn.source, turn.text))
             self._frontend.state("RECONNECTING", turn.text or turn.signal)
             turn = await self._pause(turn.pause) or await self._turn()
 
-    def _signal_of(self, turn: Turn) -> str:
+    def _remapped(self, turn: Turn) -> Turn:
+        """What ``remap-usr1`` makes of a restart; OpenVPN then calls it its own."""
         remapped = self._options.link.remap_usr1
-        return remapped if turn.signal == "SIGUSR1" and remapped is not None else turn.signal
+        if turn.signal != "SIGUSR1" or remapped is None:
+            return turn
+        return replace(turn, signal=remapped, source=SignalSource.SOFT)
 
-    def _finish(self, turn: Turn, signal: str) -> Finished:
+    def _finish(self, turn: Turn) -> Finished:
         """Says how it ended. A TERM that came while a reload was prepared goes before it."""
-        self._log.log(shell_lines.signal_received(signal, turn.source, turn.text))
+        signal = turn.signal
+        if turn.text not in _FATAL_ENDS:
+            self._log.log(shell_lines.signal_received(signal, turn.source, turn.text))
         pending = self._signals.pending
         if signal == "SIGHUP" and pending in STOPPING:
             self._log.log(shell_lines.signal_received(pending, SignalSource.HARD))
@@ -267,7 +276,7 @@ class Lifecycle:
         else:
             waited = await self._race(self._sleep(seconds))
         if isinstance(waited, Interrupted) and waited.signal != "SIGUSR1":
-            return self._by_signal(waited.signal)
+            return self._by_signal(waited.signal, INITIALISING)
         return None
 
     async def _sleep(self, seconds: float) -> None:
@@ -337,6 +346,10 @@ class Lifecycle:
         try:
             found = await self._race(self._destinations.addresses(chosen))
         except LinkError:
+            if len(self._cursor.profiles) == 1:  # patience ran out, and there is no other
+                return Turn(
+                    signal="SIGTERM", source=SignalSource.SOFT, text="resolve-failed", status=1
+                )
             return self._next(self._cursor.unresolvable(), "resolve-failed")
         if isinstance(found, Interrupted):
             return self._by_signal(found.signal, INITIALISING)

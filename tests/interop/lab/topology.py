@@ -254,6 +254,15 @@ class Lab:
         peer.wait_connected()
         return running, peer
 
+    def start_program(self, argv: Sequence[str], *, label: str) -> Process:
+        """Starts a program in the office, to be ended with the test's other programs."""
+        return self._track(self.office.spawn(argv, name=self._name(label)))
+
+    def start_monitor(self, kind: str) -> Process:
+        """Starts ``ip monitor`` in the laptop; what it printed is the process's log."""
+        argv = ["stdbuf", "-oL", "ip", "monitor", kind]
+        return self._track(self.laptop.spawn(argv, name=self._name("monitor")))
+
     def start_client(
         self,
         setup: ClientSetup | None = None,

@@ -240,9 +240,9 @@ def test_rejection_without_a_certificate() -> None:
     ("keyword", "text", "expected"),
     [
         ("INFO", "hello", "Info command was pushed by server ('hello')"),
-        ("RESTART", "", "Connection reset command was pushed by server ('RESTART')"),
+        ("RESTART", "", "Connection reset command was pushed by server ('')"),
         ("RESTART", "RESTART,[N]", "Connection reset command was pushed by server ('RESTART,[N]')"),
-        ("HALT", "bye", "Halt command was pushed by server ('HALT,bye')"),
+        ("HALT", "bye", "Halt command was pushed by server ('bye')"),
         ("EXIT", "", "CC-EEN exit message received by peer"),
         ("AUTH_FAILED", "no", "AUTH: Received control message: AUTH_FAILED,no"),
         ("FOO", "bar", "WARNING: Received unknown control message: FOO,bar"),

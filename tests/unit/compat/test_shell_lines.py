@@ -23,11 +23,6 @@ ANY6 = Endpoint(ip_address("::"), 4444)
     [
         (shell_lines.initialization_completed(), 1, "Initialization Sequence Completed"),
         (
-            shell_lines.initialization_completed(with_errors=True),
-            1,
-            "Initialization Sequence Completed With Errors",
-        ),
-        (
             shell_lines.signal_received("SIGTERM", SignalSource.HARD),
             1,
             "SIGTERM[hard,] received, process exiting",

@@ -228,6 +228,7 @@ def test_a_connection_from_start_to_end(tmp_path: Path) -> None:
         for notice in notices:
             program.frontend.notice(notice)
         program.frontend.started(with_errors=False)
+        program.frontend.started(with_errors=True)
         program.frontend.state("EXITING", "SIGTERM")
         heard = (await peer.until(b"SIGTERM,,,,,\r\n")).decode().splitlines()
         assert heard == [
@@ -239,6 +240,7 @@ def test_a_connection_from_start_to_end(tmp_path: Path) -> None:
             f">STATE:{WHEN},ASSIGN_IP,,10.8.0.2,,,,,fd00::2",
             f">STATE:{WHEN},ADD_ROUTES,,,,,,",
             f">STATE:{WHEN},CONNECTED,SUCCESS,10.8.0.2,192.0.2.1,1194,::1,5000,fd00::2",
+            f">STATE:{WHEN},CONNECTED,ROUTE_ERROR,10.8.0.2,192.0.2.1,1194,::1,5000,fd00::2",
             f">STATE:{WHEN},EXITING,SIGTERM,,,,,",
         ]
         await peer.close()
