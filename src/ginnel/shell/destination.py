@@ -77,4 +77,5 @@ class Destinations:
         return await self._resolver.resolve(target)
 
     def _failed(self, target: Target, cause: str) -> None:
-        self._log(shell_lines.cannot_resolve(target.host, target.port, cause))
+        retries = self._options.resolv_retry > 0
+        self._log(shell_lines.cannot_resolve(target.host, target.port, cause, retries=retries))

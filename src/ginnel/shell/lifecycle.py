@@ -577,7 +577,7 @@ class Lifecycle:
         self._cursor.connected()
         self._log.log_all(self._kit.rights.drop())
         self._proxy_logins.connected()
-        self._log.log(shell_lines.initialization_completed(with_errors=with_errors))
+        self._log.log(shell_lines.initialization_completed())
         self._kit.on_connected()
         self._frontend.started(with_errors=with_errors)
 
