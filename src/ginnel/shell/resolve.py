@@ -13,7 +13,7 @@ from ipaddress import IPv4Address, IPv6Address
 
 from ginnel.core.errors import LinkError
 from ginnel.core.types import Endpoint
-from ginnel.dataclass import dataclass
+from ginnel.dataclass import dataclass, replace
 from ginnel.options.model import AddressFamily, ConnectionProfile, LinkOptions, LinkProtocol
 from ginnel.shell.addresses import endpoint_of, is_address
 
@@ -86,7 +86,7 @@ class Resolver:
         entropy: Callable[[int], bytes],
         on_failure: Callable[[Target, str], None],
     ) -> None:
-        """``on_failure`` is told the cause of each failed try."""
+        """``on_failure`` is told what was asked for in vain, and why it failed, at each try."""
         self._options = options
         self._entropy = entropy
         self._on_failure = on_failure
@@ -115,13 +115,14 @@ class Resolver:
         loop = asyncio.get_running_loop()
         give_up_at = loop.time() + patience
         while True:
+            asked = replace(target, host=self._asked(target))
             try:
-                return await _getaddrinfo(self._asked(target), target)
+                return await _getaddrinfo(asked)
             except OSError as error:
                 cause = error.strerror or "unknown resolver error"
-                self._on_failure(target, cause)
+                self._on_failure(asked, cause)
                 if loop.time() + RETRY_INTERVAL > give_up_at:
-                    raise LinkError(f"{target.host}:{target.port}", cause) from error
+                    raise LinkError(f"{asked.host}:{asked.port}", cause) from error
             await asyncio.sleep(RETRY_INTERVAL)
 
     def _asked(self, target: Target) -> str:
@@ -136,7 +137,7 @@ async def resolve_local(name: str, remote: Endpoint) -> str:
     family = AddressFamily.IPV4 if remote.address.version == 4 else AddressFamily.IPV6
     target = Target(host=name, port="0", family=family, kind=socket.SOCK_DGRAM)
     try:
-        found = await _getaddrinfo(name, target)
+        found = await _getaddrinfo(target)
     except OSError as error:
         raise LinkError(name, error.strerror or "unknown resolver error") from error
     return str(found[0].address)
@@ -145,7 +146,7 @@ async def resolve_local(name: str, remote: Endpoint) -> str:
 async def resolve_ipv4(name: str) -> tuple[IPv4Address, ...]:
     """The IPv4 addresses of a name; an address stands for itself. Raises OSError."""
     target = Target(host=name, port="0", family=AddressFamily.IPV4, kind=socket.SOCK_DGRAM)
-    found = await _getaddrinfo(name, target)
+    found = await _getaddrinfo(target)
     return tuple(e.address for e in found if isinstance(e.address, IPv4Address))
 
 
@@ -163,7 +164,7 @@ def port_number(profile: ConnectionProfile) -> int:
     return socket.getservbyname(profile.port, protocol)
 
 
-async def _getaddrinfo(host: str, target: Target) -> tuple[Endpoint, ...]:
+async def _getaddrinfo(target: Target) -> tuple[Endpoint, ...]:
     """Asks the system's resolver on a daemon thread.
 
     The loop's own executor would make the exit of the process wait for a resolver that hangs.
@@ -184,7 +185,9 @@ async def _getaddrinfo(host: str, target: Target) -> tuple[Endpoint, ...]:
         failure: OSError | None = None
         try:
             family = _FAMILIES[target.family]
-            entries = socket.getaddrinfo(host, target.port, family, target.kind)[:MAX_ADDRESSES]
+            entries = socket.getaddrinfo(target.host, target.port, family, target.kind)[
+                :MAX_ADDRESSES
+            ]
             found = tuple(dict.fromkeys(endpoint_of(entry[4]) for entry in entries))
         except OSError as error:
             failure = error

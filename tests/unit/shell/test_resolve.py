@@ -189,3 +189,14 @@ def test_a_port_may_be_a_service() -> None:
     assert port_number(tcp_profile(port="https")) == 443
     with pytest.raises(OSError, match="not found"):
         port_number(tcp_profile(port="no-such-service"))
+
+
+def test_a_failure_names_what_was_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As openvpn 2.6.14 does with remote-random-hostname."""
+    answering(monkeypatch, socket.gaierror(-2, "Name or service not known"))
+    with pytest.raises(LinkError, match=r"abababababab\.vpn\.example:1194"):
+        run(
+            resolve_profile(
+                udp_profile("vpn.example"), 0.0, lambda _cause: None, random_hostname=True
+            )
+        )
