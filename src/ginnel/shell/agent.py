@@ -5,7 +5,6 @@ sees it asks the user and sends the answer to the socket that the file names. Th
 without a terminal; agents watch the directory, whoever they are.
 """
 
-import asyncio
 import os
 import socket
 import struct
@@ -15,6 +14,7 @@ from typing import Self
 
 from ginnel.compat.log_lines import printable
 from ginnel.options.values import Secret
+from ginnel.shell.readable import readable
 
 DIRECTORY = Path("/run/systemd/ask-password")
 BOOTED = Path("/run/systemd/system")
@@ -88,14 +88,8 @@ def _question(text: str, answers: Path, *, echo: bool) -> str:
 
 async def _answer(receiver: socket.socket) -> Secret:
     """Waits for a datagram of the superuser or of our own user; what others send is nothing."""
-    loop = asyncio.get_running_loop()
     while True:
-        ready: asyncio.Future[None] = loop.create_future()
-        loop.add_reader(receiver.fileno(), _set_once, ready)
-        try:
-            await ready
-        finally:
-            loop.remove_reader(receiver.fileno())
+        await readable(receiver.fileno())
         buffer = bytearray(MAX_ANSWER + 1)
         try:
             size, ancillary, _flags, _address = receiver.recvmsg_into(
@@ -123,8 +117,3 @@ def _sender(ancillary: list[tuple[int, int, bytes]]) -> int:
         if level == socket.SOL_SOCKET and kind == socket.SCM_CREDENTIALS:
             return int(_CREDENTIALS.unpack(content[: _CREDENTIALS.size])[1])
     return -1
-
-
-def _set_once(future: "asyncio.Future[None]") -> None:
-    if not future.done():
-        future.set_result(None)

@@ -4,7 +4,6 @@ The question goes to the controlling terminal, as OpenVPN's does, so that redire
 hides it nor takes it. Whether there is anybody else to ask is ``prompt``'s business.
 """
 
-import asyncio
 import os
 import sys
 import termios
@@ -13,6 +12,7 @@ from typing import Self
 
 from ginnel.compat.log_lines import printable
 from ginnel.options.values import Secret
+from ginnel.shell.readable import readable
 
 _TERMINAL = "/dev/tty"
 MAX_QUESTION = 1024
@@ -81,7 +81,7 @@ class Terminal:
         filled = 0
         try:
             while filled < MAX_LINE and buffer.find(b"\n", 0, filled) < 0:
-                await self._readable()
+                await readable(self._reading)
                 try:
                     count = os.readv(self._reading, [memoryview(buffer)[filled:]])
                 except (BlockingIOError, InterruptedError):
@@ -95,17 +95,3 @@ class Terminal:
             return Secret(buffer[: filled if end < 0 else end])
         finally:
             buffer[:] = bytes(MAX_LINE)
-
-    async def _readable(self) -> None:
-        loop = asyncio.get_running_loop()
-        ready: asyncio.Future[None] = loop.create_future()
-        loop.add_reader(self._reading, _set_once, ready)
-        try:
-            await ready
-        finally:
-            loop.remove_reader(self._reading)
-
-
-def _set_once(future: "asyncio.Future[None]") -> None:
-    if not future.done():
-        future.set_result(None)
