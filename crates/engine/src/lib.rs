@@ -109,6 +109,11 @@ impl Engine {
         self.change(|state| state.set_peer(peer_id, limits))?
     }
 
+    /// Changes what is done to a peer's payloads, from the next packet on.
+    pub fn set_payload(&self, peer_id: u32, payload: PayloadSpec) -> io::Result<()> {
+        self.change(|state| state.set_payload(peer_id, payload))?
+    }
+
     /// Forgets a peer with its keys and routes.
     pub fn del_peer(&self, peer_id: u32) -> io::Result<()> {
         self.change(|state| state.del_peer(peer_id))?

@@ -107,15 +107,25 @@ impl State {
     }
 
     pub(crate) fn new_peer(&mut self, config: PeerConfig, spec: PayloadSpec) -> io::Result<()> {
-        self.has_shaper |= spec.shaper > 0;
-        let limit = self.mtu.max(DEFAULT_MTU) + INNER_SLACK;
-        let payload =
-            (!spec.is_empty()).then(|| Payload::new(spec, limit, self.device.is_ethernet()));
+        let payload = self.payload_of(spec);
         if self.peers.add(Peer::new(config, payload, self.clock.now)) {
             Ok(())
         } else {
             Err(io::Error::from_raw_os_error(libc::EEXIST))
         }
+    }
+
+    pub(crate) fn set_payload(&mut self, peer_id: u32, spec: PayloadSpec) -> io::Result<()> {
+        let payload = self.payload_of(spec);
+        self.peer(peer_id)?.payload = payload.map(Box::new);
+        self.settle();
+        Ok(())
+    }
+
+    fn payload_of(&mut self, spec: PayloadSpec) -> Option<Payload> {
+        self.has_shaper |= spec.shaper > 0;
+        let limit = self.mtu.max(DEFAULT_MTU) + INNER_SLACK;
+        (!spec.is_empty()).then(|| Payload::new(spec, limit, self.device.is_ethernet()))
     }
 
     pub(crate) fn set_peer(&mut self, peer_id: u32, limits: Keepalive) -> io::Result<()> {

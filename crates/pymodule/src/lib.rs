@@ -119,6 +119,11 @@ impl Engine {
         Ok(py.detach(|| self.0.set_peer(peer_id, limits))?)
     }
 
+    fn set_payload(&self, py: Python<'_>, peer_id: u32, payload: PayloadDown) -> PyResult<()> {
+        let payload = payload_spec(payload)?;
+        Ok(py.detach(|| self.0.set_payload(peer_id, payload))?)
+    }
+
     fn del_peer(&self, py: Python<'_>, peer_id: u32) -> PyResult<()> {
         Ok(py.detach(|| self.0.del_peer(peer_id))?)
     }

@@ -173,6 +173,10 @@ class DataPlane(Protocol):
         """Sets the limits and restarts their timers."""
         ...
 
+    def set_payload(self, peer_id: PeerId, payload: PayloadTerms) -> None:
+        """Changes what is done to the peer's payloads, from the next packet on."""
+        ...
+
     def del_peer(self, peer_id: PeerId) -> None: ...
     def new_key(self, peer_id: PeerId, slot: KeySlot, key: DataKey) -> None:
         """Installs a key, replacing (and wiping) what the slot held."""

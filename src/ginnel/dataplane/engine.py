@@ -104,6 +104,11 @@ class RustDataPlane:
                 keepalive.inactive_bytes,
             )
 
+    def set_payload(self, peer_id: PeerId, payload: PayloadTerms) -> None:
+        """Changes what is done to the peer's payloads."""
+        with _reporting("set_payload", peer_id):
+            self._engine.set_payload(peer_id, _payload(payload))
+
     def del_peer(self, peer_id: PeerId) -> None:
         """Forgets the peer, its keys and its iroutes."""
         with _reporting("del_peer", peer_id):

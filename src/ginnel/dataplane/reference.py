@@ -17,6 +17,7 @@ from ginnel.core.data_key import AEAD_CIPHERS, OLD_CIPHERS, DataFormat, DataKey,
 from ginnel.core.errors import DataPlaneError, LocalMisuse, Malformed
 from ginnel.core.payload import PayloadTerms
 from ginnel.core.types import UNDEFINED_PEER_ID, Endpoint, IPNetwork, PeerId, Transmit, Transport
+from ginnel.dataclass import replace
 from ginnel.dataplane import formats
 from ginnel.dataplane.api import (
     Capabilities,
@@ -126,16 +127,20 @@ class PythonDataPlane:
         self._require_open("new_peer", peer.peer_id)
         if peer.peer_id in self._peers:
             raise DataPlaneError("new_peer", peer.peer_id, errno.EEXIST)
-        payload = None
-        if peer.payload != PayloadTerms():
-            payload = Payload(peer.payload, mtu=self._mtu, is_ethernet=self._is_ethernet)
-        added = ReferencePeer(peer, payload, self._clock())
+        added = ReferencePeer(peer, self._payload(peer.payload), self._clock())
         self._resolve(added)
         self._peers[peer.peer_id] = added
 
     def set_peer(self, peer_id: PeerId, keepalive: Keepalive) -> None:
         """Sets the limits and restarts their timers."""
         self._peer("set_peer", peer_id).restart_clock(keepalive, self._clock())
+        self._settle()
+
+    def set_payload(self, peer_id: PeerId, payload: PayloadTerms) -> None:
+        """Changes what is done to the peer's payloads."""
+        peer = self._peer("set_payload", peer_id)
+        peer.config = replace(peer.config, payload=payload)
+        peer.payload = self._payload(payload)
         self._settle()
 
     def del_peer(self, peer_id: PeerId) -> None:
@@ -432,6 +437,11 @@ class PythonDataPlane:
             return
         count(peer.counters.link_write, len(packet))
         peer.clock.sent(now)
+
+    def _payload(self, terms: PayloadTerms) -> Payload | None:
+        if terms == PayloadTerms():
+            return None
+        return Payload(terms, mtu=self._mtu, is_ethernet=self._is_ethernet)
 
     # --- peers and addresses ---------------------------------------------------------------
 

@@ -243,6 +243,7 @@ class Tunnel:
         """Returns whether a route could not be set. Raises GinnelError."""
         if self._data_plane is not None:
             self._data_plane.set_peer(config.peer_id, _keepalive(config))
+            self._data_plane.set_payload(config.peer_id, config.payload)
         kept = self._established
         if kept is None:
             return False

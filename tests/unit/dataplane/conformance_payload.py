@@ -286,6 +286,19 @@ def test_answers_ipv6_with_an_error_and_sends_none(made: Bench, engine: str) -> 
     assert len(hand.delivered(2)) == 2
 
 
+def test_terms_change_while_packets_flow(made: Bench, engine: str) -> None:
+    hand = facing(made, engine)
+    six = udp_packet("fd00:8::6", "fd00:8::1", b"before")
+    hand.node.inject(six)
+    assert sent(hand, 1) == [six]
+    hand.node.plane.set_payload(PEER, PayloadTerms(block_ipv6=IPv6Address("fe80::7")))
+    hand.node.inject(six)
+    hand.dropped("blocked-ipv6")
+    hand.node.plane.set_payload(PEER, PayloadTerms())
+    hand.node.inject(six)
+    assert sent(hand, 2) == [six, six]
+
+
 def test_answers_ipv6_in_frames(made: Bench, engine: str) -> None:
     hand = facing(
         made, engine, ethernet=True, payload=PayloadTerms(block_ipv6=IPv6Address("fd00:8::1"))

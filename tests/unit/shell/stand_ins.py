@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from ginnel.core.actions import TunnelConfig
 from ginnel.core.data_key import DataCipher, DataFormat, DataKey, KeySlot
 from ginnel.core.errors import DataPlaneError, HostError
+from ginnel.core.payload import PayloadTerms
 from ginnel.core.types import Endpoint, IPNetwork, PeerId, Transmit, Transport
 from ginnel.dataplane.api import (
     Capabilities,
@@ -186,6 +187,9 @@ class FakePlane:
     def set_peer(self, peer_id: PeerId, keepalive: Keepalive) -> None:
         self._do("set-peer")
         self.keepalive = keepalive
+
+    def set_payload(self, peer_id: PeerId, payload: PayloadTerms) -> None:
+        self.payload = payload
 
     def del_peer(self, peer_id: PeerId) -> None:
         self._do("del-peer")
