@@ -70,6 +70,7 @@ def test_route_that_someone_else_put_in_its_place_stays(
         lambda: not list((tmp_path / "run").glob("*.journal")), timeout=20, what="an empty journal"
     )
     assert "10.11.0.0/16 via 192.0.2.1 dev vc" in namespace.ip("route")
+    assert "dev vc" in namespace.ip("route", "get", "10.11.0.1")
     assert "198.51.100.7" not in namespace.ip("route")
 
 
@@ -228,7 +229,7 @@ def test_address_that_is_refused_ends_the_change(
     assert differences(before, namespace.state()) == []
 
 
-def test_route_that_is_refused_does_not_stop_the_others(
+def test_route_to_a_network_that_is_known_goes_before_the_other_one(
     namespace: Namespace, steer: Steer, tmp_path: Path
 ) -> None:
     namespace.ip("route", "add", "10.11.0.0/16", "via", "192.0.2.1")
@@ -236,8 +237,9 @@ def test_route_that_is_refused_does_not_stop_the_others(
     session.ask("open")
     session.ask("interface")
     results = session.ask("routes")
-    assert results[0] == "failed: route 10.11.0.0/16 via 10.8.0.1 dev tun0 File exists"
+    assert results[0] == "applied: route 10.11.0.0/16 via 10.8.0.1 dev tun0"
     assert results[1].startswith("applied: route 10.12.0.0/24")
+    assert "dev tun0" in namespace.ip("route", "get", "10.11.0.1")
     session.ask("undo-all")
     session.ask("close")
     assert "10.11.0.0/16 via 192.0.2.1 dev vc" in namespace.ip("route")
