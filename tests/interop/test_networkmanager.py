@@ -28,6 +28,7 @@ WHOLE = os.environ.get("GINNEL_NETWORKMANAGER") == "all"
 PASSWORD = "lovelace 1815"
 PASSWORD_PORT = 1195
 SECOND_PORT = 1196
+OLD_PORT = 1197
 DEAD_PORT = 1199
 SECOND_SERVER = "10.10.128.1"
 TIMEOUT = 30.0
@@ -49,6 +50,7 @@ class Case:
     """A profile as a user imports it, and how its owner answers."""
 
     port: int = PORT
+    protocol: str = "udp"
     wrapping: Wrapping = Wrapping.TLS_CRYPT
     certificate: bool = True
     encrypted_key: bool = False
@@ -58,6 +60,8 @@ class Case:
     """Lines of ``passwd-file``."""
     typed: str | None = None
     """What is typed at the questions of ``nmcli --ask``."""
+    more: Sequence[str] = ()
+    """Further lines of the profile."""
     modify: Sequence[str] = ()
 
     def lines(self, pki: Pki) -> list[str]:
@@ -65,7 +69,7 @@ class Case:
         if self.certificate:
             key = pki.encrypted_client_key if self.encrypted_key else pki.client.key
             lines += [f"cert {pki.client.cert}", f"key {key}"]
-        return lines + (["auth-user-pass"] if self.login else [])
+        return [*lines, *self.more] + (["auth-user-pass"] if self.login else [])
 
 
 CERTIFICATE = Case()
@@ -98,7 +102,11 @@ GOOD = {
         login=True,
         typed="token\n42\n",
     ),
+    "old-server": Case(
+        port=OLD_PORT, protocol="tcp", cipher="AES-256-CBC", more=["comp-lzo no", "auth SHA256"]
+    ),
 }
+GATEWAYS = {PORT: "10.10.112.1", PASSWORD_PORT: "10.10.144.1", OLD_PORT: "10.10.160.1"}
 
 BAD = {
     "wrong-password": Case(
@@ -117,7 +125,13 @@ BAD = {
 }
 
 
-_ONLY_WHOLE = {"password-and-certificate", "typed-password", "wrong-cipher", "wrong-passphrase"}
+_ONLY_WHOLE = {
+    "password-and-certificate",
+    "typed-password",
+    "wrong-cipher",
+    "wrong-passphrase",
+    "no-server",
+}
 
 
 def _told(cases: dict[str, Case]) -> list[str]:
@@ -165,6 +179,7 @@ class Office:
         profile = self.lab.directory / f"{name}.ovpn"
         setup = self.lab.client_setup(
             remotes=[f"{self.lab.server} {case.port}"],
+            protocol=case.protocol,
             wrapping=case.wrapping,
             device="tun",
             retry=None,
@@ -287,6 +302,19 @@ def _start_servers(lab: Lab) -> Running:
         ServerSetup(port=SECOND_PORT, network=second, network_v6=None, push_office=False),
         label="second",
     )
+    old = ["comp-lzo no", "auth SHA256", *_pushes(lab, "160")]
+    lab.start_server(
+        ServerSetup(
+            port=OLD_PORT,
+            protocol="tcp-server",
+            network="10.10.160.0 255.255.240.0",
+            network_v6="fd00:10:160::/64",
+            keepalive=None,
+            ciphers=["AES-256-CBC"],
+            lines=old,
+        ),
+        label="old",
+    )
     return lab.start_server(_main_server(lab))
 
 
@@ -341,10 +369,35 @@ def test_up_and_down(office: Office, name: str) -> None:
         office.remove(name)
     assert_alike(stories)
     lines = stories[1].lines
-    gateway = "10.10.112.1" if case.port == PORT else "10.10.144.1"
+    gateway = GATEWAYS[case.port]
     assert f"state: 10.11.0.0/16 via {gateway} dev tun0 proto static metric 50" in lines
     assert "others' names: 203.0.113.80" in lines
     assert any(line.startswith("down: Connection") for line in lines)
+
+
+def test_in_the_plugins_chroot(office: Office) -> None:
+    """The plugin uses the directory once it can: after the start nothing outside is in reach."""
+    stories = []
+    jail = "/var/lib/openvpn/chroot"
+    office.desktop.must("mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", jail)
+    office.desktop.must("install", "-d", "-o", "nm-openvpn", "-g", "nm-openvpn", f"{jail}/tmp")
+    office.desktop.must("chown", "nm-openvpn:nm-openvpn", jail)
+    try:
+        for ginnel in BOTH:
+            office.desktop.install(ginnel=ginnel)
+            story = Story()
+            stories.append(story)
+            office.install("jailed", CERTIFICATE, story)
+            office.up("jailed", CERTIFICATE, story)
+            office.look("jailed", story)
+            roots = {Path(f"/proc/{pid}/root").readlink() for pid in office.daemons()}
+            assert Path(jail) in roots
+            office.down("jailed", story)
+            office.wait_as_before()
+            office.remove("jailed")
+    finally:
+        office.desktop.must("umount", jail)
+    assert_alike(stories)
 
 
 @pytest.mark.parametrize("name", _told(BAD))
