@@ -9,7 +9,7 @@ import os
 import re
 import signal
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import unified_diff
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from tests.interop.lab import LAPTOP, OFFICE_HOST, OFFICE_HOST_V6, TWO, Lab, Run
 from tests.interop.lab.desktop import Desktop, Settings
 from tests.interop.lab.openvpn import PORT, Wrapping
 from tests.interop.lab.pki import KEY_PASSPHRASE, Pki
+from tests.interop.lab.proxies import HTTP_PORT, SOCKS_PORT, require_proxies
 
 BOTH = (False, True)
 WHOLE = os.environ.get("GINNEL_NETWORKMANAGER") == "all"
@@ -106,6 +107,13 @@ GOOD = {
         port=OLD_PORT, protocol="tcp", cipher="AES-256-CBC", more=["comp-lzo no", "auth SHA256"]
     ),
 }
+GOOD |= {
+    name: replace(GOOD["old-server"], more=[*GOOD["old-server"].more, line])
+    for name, line in (
+        ("http-proxy", f"http-proxy {TWO.server} {HTTP_PORT}"),
+        ("socks-proxy", f"socks-proxy {TWO.server} {SOCKS_PORT}"),
+    )
+}
 GATEWAYS = {PORT: "10.10.112.1", PASSWORD_PORT: "10.10.144.1", OLD_PORT: "10.10.160.1"}
 
 BAD = {
@@ -131,6 +139,8 @@ _ONLY_WHOLE = {
     "wrong-cipher",
     "wrong-passphrase",
     "no-server",
+    "http-proxy",
+    "socks-proxy",
 }
 
 
@@ -274,6 +284,7 @@ def office(run_directory: Path, pki: Pki) -> Iterator[Office]:
         with Desktop(lab.laptop, directory / "desktop", settings) as desktop:
             for address, answer in names:
                 lab.serve_names(address, answer)
+            _start_proxies(lab)
             server = _start_servers(lab)
             office = Office(lab=lab, desktop=desktop, server=server, directory=directory)
             office.before = office.state()
@@ -316,6 +327,22 @@ def _start_servers(lab: Lab) -> Running:
         label="old",
     )
     return lab.start_server(_main_server(lab))
+
+
+def _start_proxies(lab: Lab) -> None:
+    """One of each kind at the office's public address."""
+    require_proxies()
+    config = lab.directory / "tinyproxy.conf"
+    config.write_text(f"Listen {lab.server}\nPort {HTTP_PORT}\nLogLevel Info\n")
+    lab.start_in_office(["tinyproxy", "-d", "-c", str(config)], label="http-proxy")
+    socks = ["microsocks", "-i", lab.server, "-p", str(SOCKS_PORT)]
+    lab.start_in_office(socks, label="socks-proxy")
+    for port in (HTTP_PORT, SOCKS_PORT):
+        wait_until(
+            lambda port=port: f":{port} " in lab.office.run(["ss", "-Hltn"]).output,  # type: ignore[misc]
+            timeout=TIMEOUT,
+            what=f"a listener on port {port}",
+        )
 
 
 def _main_server(lab: Lab) -> ServerSetup:

@@ -314,9 +314,13 @@ class Lab:
         only = ["--conf-file=/dev/null", "--no-resolv", "--no-hosts", "--pid-file="]
         where = ["--bind-interfaces", f"--listen-address={address}", f"--address={answer}"]
         argv = ["dnsmasq", "--keep-in-foreground", "--log-facility=-", *only, *where]
-        process = self._track(self.office.spawn(argv, name=self._name("names")))
+        process = self.start_in_office(argv, label="names")
         process.wait_for("started, version")
         return process
+
+    def start_in_office(self, argv: Sequence[str], *, label: str) -> Process:
+        """Starts a program in the office; what it does is the test's business."""
+        return self._track(self.office.spawn(argv, name=self._name(label)))
 
     # --- traffic -------------------------------------------------------------------------------
 
