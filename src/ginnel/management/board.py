@@ -120,6 +120,8 @@ class Board:
     outbox: Outbox = field(default_factory=Outbox)
     intents: deque[Intent] = field(default_factory=deque)
     query: Query | None = None
+    query_version: int = 0
+    """Of the client that was asked: the next one is shown the same line, as by OpenVPN."""
     env_filter: int = 0
     started: bool = False
     """True once the first attempt began; some commands exist only from then on."""

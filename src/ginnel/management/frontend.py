@@ -150,6 +150,7 @@ class ManagementFrontend:
         self._link_remote: Endpoint | None = None
         self._imported: ClientOptions | None = None
         self._echoed = 0
+        self._asking = asyncio.Lock()
         self._token_ids: tuple[tuple[str, bytes], ...] = ()
 
     # --- life ----------------------------------------------------------------------------------
@@ -297,6 +298,11 @@ class ManagementFrontend:
         return _chosen_proxy(answer, profile)
 
     async def _ask(self, query: Query) -> ReplyToQuery:
+        """Asks the client; a question that comes meanwhile waits for its turn."""
+        async with self._asking:
+            return await self._ask_now(query)
+
+    async def _ask_now(self, query: Query) -> ReplyToQuery:
         loop = asyncio.get_running_loop()
         self._answer = loop.create_future()
         need = _NEEDS.get(type(query))

@@ -164,6 +164,7 @@ class ManagementSession:
         assert self._board.query is None, "one question at a time"
         self._board.query = query
         client = self._board.client
+        self._board.query_version = client.version if isinstance(client, Serving) else 0
         if isinstance(client, Serving):
             client.username = client.password = None
             client.name_only = asks_name_only(query, client.version)
@@ -301,7 +302,7 @@ class ManagementSession:
         self._board.client = client
         self._board.outbox.reply(GREETING)
         if self._board.query is not None:
-            self._board.outbox.reply(render_query(self._board.query, client.version))
+            self._board.outbox.reply(render_query(self._board.query, self._board.query_version))
 
     def _run_line(self, line: str, now: Instant) -> None:
         shown = commands.shown_in_log(line)

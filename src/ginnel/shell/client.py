@@ -138,7 +138,7 @@ def _run(request: RunClient, reload: Reload, log: LogOutput, make_frontend: Make
             secrets = (
                 None
                 if frontend.asks_passwords or is_elsewhere(request.options)
-                else asyncio.run(_gather(request.options, log, Unattended()))
+                else asyncio.run(_gather(request.options, log, Unattended(), owner=frontend))
             )
     except BaseException:
         if host is not None:
@@ -381,13 +381,19 @@ def _note_lines(notes: Sequence[Note]) -> list[LogLine]:
 
 
 async def _gather(
-    options: ClientOptions, log: LogOutput, frontend: Frontend, earlier: Login | None = None
+    options: ClientOptions,
+    log: LogOutput,
+    frontend: Frontend,
+    earlier: Login | None = None,
+    *,
+    owner: Frontend | None = None,
 ) -> _Secrets:
     """Builds the TLS context and gathers the login, asking for what is missing.
 
-    Raises ConfigError. ``earlier`` is the login before a reload.
+    Raises ConfigError. ``earlier`` is the login before a reload; ``owner`` will be asked to sign,
+    if not ``frontend``.
     """
-    identity = await find_identity(options, frontend, log.log)
+    identity = await find_identity(options, owner or frontend, log.log)
     tls = await _unlock(options, identity, log, frontend)
     for text in tls.warnings:
         log.log(shell_lines.warning(text))

@@ -33,8 +33,8 @@ from ginnel.dataplane.api import DataPlane, Notification, NotificationKind, Peer
 from ginnel.dataplane.formats import PING
 from ginnel.options.values import Secret
 from ginnel.shell.clock import monotonic_now
-from ginnel.shell.external_key import Signer
 from ginnel.shell.link import BadRecord, Link
+from ginnel.shell.signer import Signer
 from ginnel.shell.tasks import plain_errors
 
 READ_BATCH = 64

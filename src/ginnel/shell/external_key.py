@@ -21,14 +21,6 @@ from ginnel.shell.parking import ThreadStacks
 _BEGIN, _END = "-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----"
 
 
-class Signer(Protocol):
-    """Who owns the private key."""
-
-    async def sign(self, request: SignatureRequest) -> ActionResult:
-        """Answers with Signature or Failed, however long it takes. Cancelled when not wanted."""
-        ...
-
-
 class Client(Protocol):
     """Who asks the management client: ``shell.frontend.Frontend``."""
 

@@ -1,18 +1,22 @@
 """Where this client's certificate and private key are, when they are not in files.
 
 Gets the certificate, from the management client or from a token, and says who signs with its key.
+What that takes is imported only then.
 """
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from ginnel.compat.log_lines import LogLine
 from ginnel.core.errors import ConfigError
 from ginnel.core.signing import OutsideKey
 from ginnel.dataclass import dataclass, replace
-from ginnel.options.model import ClientOptions, TlsOptions
-from ginnel.shell.external_key import ManagementSigner, Signer, outside_key, pem_from_body
+from ginnel.options.model import ClientOptions, ExternalKey, TlsOptions
 from ginnel.shell.frontend import Frontend
-from ginnel.shell.tokens import Tokens, TokenSigner, token_key
+from ginnel.shell.signer import Signer
+
+if TYPE_CHECKING:
+    from ginnel.shell.tokens import Tokens
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,7 +28,7 @@ class Identity:
     outside: OutsideKey | None = None
     signer: Signer | None = None
     """Who has the key, when it is outside."""
-    tokens: Tokens | None = None
+    tokens: "Tokens | None" = None
 
     async def close(self) -> None:
         """Lets go of tokens."""
@@ -43,21 +47,30 @@ async def find_identity(
     """Gets what is not in files. Raises ConfigError."""
     try:
         if options.pkcs11.wanted:
-            return await _on_token(options, Tokens(options.pkcs11, frontend, log))
-        can = options.tls.external_key
-        if can is None:
-            return Identity(tls=options.tls)
-        tls = options.tls
-        if tls.external_cert is not None:
-            tls = replace(tls, cert=pem_from_body(await frontend.certificate(tls.external_cert)))
-        signer = ManagementSigner(can, frontend)
-        return Identity(tls=tls, outside=outside_key(tls), signer=signer)
+            return await _on_token(options, frontend, log)
+        if options.tls.external_key is not None:
+            return await _with_management(options.tls, options.tls.external_key, frontend)
+        return Identity(tls=options.tls)
     except ConfigError as wrong:
         frontend.fatal(wrong.message)
         raise
 
 
-async def _on_token(options: ClientOptions, tokens: Tokens) -> Identity:
+async def _with_management(tls: TlsOptions, can: ExternalKey, frontend: Frontend) -> Identity:
+    from ginnel.shell.external_key import ManagementSigner, outside_key, pem_from_body
+
+    if tls.external_cert is not None:
+        tls = replace(tls, cert=pem_from_body(await frontend.certificate(tls.external_cert)))
+    signer = ManagementSigner(can, frontend)
+    return Identity(tls=tls, outside=outside_key(tls), signer=signer)
+
+
+async def _on_token(
+    options: ClientOptions, frontend: Frontend, log: Callable[[LogLine], None]
+) -> Identity:
+    from ginnel.shell.tokens import Tokens, TokenSigner, token_key
+
+    tokens = Tokens(options.pkcs11, frontend, log)
     try:
         name = await tokens.chosen()
         certificate = await tokens.certificate(name)

@@ -38,7 +38,6 @@ from ginnel.shell.clock import monotonic_now, unix_now
 from ginnel.shell.connect import open_link
 from ginnel.shell.destination import Destinations
 from ginnel.shell.drive import Drive
-from ginnel.shell.external_key import Signer
 from ginnel.shell.facts import local_facts
 from ginnel.shell.frontend import Frontend, Unattended
 from ginnel.shell.hooks import ClientHooks, Runner
@@ -53,6 +52,7 @@ from ginnel.shell.race import Interrupted, race
 from ginnel.shell.rights import Rights
 from ginnel.shell.roaming import Followed, NetworkWatch, Roaming
 from ginnel.shell.signals import STOPPING, Signals
+from ginnel.shell.signer import Signer
 from ginnel.shell.status import Status
 from ginnel.shell.tasks import plain_errors
 from ginnel.shell.tunnel import OpenPlane, Tunnel, TunnelHost

@@ -52,7 +52,9 @@ MODULES = (
     "ginnel.core.wrap.crypt",
     "ginnel.core.wrap.crypt_v2",
     "ginnel.options.rows",
+    "ginnel.shell.external_key",
     "ginnel.shell.python_logging",
+    "ginnel.shell.tokens",
 )
 
 

@@ -165,6 +165,25 @@ def test_a_question_that_is_given_up_can_be_asked_again(tmp_path: Path) -> None:
     live(Program(tmp_path / "m"), scenario)
 
 
+def test_questions_wait_for_their_turn(tmp_path: Path) -> None:
+    """A handshake may want a signature while somebody is asked for a password."""
+
+    async def scenario(program: Program) -> None:
+        peer = await program.client()
+        async with asyncio.TaskGroup() as tasks:
+            asked = tasks.create_task(program.frontend.passphrase("Private Key"))
+            await peer.until(b"'Private Key' password\r\n")
+            signed = tasks.create_task(program.frontend.sign("QUJD", "ECDSA"))
+            await peer.say(b'password "Private Key" x')
+            await peer.until(b">RSA_SIGN:QUJD\r\n")
+            await peer.say(b"rsa-sig\nAAAA\nEND")
+        assert asked.result() == Secret(b"x")
+        assert signed.result() == "AAAA"
+        await peer.close()
+
+    live(Program(tmp_path / "m"), scenario)
+
+
 def test_hold_waits_only_when_it_is_set(tmp_path: Path) -> None:
     async def scenario(program: Program) -> None:
         await program.frontend.hold()

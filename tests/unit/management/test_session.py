@@ -565,6 +565,15 @@ def answers(rig: Rig) -> list[LoginAnswer]:
     ]
 
 
+def test_the_next_client_is_asked_in_the_words_of_the_one_before() -> None:
+    rig = connected(Rig())
+    rig.say("version 3")
+    rig.session.ask(SignQuery(content="QUJD", algorithm="ECDSA"))
+    rig.session.disconnect()
+    rig.session.connect()
+    assert rig.read().endswith(">PK_SIGN:QUJD,ECDSA\r\n")
+
+
 def test_certificates_on_tokens_are_listed() -> None:
     """As openvpn 2.6.14 answers, also for an index that is none."""
     rig = connected(Rig())
