@@ -102,3 +102,83 @@ def test_a_server_among_peers_refuses_another_name(lab: Lab) -> None:
     ours.wait_for("somebody-else")
     ours.wait_for("TLS Error: TLS handshake failed")
     assert "Initialization Sequence Completed" not in ours.log()
+
+
+def static_peer(lab: Lab, *lines: str, ours: bool, remote: bool = True) -> str:
+    """One end of a tunnel with the lab's static key."""
+    local, other = (OURS, THEIRS) if ours else (THEIRS, OURS)
+    there = lab.server if ours else "192.0.2.10"
+    return "\n".join(
+        [
+            "dev tun0",
+            f"ifconfig {local} {other}",
+            *([f"remote {there}"] if remote else []),
+            f"secret {lab.pki.static_key()} {int(ours)}",
+            "explicit-exit-notify 1",
+            "verb 4",
+            *lines,
+            "",
+        ]
+    )
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ("cipher AES-256-CBC", "keepalive 1 8"),
+        ("cipher AES-128-CBC", "auth SHA256", "route 10.11.0.0 255.255.0.0", "keepalive 1 8"),
+        ("cipher none", "auth SHA512"),
+        ("cipher CAMELLIA-256-CBC", "fragment 1300", "comp-lzo no"),
+    ],
+)
+def test_a_static_key(lab: Lab, lines: tuple[str, ...]) -> None:
+    theirs = [line for line in lines if not line.startswith("route ")]
+    ours, peer = lab.start_peers(
+        static_peer(lab, *lines, ours=True), static_peer(lab, *theirs, ours=False)
+    )
+    assert lab.laptop.ping(THEIRS) == 3
+    assert lab.laptop.ping(THEIRS, size=1400) == 3
+    assert "WARNING: '" not in ours.log()
+    ours.wait_for(r"Peer Connection Initiated with \[AF_INET\]192.0.2.1:1194")
+    if theirs != list(lines):
+        assert lab.laptop.route_to("10.11.5.19")["dev"] == "tun0"
+    ours.stop()
+    peer.wait_for("OCC exit message received by peer")
+
+
+def test_a_static_key_without_remote(lab: Lab) -> None:
+    ours, peer = lab.start_peers(
+        static_peer(lab, "cipher AES-256-CBC", "keepalive 1 8", ours=True, remote=False),
+        static_peer(lab, "cipher AES-256-CBC", "keepalive 1 8", ours=False),
+    )
+    assert lab.laptop.ping(THEIRS) == 3
+    # The peer's end is told to us, and a new start of it is taken up.
+    mark = ours.mark()
+    peer.stop()
+    ours.wait_for("remote-exit", since=mark)
+    lab.start_peer(static_peer(lab, "cipher AES-256-CBC", "keepalive 1 8", ours=False))
+    ours.wait_connected(since=mark)
+    lab.laptop.wait_ping(THEIRS)
+
+
+def test_another_static_key_is_only_noise(lab: Lab) -> None:
+    lab.start_peer(static_peer(lab, "cipher AES-256-CBC", "ping 1", ours=False))
+    config = lab.directory / "ours.conf"
+    text = static_peer(lab, "cipher AES-256-CBC", "ping 1", "ping-restart 3", ours=True)
+    config.write_text(text.replace(" 1\n", " 0\n", 1))  # the same direction at both ends
+    ours = lab.run_client_file(config)
+    ours.wait_for(r"SIGUSR1\[soft,ping-restart\] received")
+    assert "Initialization Sequence Completed" not in ours.log()
+
+
+def test_a_static_key_over_tcp(lab: Lab) -> None:
+    lines = ("cipher AES-256-CBC", "keepalive 1 8")
+    theirs = static_peer(lab, *lines, "proto tcp-server", ours=False, remote=False)
+    ours = static_peer(lab, *lines, "proto tcp-client", ours=True)
+    running, _ = lab.start_peers(
+        ours.replace("explicit-exit-notify 1\n", ""),
+        theirs.replace("explicit-exit-notify 1\n", ""),
+        ready="Listening for incoming TCP connection",
+    )
+    assert lab.laptop.ping(THEIRS) == 3
+    running.stop()

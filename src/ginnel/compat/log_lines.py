@@ -112,7 +112,8 @@ def render(notice: Notice, *, common_name: str = "") -> tuple[LogLine, ...]:  # 
         case ControlChannelReady():
             return (_handshake(_control_channel(notice)),)
         case PeerConnected(common_name=name, remote=remote):
-            return (LogLine(text=f"[{printable(name)}] Peer Connection Initiated with {remote}"),)
+            head = f"[{printable(name)}] " if name else ""  # a static key names nobody
+            return (LogLine(text=f"{head}Peer Connection Initiated with {remote}"),)
         case PushRequested(common_name=name):
             return (_push(f"SENT CONTROL [{printable(name)}]: 'PUSH_REQUEST' (status=1)"),)
         case PushReceived(text=text):

@@ -78,6 +78,8 @@ class OpenTunnel:
 
     id: ActionId
     config: TunnelConfig
+    await_peer: bool = False
+    """Tell of the first authentic packet: without a control channel nothing else shows the peer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

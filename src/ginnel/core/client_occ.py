@@ -45,6 +45,16 @@ def read_occ(payload: bytes) -> OccOperation | None:
     return next((known for known in OccOperation if known.value == number[0]), None)
 
 
+def request_payload() -> bytes:
+    """Asks the peer for its options string."""
+    return OCC_MAGIC + bytes((OccOperation.REQUEST.value,))
+
+
+def reply_text(payload: bytes) -> str:
+    """The options string of a reply."""
+    return payload[len(OCC_MAGIC) + 1 :].split(b"\0", 1)[0].decode("ascii", "replace")
+
+
 def exit_payload() -> bytes:
     """Tells the peer that we leave."""
     return _message(OccOperation.EXIT)

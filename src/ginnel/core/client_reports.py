@@ -29,6 +29,8 @@ class ClientReports:
         """Takes one report."""
         course = self._course
         match event:
+            case events.PeerHeard():
+                pass  # the control channel showed it long before
             case events.PeerSilent():
                 course.finish(self._sessions.silent())
             case events.Inactive():

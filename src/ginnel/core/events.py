@@ -8,6 +8,11 @@ from ginnel.dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PeerHeard:
+    """The first authentic packet came from the peer; told when ``OpenTunnel`` asked for it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PeerSilent:
     """Nothing authentic came from the peer for ``ping-restart`` or ``ping-exit`` seconds."""
 
@@ -70,7 +75,8 @@ class FramingMismatch:
 
 
 DataPlaneEvent = (
-    PeerSilent
+    PeerHeard
+    | PeerSilent
     | Inactive
     | KeyExhausted
     | OccReceived

@@ -134,7 +134,7 @@ def expected_from_peer(terms: OccTerms) -> OccTerms:
 
 def client_terms(options: ClientOptions, profile: ConnectionProfile) -> OccTerms:
     """Returns the terms of a client. Its ``cipher`` is what fallback or ``cipher`` name."""
-    direction = KeyDirection.NONE
+    direction = options.data.static_key_direction
     if isinstance(profile.wrapping, TlsAuth):
         direction = profile.wrapping.direction
     return OccTerms(
@@ -150,6 +150,7 @@ def client_terms(options: ClientOptions, profile: ConnectionProfile) -> OccTerms
         compression=options.data.compression,
         fragment=bool(profile.fragment),
         key_direction=direction,
+        secret=options.data.static_key is not None,
         peer_to_peer=not options.pull,
         tun_ipv6=options.tun.ifconfig_ipv6 is not None,
         ifconfig=_ifconfig(options.tun),

@@ -56,6 +56,12 @@ def check_static_key(draft: Draft) -> None:
             origin=draft.places.of("auth-user-pass"),
             option="auth-user-pass",
         )
+    if draft.options.link.mtu_test:
+        raise ConfigError(
+            "--mtu-test is not supported with --secret by ginnel: set --tun-mtu, --fragment or "
+            "--mssfix by hand",
+            option="mtu-test",
+        )
     given = draft.actions.get("cipher")
     cipher = OLD_DEFAULT_CIPHER if given is None else str(given[0])
     if cipher.upper().endswith(_AEAD):

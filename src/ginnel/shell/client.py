@@ -17,9 +17,10 @@ from pathlib import Path
 from ginnel.compat import shell_lines
 from ginnel.compat.log_lines import LogLine
 from ginnel.compat.shell_lines import SignalSource
-from ginnel.core.errors import ConfigError, GinnelError, HostError
+from ginnel.core.errors import ConfigError, GinnelError, HostError, LocalMisuse
 from ginnel.core.negotiate import DataCapabilities
 from ginnel.core.signing import OutsideKey
+from ginnel.core.tls import TlsChannel
 from ginnel.core.tls_context import (
     PassphraseNeeded,
     PassphraseWrong,
@@ -116,7 +117,8 @@ def runtime_directory() -> Path:
 class _Secrets:
     """What a configuration holds of keys and passwords, ready for use."""
 
-    tls: TlsContext
+    tls: Callable[[], TlsChannel]
+    """Makes the channel of one negotiation."""
     login: Login
     identity: Identity
 
@@ -281,7 +283,7 @@ class _Client:
                 options=options,
                 host=self._host,
                 log=self._log,
-                tls=secrets.tls.channel,
+                tls=secrets.tls,
                 signer=secrets.identity.signer,
                 login=secrets.login,
                 rights=self._rights,
@@ -394,9 +396,12 @@ async def _gather(
     if not ``frontend``.
     """
     identity = await find_identity(options, owner or frontend, log.log)
-    tls = await _unlock(options, identity, log, frontend)
-    for text in tls.warnings:
-        log.log(shell_lines.warning(text))
+    tls: Callable[[], TlsChannel] = _no_tls
+    if options.data.static_key is None:
+        context = await _unlock(options, identity, log, frontend)
+        for text in context.warnings:
+            log.log(shell_lines.warning(text))
+        tls = context.channel
     login = Login(options.login)
     if earlier is not None:
         login.adopt(earlier)
@@ -406,6 +411,10 @@ async def _gather(
         login.use(profile)
         await login.obtain_or_fail(frontend)
     return _Secrets(tls=tls, login=login, identity=identity)
+
+
+def _no_tls() -> TlsChannel:
+    raise LocalMisuse("a tunnel with a static key has no TLS")
 
 
 async def _unlock(

@@ -13,7 +13,6 @@ from typing import Protocol, assert_never
 from ginnel.compat.status_file import LinkStatistics
 from ginnel.core import actions
 from ginnel.core import client_end as end
-from ginnel.core.client import ClientMachine
 from ginnel.core.errors import DataPlaneError
 from ginnel.core.events import (
     DataPlaneEvent,
@@ -24,6 +23,7 @@ from ginnel.core.events import (
     KeyExhausted,
     LinkLost,
     OccReceived,
+    PeerHeard,
     PeerSilent,
     TunLost,
 )
@@ -34,6 +34,7 @@ from ginnel.dataplane.formats import PING
 from ginnel.options.values import Secret
 from ginnel.shell.clock import monotonic_now
 from ginnel.shell.link import BadRecord, Link
+from ginnel.shell.machine import Machine
 from ginnel.shell.signer import Signer
 from ginnel.shell.tasks import plain_errors
 
@@ -42,6 +43,10 @@ READ_BATCH = 64
 
 TRAFFIC_INTERVAL = 2.0
 """Seconds between two reports of the traffic counters to the machine."""
+
+
+FIRST_LOOK = 0.02
+"""Seconds until it is first looked whether the peer was heard."""
 
 
 class TunnelOwner(Protocol):
@@ -72,7 +77,7 @@ class Drive:
     def __init__(
         self,
         *,
-        machine: ClientMachine,
+        machine: Machine,
         link: Link,
         tunnel: TunnelOwner,
         hooks: Hooks,
@@ -361,12 +366,23 @@ class Drive:
         self._peer_id = action.config.peer_id
         self._peer_id_sent = action.config.send_peer_id != UNDEFINED_PEER_ID
         loop.add_reader(opened.fileno(), self._guarded, self._read_data_plane)
+        if action.await_peer:
+            watch = self._watch_first_packet(opened, action.config.peer_id)
+            self._let_pass(self._spawn(watch, "first packet"))
         tls = action.config.options.tls
         if tls.reneg_bytes or tls.reneg_pkts:
             self._let_pass(
                 self._spawn(self._report_traffic(opened, action.config.peer_id), "traffic")
             )
         self._complete(action.id, actions.Done())
+
+    async def _watch_first_packet(self, data_plane: DataPlane, peer_id: PeerId) -> None:
+        """Tells the machine when the peer was heard, soon at first and then once a second."""
+        pause = FIRST_LOOK
+        while not data_plane.stats(peer_id).link_read_packets:
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, 1.0)
+        self._feed(partial(self._machine.handle_data_plane, PeerHeard()))
 
     async def _report_traffic(self, data_plane: DataPlane, peer_id: PeerId) -> None:
         """Tells the machine how much crossed the tunnel, for ``reneg-bytes`` and ``reneg-pkts``."""

@@ -17,7 +17,6 @@ from typing import Protocol, TypeVar
 from ginnel.compat import log_lines, proxy_lines, shell_lines
 from ginnel.compat.shell_lines import SignalSource
 from ginnel.core import client_end as end
-from ginnel.core.client import ClientMachine
 from ginnel.core.errors import GinnelError, HostError, LinkError
 from ginnel.core.negotiate import DataCapabilities
 from ginnel.core.notices import (
@@ -34,7 +33,7 @@ from ginnel.core.types import Endpoint
 from ginnel.dataclass import dataclass, field, replace
 from ginnel.host.client import Recovered
 from ginnel.options.model import ClientOptions, ConnectionProfile
-from ginnel.shell.clock import monotonic_now, unix_now
+from ginnel.shell.clock import monotonic_now
 from ginnel.shell.connect import open_link
 from ginnel.shell.destination import Destinations
 from ginnel.shell.drive import Drive
@@ -44,6 +43,7 @@ from ginnel.shell.hooks import ClientHooks, Runner
 from ginnel.shell.link import Attempt, Link, LinkRelay, LinkUnavailable, ProxyMeans
 from ginnel.shell.logging_setup import LogOutput
 from ginnel.shell.login import Login
+from ginnel.shell.machine import make_machine
 from ginnel.shell.peer_log import PeerLog
 from ginnel.shell.pending import PendingLogin
 from ginnel.shell.proxy import SOCKS_ERROR
@@ -369,8 +369,9 @@ class Lifecycle:
                 logins=self._proxy_logins, resolve=self._destinations.server, entropy=os.urandom
             ),
         )
-        self._tried = attempt.remote
-        self._log.log(shell_lines.preserving_remote(attempt.remote))
+        self._tried = attempt.remote.known
+        if not attempt.remote.is_anybody:
+            self._log.log(shell_lines.preserving_remote(attempt.remote))
         opened: list[Link] = []
 
         async def work() -> None:
@@ -420,13 +421,11 @@ class Lifecycle:
         self._frontend.link_opened(remote, link.own_address())
         asks_elsewhere = self._frontend.asks_passwords
         retry = self._frontend.choose_auth_retry(self._options.login.auth_retry)
-        machine = ClientMachine(
-            options=replace(self._options, login=replace(self._options.login, auth_retry=retry)),
+        machine = make_machine(
+            replace(self._options, login=replace(self._options.login, auth_retry=retry)),
             profile=profile,
             remote=remote,
             tls=self._kit.tls,
-            entropy=os.urandom,
-            unix_time=unix_now(),
             capabilities=self._kit.capabilities,
             facts=local_facts(
                 in_full=self._options.tls.push_peer_info, asks_elsewhere=asks_elsewhere

@@ -230,7 +230,7 @@ class Lab:
         process = self._track(self.laptop.spawn(argv, name=self._name(label)))
         return Running(process=process, config=config, label=label)
 
-    def start_peer(self, text: str) -> Running:
+    def start_peer(self, text: str, *, ready: str = "link remote: ") -> Running:
         """Starts a real OpenVPN in the office with a configuration of the test's own."""
         name = self._name("peer")
         config = self.directory / f"{name}.conf"
@@ -238,15 +238,17 @@ class Lab:
         argv = [OPENVPN, "--config", str(config)]
         process = self._track(self.office.spawn(argv, name=name))
         peer = Running(process=process, config=config, label="peer")
-        peer.wait_for("link remote: ")
+        peer.wait_for(ready)
         return peer
 
-    def start_peers(self, ours: str, theirs: str) -> tuple[Running, Running]:
+    def start_peers(
+        self, ours: str, theirs: str, *, ready: str = "link remote: "
+    ) -> tuple[Running, Running]:
         """Starts a pair of peers that configure themselves, and waits until both are connected.
 
         Returns the program under test, in the laptop, and the real OpenVPN, in the office.
         """
-        peer = self.start_peer(theirs)
+        peer = self.start_peer(theirs, ready=ready)
         config = self.directory / f"{self._name('ours')}.conf"
         config.write_text(ours)
         running = self.run_client_file(config)

@@ -70,6 +70,7 @@ def test_a_peer_may_be_the_tls_server() -> None:
         ((), "nothing says which role"),
         ((*SECRET, "--cipher", "AES-256-GCM"), "cannot be used with --secret"),
         ((*SECRET, *CBC, "--auth-user-pass", "login"), "makes a tunnel without TLS"),
+        ((*SECRET, *CBC, "--mtu-test"), "--mtu-test is not supported with --secret"),
         (("--tls-server", *CA), "--tls-server needs a certificate"),
         (("--tls-server", *PAIR), "You must define CA file"),
         (
