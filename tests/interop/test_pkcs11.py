@@ -127,7 +127,7 @@ def test_the_list_of_ids_is_openvpns(lab: Lab) -> None:
 
 @pytest.mark.parametrize(
     ("number", "lines"),
-    [("01", ("reneg-sec 3",)), ("0a", ("tls-version-max 1.2",))],
+    [("01", ("reneg-sec 3", "user nobody", "persist-key")), ("0a", ("tls-version-max 1.2",))],
     ids=["rsa-renegotiated", "p384-1.2"],
 )
 def test_the_token_signs(lab: Lab, number: str, lines: tuple[str, ...]) -> None:
@@ -138,7 +138,7 @@ def test_the_token_signs(lab: Lab, number: str, lines: tuple[str, ...]) -> None:
         release(gui)
         give_pin(gui)
         connected(gui)
-        if number == "01":  # the login lasts: nobody is asked again
+        if number == "01":  # the login lasts, over a loss of rights too: nobody is asked again
             client.process.wait_count(r"Control Channel: TLS", 2, timeout=20)
             assert "PASSWORD" not in gui.heard
         assert_carries(lab)
