@@ -1,5 +1,6 @@
 """Record, then act: order, failure and undo of a helper's changes."""
 
+from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
@@ -166,3 +167,18 @@ def test_routes_that_were_added_are_told_apart(executor: Executor) -> None:
     assert executor.added_routes() == {(BYPASS.network, BYPASS.gateway, 3)}
     executor.revert(BYPASS)
     assert executor.added_routes() == frozenset()
+
+
+def test_routes_are_recorded_together_and_made_one_by_one(
+    kernel: FakeKernel, runtime: Path
+) -> None:
+    writes: list[int] = []
+    executor = Executor(kernel, Journal(runtime, OWNER, observer=writes.append))
+    hundred = [
+        replace(ROUTE, network=IPv4Network(f"10.{number}.0.0/16")) for number in range(1, 101)
+    ]
+    results = executor.apply_together([*hundred, replace(ROUTE, index=99)])
+    assert [result.outcome for result in results] == [Outcome.APPLIED] * 100 + [Outcome.FAILED]
+    assert len(writes) == 1 + len(results), "one line for all intents, one for each result"
+    assert [r.outcome for r in executor.undo_routes()] == [Outcome.REVERTED] * 100
+    assert list(runtime.glob("*.journal")) == []

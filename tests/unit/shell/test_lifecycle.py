@@ -169,6 +169,21 @@ def test_usr1_reconnects_and_hup_asks_for_a_reload() -> None:
     run(work())
 
 
+@pytest.mark.parametrize(("remap", "told"), [(None, "sigusr1"), ("SIGTERM", "sigterm")])
+def test_scripts_are_told_which_signal_ended_the_tunnel(remap: str | None, told: str) -> None:
+    """As a run beside openvpn 2.6 showed: what counts is the signal after ``remap-usr1``."""
+
+    async def work() -> None:
+        options = replace(with_tun(options_for()), scripts=COMMANDS)
+        options = replace(options, link=replace(options.link, remap_usr1=remap))
+        async with life(options=options) as made:
+            await outcome(made, *(("SIGUSR1",) if remap else ("SIGUSR1", "SIGTERM")))
+            downs = [env for words, env in made.runner.calls if words[0].endswith("/down")]
+            assert downs[0]["signal"] == told
+
+    run(work())
+
+
 @pytest.mark.parametrize(("word", "reload"), [("SIGHUP", True), ("SIGTERM", False)])
 def test_remap_usr1(word: str, reload: bool) -> None:
     async def work() -> None:
