@@ -54,7 +54,11 @@ def test_an_update_changes_the_tunnel_and_keeps_the_session() -> None:
     assert imported.is_update
     assert "route options" in imported.groups
     entered = [n.state for n in pair.notices if isinstance(n, StateEntered)]
-    assert entered[-2:] == [ManagementState.CONNECTED, ManagementState.ASSIGN_IP]
+    assert entered[-3:] == [
+        ManagementState.CONNECTED,
+        ManagementState.ASSIGN_IP,
+        ManagementState.ADD_ROUTES,
+    ], "the shell tells that it is connected again when all is done"
     assert len(pair.told(Connected)) == 1
 
 

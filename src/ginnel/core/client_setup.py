@@ -128,6 +128,7 @@ class ClientSetup:
         if course.finish_if(_contradiction(config)):
             return
         course.outbox.enter(ManagementState.ASSIGN_IP)
+        course.outbox.enter(ManagementState.ADD_ROUTES)
         action_id = course.outbox.ask(lambda new_id: UpdateTunnel(id=new_id, config=config))
         self._updating[action_id] = config
 
