@@ -19,7 +19,7 @@ export VENV STAMP CARGO PYTHON REQUIRE_ENGINE
 RUST_SOURCES := Cargo.toml Cargo.lock $(shell find crates -type d -o -name '*.rs' \
     -o -name Cargo.toml -o -name pyproject.toml -o -name '*.pyi')
 
-.PHONY: setup lab demo check test bench docs format pins hooks dist clean
+.PHONY: setup lab demo check test bench fuzz docs format pins hooks dist clean
 
 setup: $(STAMP)/python $(STAMP)/engine
 
@@ -74,6 +74,13 @@ bench: lab
 	$(BIN)/python -m bench.engines $(BENCH)
 	$(BIN)/python -m bench.client $(BENCH)
 
+# Searches for inputs that break a parser; SECONDS for each target, and what is new joins the corpora.
+SECONDS ?= 60
+fuzz: setup
+	$(PIP_INSTALL) --require-hashes -r requirements/fuzz.txt
+	$(BIN)/python -m tests.fuzz all --seconds $(SECONDS)
+	tools/fuzz_rust.sh $(SECONDS)
+
 docs: setup
 	$(BIN)/python -m tools.make_option_docs
 
@@ -86,7 +93,7 @@ format: setup
 pins: setup
 	$(PYTHON) -m venv build/pins
 	build/pins/bin/pip install --quiet --disable-pip-version-check pip-tools
-	for name in dev hooks; do \
+	for name in dev hooks fuzz; do \
 	    build/pins/bin/pip-compile --quiet --generate-hashes --allow-unsafe --no-emit-index-url \
 	        --no-emit-find-links --no-emit-options --strip-extras --no-header --upgrade \
 	        -o requirements/$$name.txt requirements/$$name.in || exit 1; \
