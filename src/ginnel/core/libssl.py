@@ -1,7 +1,7 @@
 """The system's OpenSSL 3 through ctypes: which functions are called, and with what.
 
 Used only where the private key is outside this process: the library inside the cryptography wheel
-exports nothing that a foreign key could be hung on (docs/adr/0011). Pointers are plain numbers, 0
+exports nothing that a foreign key could be hung on (docs/adr/0012). Pointers are plain numbers, 0
 is NULL; a text that the library owns comes back as such a number and is copied with ``text``.
 """
 

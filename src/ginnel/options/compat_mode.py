@@ -1,7 +1,6 @@
 """What ``compat-mode`` and ``ncp-disable`` change once all options are read.
 
-The steps are those of openvpn 2.6 (protocol-facts 19). Compression of old releases is not decided
-here: it looks at ``data.compat_mode`` itself.
+The steps are those of openvpn 2.6 (protocol-facts 19).
 """
 
 from ginnel.options.draft import Draft
@@ -23,6 +22,8 @@ def settle_compatibility(draft: Draft) -> None:
         _enable_fallback(draft)
     if version < 20500:
         _accept_configured_cipher(draft)
+    if version < 20600 and not draft.places.has("allow-compression"):
+        draft.set_field("data.allow_compression", True)
 
 
 def _use_one_cipher(draft: Draft) -> None:

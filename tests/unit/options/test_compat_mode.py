@@ -59,3 +59,9 @@ def test_a_cipher_that_must_be_used_must_be_there() -> None:
     for words in (("--ncp-disable",), ("--compat-mode", "2.3.0")):
         with pytest.raises(ConfigError, match="ARIA-128-CBC is not a cipher that ginnel has"):
             run(*words, "--cipher", "ARIA-128-CBC")
+
+
+def test_before_2_6_compressed_packets_are_taken() -> None:
+    assert data("--compat-mode", "2.5.9").allow_compression
+    assert not data("--compat-mode", "2.6.0").allow_compression
+    assert not data("--compat-mode", "2.5.9", "--allow-compression", "no").allow_compression
