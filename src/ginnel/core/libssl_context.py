@@ -78,16 +78,17 @@ class SystemLibrary:
     def set_groups(self, names: str) -> bool:
         return self._checked(self._control(_CTRL_GROUPS, 0, names.encode()))
 
-    def trust(self, anchors: Sequence["x509.Certificate"]) -> None:
+    def trust(self, anchors: Sequence["x509.Certificate"]) -> bool:
         for anchor in anchors:
             certificate = self._certificate(anchor)
             self._lib.X509_STORE_add_cert(self._store, certificate)
             self._lib.X509_free(certificate)
+        return True
 
     def trust_directory(self, path: str) -> bool:
         return self._checked(self._lib.SSL_CTX_load_verify_dir(self._context, path.encode()))
 
-    def check_revocation(self, lists: Sequence["x509.CertificateRevocationList"]) -> None:
+    def check_revocation(self, lists: Sequence["x509.CertificateRevocationList"]) -> bool:
         from cryptography.hazmat.primitives.serialization import Encoding
 
         for revocations in lists:
@@ -100,6 +101,7 @@ class SystemLibrary:
             lib.X509_STORE_add_crl(self._store, crl)
             lib.X509_CRL_free(crl)
         self._lib.X509_STORE_set_flags(self._store, _CRL_CHECK | _CRL_CHECK_ALL)
+        return True
 
     def identify(
         self,

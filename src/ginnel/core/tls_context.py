@@ -69,16 +69,19 @@ class TlsLibrary(Protocol):
         """Sets the key exchange groups; False when one is not known."""
         ...
 
-    def trust(self, anchors: Sequence["x509.Certificate"]) -> None:
-        """Adds trust anchors."""
+    def trust(self, anchors: Sequence["x509.Certificate"]) -> bool:
+        """Adds trust anchors; False when it cannot read one that others can."""
         ...
 
     def trust_directory(self, path: str) -> bool:
         """Looks up further anchors in a directory of hashed names; False when it cannot."""
         ...
 
-    def check_revocation(self, lists: Sequence["x509.CertificateRevocationList"]) -> None:
-        """Wants every certificate below the anchor to be covered by one of these lists."""
+    def check_revocation(self, lists: Sequence["x509.CertificateRevocationList"]) -> bool:
+        """Wants every certificate below the anchor to be covered by one of these lists.
+
+        False when it cannot read one.
+        """
         ...
 
     def identify(
@@ -289,7 +292,9 @@ def _load_trust(
 ) -> bool:
     """Fills the trust store from ca, capath or the PKCS#12 bundle; False when there is none."""
     anchors = list(bundle) if options.ca is None else _pem_certificates(options.ca)
-    library.trust(anchors)
+    holder = options.ca or options.pkcs12
+    if not library.trust(anchors) and holder is not None:
+        raise _file_error(holder, "holds a CA certificate that OpenSSL cannot read")
     if options.capath is not None and not library.trust_directory(options.capath):
         raise ConfigError(f"capath: cannot use the directory '{options.capath}'", option="capath")
     return bool(anchors) or options.capath is not None
@@ -308,7 +313,8 @@ def _load_crl(library: TlsLibrary, options: TlsOptions) -> None:
         raise _file_error(
             options.crl_verify, "does not hold a PEM block '-----BEGIN X509 CRL-----'"
         )
-    library.check_revocation(lists)
+    if not library.check_revocation(lists):
+        raise _file_error(options.crl_verify, "holds a CRL that OpenSSL cannot read")
 
 
 def _pem_blocks(content: FileContent) -> list[bytes]:

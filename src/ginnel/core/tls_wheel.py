@@ -75,9 +75,13 @@ class WheelLibrary:
             lib.ERR_clear_error()
         return accepted
 
-    def trust(self, anchors: Sequence[x509.Certificate]) -> None:
-        for anchor in anchors:
-            self._store.add_cert(crypto.X509.from_cryptography(anchor))
+    def trust(self, anchors: Sequence[x509.Certificate]) -> bool:
+        try:
+            for anchor in anchors:
+                self._store.add_cert(crypto.X509.from_cryptography(anchor))
+        except crypto.Error:
+            return False
+        return True
 
     def trust_directory(self, path: str) -> bool:
         try:
@@ -86,10 +90,14 @@ class WheelLibrary:
             return False
         return True
 
-    def check_revocation(self, lists: Sequence[x509.CertificateRevocationList]) -> None:
-        for revocations in lists:
-            self._store.add_crl(revocations)
+    def check_revocation(self, lists: Sequence[x509.CertificateRevocationList]) -> bool:
+        try:
+            for revocations in lists:
+                self._store.add_crl(revocations)
+        except crypto.Error:
+            return False
         self._store.set_flags(crypto.X509StoreFlags.CRL_CHECK | crypto.X509StoreFlags.CRL_CHECK_ALL)
+        return True
 
     def identify(
         self,
@@ -103,7 +111,7 @@ class WheelLibrary:
             self._context.use_privatekey(key)
             for further in chain:
                 self._context.add_extra_chain_cert(further)
-        except SSL.Error as refused:
+        except (SSL.Error, crypto.Error) as refused:
             return tls_error_reason(refused.args)
         return ""
 
