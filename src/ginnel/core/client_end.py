@@ -24,6 +24,7 @@ from ginnel.options.model import (
     TlsCryptV2,
 )
 
+TOLD_TO_RECONNECT = "server-pushed-connection-reset"
 TOKEN_REFUSED = "auth-failure (auth-token)"  # noqa: S105 -- a signal's name
 
 
@@ -191,7 +192,7 @@ def told_to_restart(message: Restart) -> Ended:
     """RESTART: the same remote unless flag N; the password is forgotten unless flag P."""
     return Ended(
         outcome=Outcome.RESTART,
-        signal_text="server-pushed-connection-reset",
+        signal_text=TOLD_TO_RECONNECT,
         advance=Advance.NEXT_REMOTE if message.next_remote else Advance.SAME,
         explanation=_said("the server asked for a new connection", message.text),
         forget_credentials=not message.keep_password,

@@ -8,6 +8,7 @@ by the shell, which hands the addresses in; the shuffle is injected too.
 from collections.abc import Callable, Sequence
 from typing import assert_never
 
+from ginnel.core.client_end import TOLD_TO_RECONNECT
 from ginnel.core.errors import LocalMisuse
 from ginnel.core.notices import Advance, Ended
 from ginnel.core.roaming import NETWORK_CHANGED, RESUMED
@@ -130,7 +131,13 @@ class RemoteCursor:
         return Pause(pause)
 
     def after(self, ended: Ended) -> Pause | GiveUp:
-        """Moves on after an attempt ended and says how long to wait."""
+        """Moves on after an attempt ended and says how long to wait.
+
+        A server that answered and keeps its client counts as no failure, as in OpenVPN: there the
+        remote stays, and neither back-off nor connect-retry-max goes on.
+        """
+        if ended.advance is Advance.SAME and _answered(ended):
+            self._attempts -= 1
         exhausted = self._exhausted()
         if exhausted is not None:
             return exhausted
@@ -177,3 +184,7 @@ class RemoteCursor:
             self._index = (self._index + 1) % len(self._profiles)
         self._addresses = ()
         self._position = 0
+
+
+def _answered(ended: Ended) -> bool:
+    return ended.auth_failed is not None or ended.signal_text == TOLD_TO_RECONNECT

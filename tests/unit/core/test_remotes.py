@@ -28,8 +28,10 @@ def ended(
     *,
     signal: str = "ping-restart",
     backoff: float | None = None,
+    auth_failed: str | None = None,
 ) -> Ended:
     return Ended(
+        auth_failed=auth_failed,
         outcome=Outcome.RESTART,
         signal_text=signal,
         advance=advance,
@@ -191,3 +193,17 @@ def test_remotes_that_are_ruled_out_are_passed_over_and_keep_their_numbers() -> 
     assert isinstance(attempt(walk), GiveUp)
     with pytest.raises(LocalMisuse):
         cursor(ClientOptions(profiles=(off,)))
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        ended(Advance.SAME, signal="auth-failure", auth_failed=""),
+        ended(Advance.SAME, signal="server-pushed-connection-reset"),
+    ],
+)
+def test_a_server_that_answers_is_asked_again_at_the_plain_pace(end: Ended) -> None:
+    options = ClientOptions(profiles=remotes("a"), link=LinkOptions(connect_retry_max=3))
+    walk = cursor(options)
+    assert [attempt(walk, end) for _ in range(20)] == [Pause(1.0)] * 20
+    assert isinstance([attempt(walk) for _ in range(4)][-1], GiveUp)
