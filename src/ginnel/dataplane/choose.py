@@ -6,6 +6,7 @@ Not responsible for how a data plane works, nor for what a user may ask for on t
 import importlib
 from enum import Enum
 
+from ginnel import __version__
 from ginnel.dataclass import dataclass
 from ginnel.dataplane.api import DataPlane, TunDevice
 from ginnel.options.errors import ConfigError
@@ -52,13 +53,16 @@ def choose_engine(asked: str | None, problem: str | None) -> EngineChoice:
 def find_problem() -> str | None:
     """Tells what keeps the compiled engine from being used here, None when nothing does."""
     try:
-        importlib.import_module(EXTENSION)
+        module = importlib.import_module(EXTENSION)
     except ModuleNotFoundError as missing:
         if missing.name == EXTENSION:
             return f"the compiled engine (module {EXTENSION}) is not installed"
         return f"the compiled engine needs the module {missing.name}, which is not installed"
     except ImportError as bad:
         return f"the compiled engine does not load: {bad}"
+    found = getattr(module, "__version__", "unknown")
+    if found != __version__:
+        return f"the compiled engine is version {found} and ginnel is {__version__}"
     return None
 
 

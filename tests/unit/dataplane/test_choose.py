@@ -1,9 +1,11 @@
 """The choice of an engine, and its reasons."""
 
 import sys
+from types import ModuleType
 
 import pytest
 
+from ginnel import __version__
 from ginnel.dataplane import choose
 from ginnel.dataplane.choose import Engine, choose_engine, find_problem, open_data_plane
 from ginnel.options.errors import ConfigError
@@ -54,6 +56,16 @@ def test_a_module_that_does_not_load_is_a_problem(monkeypatch: pytest.MonkeyPatc
     problem = find_problem()
     assert problem is not None
     assert problem.startswith("the compiled engine")
+
+
+def test_a_module_of_another_release_is_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
+    other = ModuleType("ginnel_engine")
+    monkeypatch.setitem(sys.modules, "ginnel_engine", other)
+    assert "version unknown and ginnel is" in str(find_problem())
+    other.__version__ = "0.0.1"  # type: ignore[attr-defined]  # as a compiled module has one
+    assert find_problem() == f"the compiled engine is version 0.0.1 and ginnel is {__version__}"
+    other.__version__ = __version__  # type: ignore[attr-defined]
+    assert find_problem() is None
 
 
 def test_the_python_engine_can_always_be_asked_for() -> None:
