@@ -2,19 +2,17 @@
 // Helpers of tests may stop at the first surprise, like tests.
 #![allow(missing_docs, clippy::unwrap_used)]
 
-use std::ops::Range;
-
 use ginnel_datapath::cipher::Cipher;
-use ginnel_datapath::coalesce::{Coalescer, Sink};
-use ginnel_datapath::inner::{Inner, destination};
 use ginnel_datapath::key::{Direction, Key, KeySpec, Limits};
-use ginnel_datapath::mss;
 use ginnel_datapath::replay::ReplayWindow;
 use ginnel_datapath::segment::{self, Plan};
 use ginnel_datapath::suite::Suite;
 use ginnel_datapath::vnet::{self, VnetHeader};
 use ginnel_datapath::wire::{self, DataFormat, DataHeader, Kind};
 use zeroize::Zeroizing;
+
+#[path = "../../../fuzz/targets.rs"]
+mod targets;
 
 /// A small generator with a fixed seed, so that a failure comes again.
 struct Noise(u64);
@@ -66,42 +64,16 @@ impl Noise {
     }
 }
 
-#[derive(Default)]
-struct Total {
-    bytes: usize,
-    parts: usize,
-}
-
-impl Sink for Total {
-    fn write(&mut self, _: VnetHeader, storage: &[u8], parts: &[Range<usize>]) {
-        self.parts += parts.len();
-        self.bytes += parts.iter().map(|part| storage[part.clone()].len()).sum::<usize>();
-    }
-}
-
 #[test]
 fn noise_from_the_tunnel_passes_through_every_step() {
     let mut noise = Noise(0x9E37_79B9_7F4A_7C15);
     for _ in 0..2_000 {
-        let packets: Vec<_> = (0..noise.below(20)).map(|_| noise.packet()).collect();
-        let mut storage = packets.concat();
-        let mut coalescer = Coalescer::new(true, true);
-        let mut total = Total::default();
-        let mut start = 0;
-        for packet in &packets {
-            let range = start..start + packet.len();
-            start = range.end;
-            let bytes = &mut storage[range.clone()];
-            if let Some(inner) = Inner::parse(bytes) {
-                assert!(inner.transport <= inner.length && inner.length <= bytes.len());
-                assert!(destination(bytes).is_some());
-            }
-            mss::clamp(bytes, 1300, 1280);
-            coalescer.push(&mut storage, range, &mut total);
+        let mut pieces = Vec::new();
+        for packet in (0..noise.below(20)).map(|_| noise.packet()) {
+            pieces.extend((packet.len() as u16).to_be_bytes());
+            pieces.extend(packet);
         }
-        coalescer.finish(&mut storage, &mut total);
-        assert_eq!(total.parts, packets.len());
-        assert!(total.bytes <= storage.len());
+        targets::inner_packets(&pieces);
     }
 }
 
