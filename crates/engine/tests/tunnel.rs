@@ -391,7 +391,7 @@ fn callers_get_their_turn_under_load() {
             one.stats();
         }
         stop.store(true, std::sync::atomic::Ordering::Relaxed);
-        assert!(start.elapsed() < DEADLINE, "{:?}", start.elapsed());
+        assert!(start.elapsed() < 4 * DEADLINE, "{:?}", start.elapsed());
     });
     assert!(one.stats().tun_read_packets > 0);
 }
