@@ -242,6 +242,8 @@ def decode_address(body: bytes) -> AddressState | None:
     local = _ip(family, fields.get(IFA_LOCAL)) or address
     if local is None:
         return None
+    if prefix > local.max_prefixlen:
+        raise NetlinkMalformed("address prefix")
     peer = address if address is not None and address != local else None
     return AddressState(index=index, local=local, prefix=prefix, peer=peer)
 
@@ -315,6 +317,8 @@ def decode_route(body: bytes) -> RouteState | None:
     destination = _ip(family, fields.get(RTA_DST))
     if destination is None:
         destination = IPv4Address(0) if family == AF_INET else IPv6Address(0)
+    if bits > destination.max_prefixlen:
+        raise NetlinkMalformed("route prefix")
     return RouteState(
         network=ip_network((destination, bits), strict=False),
         gateway=_ip(family, fields.get(RTA_GATEWAY)) or _via(fields.get(RTA_VIA)),
