@@ -20,10 +20,15 @@ const GRO_BUFFERS: usize = 4;
 const GRO_BUFFER_LEN: usize = 65_536;
 const PLAIN_BUFFERS: usize = 32;
 
-/// Control-message room for a `u16` and a `c_int`, aligned as the kernel wants it.
+/// Control-message room, aligned as the kernel wants it.
 #[repr(C, align(8))]
 #[derive(Clone, Copy)]
-struct Control([u8; 64]);
+struct Control<const N: usize>([u8; N]);
+
+/// For a `u16` and a `c_int`.
+type SendControl = Control<64>;
+/// For one `c_int`.
+type ReceiveControl = Control<32>;
 
 /// Packets of equal length that lie one after the other, the last one possibly shorter.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,7 +69,7 @@ pub struct Udp {
     messages: Vec<libc::mmsghdr>,
     vectors: Vec<libc::iovec>,
     addresses: Vec<Storage>,
-    controls: Vec<Control>,
+    controls: Vec<SendControl>,
 }
 
 // SAFETY: the raw pointers inside `messages` and `vectors` are set anew before every call that
@@ -345,7 +350,7 @@ fn enable_offloads(fd: BorrowedFd<'_>) -> (bool, bool) {
 #[allow(clippy::cast_ptr_alignment)]
 fn put_control<T: Copy>(
     header: &mut libc::msghdr,
-    control: &mut Control,
+    control: &mut SendControl,
     (level, kind): (libc::c_int, libc::c_int),
     value: T,
 ) {
@@ -356,7 +361,7 @@ fn put_control<T: Copy>(
     // this one fits is checked, `used` is a sum of such lengths, and all writes stay inside it.
     unsafe {
         let space = libc::CMSG_SPACE(length) as usize;
-        if used + space > size_of::<Control>() {
+        if used + space > size_of::<SendControl>() {
             return;
         }
         header.msg_control = control.0.as_mut_ptr().cast();
@@ -387,7 +392,7 @@ pub struct Receiver {
     messages: Vec<libc::mmsghdr>,
     vectors: Vec<libc::iovec>,
     addresses: Vec<Storage>,
-    controls: Vec<Control>,
+    controls: Vec<ReceiveControl>,
     received: Vec<Received>,
     malformed: u64,
 }
@@ -408,7 +413,7 @@ impl Receiver {
             messages: vec![message; count],
             vectors: vec![vector; count],
             addresses: vec![address; count],
-            controls: vec![Control([0; 64]); count],
+            controls: vec![Control([0; 32]); count],
             received: Vec::with_capacity(count),
             malformed: 0,
         }
@@ -429,7 +434,7 @@ impl Receiver {
             header.msg_iov = &raw mut self.vectors[index];
             header.msg_iovlen = 1;
             header.msg_control = self.controls[index].0.as_mut_ptr().cast();
-            header.msg_controllen = size_of::<Control>() as _;
+            header.msg_controllen = size_of::<ReceiveControl>() as _;
             self.messages[index] = libc::mmsghdr { msg_hdr: header, msg_len: 0 };
         }
         // SAFETY: every message points at an address, a control block and a buffer of this value,
