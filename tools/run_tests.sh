@@ -14,7 +14,7 @@ fi
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 status=0
-"$CARGO" test --locked --quiet --workspace --lib --tests >"$log" 2>&1 || status=$?
+"$CARGO" test --locked --quiet --no-fail-fast --workspace --lib --tests >"$log" 2>&1 || status=$?
 cat "$log"
 # One line for all crates: cargo ends with whatever crate came last.
 awk '/^test result:/ { passed += $4; failed += $6 }
