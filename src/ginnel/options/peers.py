@@ -4,17 +4,15 @@ Such a peer pulls nothing. It may take the server's part in the TLS handshake, m
 other one without a remote of its own, and with ``secret`` there is no TLS at all.
 """
 
+from ginnel.options.ciphers import CIPHERS, canonical_cipher
+from ginnel.options.compat_mode import OLD_DEFAULT_CIPHER
 from ginnel.options.draft import STATIC_KEY, Draft
 from ginnel.options.errors import ConfigError
 from ginnel.options.model import KeyDirection
 from ginnel.options.notes import Note, NoteKind
 from ginnel.options.values import FileContent
 
-OLD_DEFAULT_CIPHER = "BF-CBC"
-"""What a peer without ``cipher`` meant before negotiation; openvpn 2.6 still means it there."""
-
 DIRECTIONS = {None: KeyDirection.NONE, "0": KeyDirection.NORMAL, "1": KeyDirection.INVERSE}
-_AEAD = ("-GCM", "-POLY1305")
 
 
 def has_static_key(draft: Draft) -> bool:
@@ -62,9 +60,10 @@ def check_static_key(draft: Draft) -> None:
             "--mssfix by hand",
             option="mtu-test",
         )
-    given = draft.actions.get("cipher")
+    given = draft.actions.get("cipher")  # without one openvpn 2.6 still means the old default
     cipher = OLD_DEFAULT_CIPHER if given is None else str(given[0])
-    if cipher.upper().endswith(_AEAD):
+    kind = CIPHERS.get(canonical_cipher(cipher) or "")
+    if kind is not None and kind.is_aead:
         raise ConfigError(
             f"--cipher {cipher} cannot be used with --secret: its packets would repeat nonces "
             "after a restart. Take --cipher AES-256-CBC at both ends",
