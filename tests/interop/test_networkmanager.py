@@ -263,7 +263,7 @@ class Office:
         for pid in self.lab.laptop.pids():
             try:
                 words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-            except FileNotFoundError:
+            except (FileNotFoundError, ProcessLookupError):  # it ended just now
                 continue
             if b"--management-query-passwords" in words:
                 found.append(pid)
