@@ -111,7 +111,8 @@ class TokenOptions:
     lifetime: int = 0
     """0 is without end."""
     renewal: int | None = None
-    """Seconds after which an unused token is worthless; None is twice ``reneg-sec``."""
+    """Seconds after which a connected client gets a new token; None is ``reneg-sec``. A token lasts
+    for two of these."""
     external: bool = False
     """``external-auth``: the authenticator decides about tokens as well."""
     secret: FileContent | None = None
