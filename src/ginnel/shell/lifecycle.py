@@ -39,6 +39,7 @@ from ginnel.shell.destination import Destinations
 from ginnel.shell.drive import Drive
 from ginnel.shell.facts import local_facts
 from ginnel.shell.frontend import Frontend, Unattended
+from ginnel.shell.helper_watch import report_recovered, watch_helper
 from ginnel.shell.hooks import ClientHooks, Runner
 from ginnel.shell.link import Attempt, Link, LinkRelay, LinkUnavailable, ProxyMeans
 from ginnel.shell.logging_setup import LogOutput
@@ -46,6 +47,7 @@ from ginnel.shell.login import Login
 from ginnel.shell.machine import make_machine
 from ginnel.shell.peer_log import PeerLog
 from ginnel.shell.pending import PendingLogin
+from ginnel.shell.process import INITIALISING
 from ginnel.shell.proxy import SOCKS_ERROR
 from ginnel.shell.proxy_login import ProxyLogins
 from ginnel.shell.race import Interrupted, race
@@ -63,9 +65,6 @@ EXIT_NOTIFIED = "exit-with-notification"
 CONNECTION_FAILED = "connection-failed"
 _FATAL_ENDS = frozenset({CONNECTION_FAILED, "resolve-failed"})
 """What OpenVPN calls a fatal error, not a signal, where it ends the program."""
-
-INITIALISING = "init_instance"
-"""What a signal says that comes before there is a connection."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -188,9 +187,9 @@ class Lifecycle:
                 async with asyncio.TaskGroup() as tasks:
                     beside = [
                         tasks.create_task(self._write_status(), name="status file"),
-                        tasks.create_task(self._watch_helper(), name="helper"),
+                        tasks.create_task(watch_helper(self._kit.host.helper_pid), name="helper"),
                     ]
-                    await self._report_recovered()
+                    await report_recovered(self._kit.host, self._log.log)
                     finished = await self._loop()
                     for task in beside:
                         task.cancel()
@@ -211,19 +210,6 @@ class Lifecycle:
             await self._tunnel.take_down("error")
         except HostError as error:
             self._log.log(shell_lines.warning(str(error)))
-
-    async def _watch_helper(self) -> None:
-        """Raises HostError when the helper ends before us: then nobody could put the host back."""
-        descriptor = os.pidfd_open(self._kit.host.helper_pid)
-        loop = asyncio.get_running_loop()
-        gone: asyncio.Future[None] = loop.create_future()
-        loop.add_reader(descriptor, _set_once, gone)
-        try:
-            await gone
-        finally:
-            loop.remove_reader(descriptor)
-            os.close(descriptor)
-        raise HostError("privileged helper", 0, "it ended unexpectedly, so this program ends too")
 
     async def _loop(self) -> Finished:
         prepared = await self._race(self._destinations.prepare(self._cursor.profiles))
@@ -584,18 +570,6 @@ class Lifecycle:
         self._log.log(shell_lines.link_local(remote, link.local, link.transport))
         self._log.log(shell_lines.link_remote(remote, link.transport))
 
-    async def _report_recovered(self) -> None:
-        for earlier in await self._kit.host.recovered():
-            if earlier.complete and not earlier.undone:
-                continue
-            rest = "" if earlier.complete else "; some could not be undone, see 'ginnel restore'"
-            self._log.log(
-                shell_lines.note(
-                    f"undid {earlier.undone} change(s) to the host that process "
-                    f"{earlier.main_pid} left behind{rest}"
-                )
-            )
-
     async def _write_status(self) -> None:
         while True:
             self._status.write()
@@ -620,11 +594,6 @@ def _no_link(reason: str) -> Ended:
         advance=Advance.NEXT_ADDRESS,
         explanation="",
     )
-
-
-def _set_once(future: "asyncio.Future[None]") -> None:
-    if not future.done():
-        future.set_result(None)
 
 
 def _shuffled(profiles: Sequence[ConnectionProfile]) -> Sequence[ConnectionProfile]:

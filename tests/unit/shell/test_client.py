@@ -1,7 +1,6 @@
 """The program around the lifecycle: order of the start, reloads, exit status, messages."""
 
 import asyncio
-import logging
 import os
 import signal
 import stat
@@ -13,14 +12,11 @@ import pytest
 from ginnel.core.errors import ConfigError, HostError
 from ginnel.core.tls_context import PassphraseNeeded, PassphraseWrong
 from ginnel.host.client import HostClient
-from ginnel.host.executor import ChangeResult
-from ginnel.host.executor import Outcome as ChangeOutcome
-from ginnel.host.recover import Disposition, JournalReport, RestoreReport
 from ginnel.options.actions import RunClient
 from ginnel.options.model import AuthRetry, ProcessOptions, TlsOptions
 from ginnel.options.notes import Note, NoteKind
 from ginnel.options.values import Secret
-from ginnel.shell import client
+from ginnel.shell import client, helper_watch, process, unlock
 from ginnel.shell.client import run_client
 from ginnel.shell.lifecycle import Equipment, Finished
 from ginnel.shell.logging_setup import LogOutput
@@ -83,27 +79,27 @@ def rig(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Rig:
         made.told.append("helper started")
         return FakeHelper(made, os.getpid())
 
-    def opened(process: ProcessOptions) -> LogOutput:
-        made.output = made.log.output(process.verb)
+    def opened(wanted: ProcessOptions) -> LogOutput:
+        made.output = made.log.output(wanted.verb)
         return made.output
 
-    monkeypatch.setattr(client, "forbid_core_dumps", lambda: made.told.append("no core"))
-    monkeypatch.setattr(client, "setup_logging", opened)
-    monkeypatch.setattr(client, "build_tls_context", lambda *_, **__: FakeContext())
-    monkeypatch.setattr(client, "become_daemon", lambda **_: made.told.append("daemon"))
-    monkeypatch.setattr(client, "lock_memory", lambda: made.told.append("mlock"))
-    monkeypatch.setattr(client, "set_priority", lambda nice: made.told.append(f"nice {nice}"))
+    monkeypatch.setattr(process, "forbid_core_dumps", lambda: made.told.append("no core"))
+    monkeypatch.setattr(process, "setup_logging", opened)
+    monkeypatch.setattr(unlock, "build_tls_context", lambda *_, **__: FakeContext())
+    monkeypatch.setattr(process, "become_daemon", lambda **_: made.told.append("daemon"))
+    monkeypatch.setattr(process, "lock_memory", lambda: made.told.append("mlock"))
+    monkeypatch.setattr(process, "set_priority", lambda nice: made.told.append(f"nice {nice}"))
     monkeypatch.setattr(HostClient, "start", start)
-    monkeypatch.setattr(client, "_has_ended", lambda _pid: made.helper_died)
+    monkeypatch.setattr(helper_watch, "has_ended", lambda _pid: made.helper_died)
     monkeypatch.setattr(client, "Lifecycle", FakeLifecycle)
-    monkeypatch.setenv(client.ENGINE_VARIABLE, "python")
-    monkeypatch.setenv(client.RUNTIME_VARIABLE, str(tmp_path / "run"))
+    monkeypatch.setenv(process.ENGINE_VARIABLE, "python")
+    monkeypatch.setenv(process.RUNTIME_VARIABLE, str(tmp_path / "run"))
     return made
 
 
-def request(**process: object) -> RunClient:
+def request(**wanted: object) -> RunClient:
     options = options_for(udp_profile())
-    made = replace(ProcessOptions(verb=3), **process)  # type: ignore[arg-type]
+    made = replace(ProcessOptions(verb=3), **wanted)  # type: ignore[arg-type]
     return RunClient(options=replace(options, process=made), notes=())
 
 
@@ -234,8 +230,8 @@ def test_the_passphrase_is_asked_for_when_it_is_needed(
     async def ask() -> Secret:
         return entered
 
-    monkeypatch.setattr(client, "build_tls_context", build)
-    monkeypatch.setattr(client, "ask_passphrase", ask)
+    monkeypatch.setattr(unlock, "build_tls_context", build)
+    monkeypatch.setattr(unlock, "ask_passphrase", ask)
     assert run_client(request(), never) == 0
     assert given == [None, b"correct horse"]
     assert len(entered) == 0, "it is wiped once the key is open"
@@ -257,8 +253,8 @@ def test_wrong_passphrase_is_asked_for_again_only_when_that_is_wanted(
     async def ask() -> Secret:
         return entered.pop()
 
-    monkeypatch.setattr(client, "build_tls_context", build)
-    monkeypatch.setattr(client, "ask_passphrase", ask)
+    monkeypatch.setattr(unlock, "build_tls_context", build)
+    monkeypatch.setattr(unlock, "ask_passphrase", ask)
     wanted = request()
     login = replace(wanted.options.login, auth_retry=AuthRetry(retry))
     wanted = replace(wanted, options=replace(wanted.options, login=login))
@@ -275,8 +271,8 @@ def test_a_passphrase_from_a_file_is_not_asked_for_again(
     def build(_options: TlsOptions, **_: object) -> FakeContext:
         raise PassphraseNeeded("the passphrase is empty", option="askpass")
 
-    monkeypatch.setattr(client, "build_tls_context", build)
-    monkeypatch.setattr(client, "ask_passphrase", lambda: pytest.fail("there is a file"))
+    monkeypatch.setattr(unlock, "build_tls_context", build)
+    monkeypatch.setattr(unlock, "ask_passphrase", lambda: pytest.fail("there is a file"))
     asked = request()
     tls = replace(asked.options.tls, askpass=Secret(b""))
     asked = replace(asked, options=replace(asked.options, tls=tls))
@@ -292,7 +288,7 @@ def test_a_signal_before_the_loop_ends_it_with_a_line(
         os.kill(os.getpid(), number)
         return FakeContext()
 
-    monkeypatch.setattr(client, "build_tls_context", build)
+    monkeypatch.setattr(unlock, "build_tls_context", build)
     assert run_client(request(), never) == 0
     assert rig.log.texts[-1] == f"{number.name}[hard,init_instance] received, process exiting"
     assert rig.told[-1] == "helper closed"
@@ -303,7 +299,7 @@ def test_an_error_of_the_host_is_fatal_and_named(rig: Rig, monkeypatch: pytest.M
     def refuse() -> None:
         raise HostError("mlock", 1, "Operation not permitted")
 
-    monkeypatch.setattr(client, "lock_memory", refuse)
+    monkeypatch.setattr(process, "lock_memory", refuse)
     assert run_client(request(mlock=True), never) == 1
     assert rig.log.texts[-2:] == ["mlock: Operation not permitted", "Exiting due to fatal error"]
 
@@ -315,95 +311,3 @@ def test_a_bug_is_shown_with_its_place_and_ends_with_status_1(rig: Rig) -> None:
     assert rig.log.has("RuntimeError: a bug of ours")
     assert rig.log.texts[-1] == "Exiting due to fatal error"
     assert rig.told[-1] == "helper closed"
-
-
-# --- a helper that died ------------------------------------------------------------------------
-
-
-def journal(disposition: Disposition, *outcomes: ChangeOutcome) -> JournalReport:
-    return JournalReport(
-        path=Path("x.journal"),
-        disposition=disposition,
-        main_pid=os.getpid(),
-        results=tuple(ChangeResult(outcome=outcome, what="route") for outcome in outcomes),
-    )
-
-
-@pytest.mark.parametrize(
-    ("report", "said"),
-    [
-        (RestoreReport(), ""),
-        (
-            RestoreReport(
-                journals=(
-                    journal(Disposition.RESTORED, ChangeOutcome.REVERTED, ChangeOutcome.GONE),
-                )
-            ),
-            "undid 1 change(s) to the host",
-        ),
-        (
-            RestoreReport(journals=(journal(Disposition.INCOMPLETE, ChangeOutcome.FAILED),)),
-            "run 'ginnel restore' as root",
-        ),
-        (HostError("restore", 13, "Permission denied"), "run 'ginnel restore' as root"),
-    ],
-    ids=["nothing", "restored", "incomplete", "no-rights"],
-)
-def test_what_a_dead_helper_left_is_undone_here(
-    rig: Rig, monkeypatch: pytest.MonkeyPatch, report: RestoreReport | HostError, said: str
-) -> None:
-    asked: list[Path] = []
-
-    def undo(directory: Path) -> RestoreReport:
-        asked.append(directory)
-        if isinstance(report, HostError):
-            raise report
-        return report
-
-    monkeypatch.setattr(client, "restore", undo)
-    rig.helper_died = True
-    rig.ends = [Finished(status=1)]
-    assert run_client(request(), never) == 1
-    assert asked == [client.runtime_directory()]
-    assert rig.log.has(said) if said else not rig.log.has("undid")
-
-
-def test_with_a_living_helper_nothing_is_undone_here(
-    rig: Rig, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(client, "restore", lambda _path: pytest.fail("the helper did it"))
-    assert run_client(request(), never) == 0
-
-
-def test_the_end_of_a_child_is_seen_without_collecting_it() -> None:
-    pid = os.posix_spawn("/bin/true", ["true"], {})
-    os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
-    assert client._has_ended(pid)
-    assert os.waitpid(pid, 0) == (pid, 0)
-    reading, writing = os.pipe()
-    pid = os.posix_spawn("/bin/cat", ["cat"], {}, file_actions=[(os.POSIX_SPAWN_DUP2, reading, 0)])
-    os.close(reading)
-    assert not client._has_ended(pid)
-    os.kill(pid, signal.SIGKILL)
-    os.close(writing)
-    os.waitpid(pid, 0)
-
-
-# --- logging -----------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(("verb", "shown"), [(3, False), (9, True)])
-def test_records_of_python_logging_reach_the_log(rig: Rig, verb: int, shown: bool) -> None:
-    live = rig.live
-
-    async def talk(equipment: Equipment) -> Finished:
-        logging.getLogger("ginnel.core.session").debug("a packet was dropped")
-        logging.getLogger("asyncio").error("a task failed")
-        return await live(equipment)
-
-    rig.live = talk  # type: ignore[method-assign]
-    before = (list(logging.getLogger().handlers), logging.getLogger().level)
-    run_client(request(verb=verb), never)
-    assert rig.log.has("ginnel.core.session: a packet was dropped") is shown
-    assert rig.log.has("asyncio: a task failed")
-    assert (list(logging.getLogger().handlers), logging.getLogger().level) == before

@@ -1,0 +1,228 @@
+"""The process around its loop, client or server: log, checks, terminal, daemon, helper, rights.
+
+The order is OpenVPN's as far as users see it: mistakes in keys and passwords asked for come while
+there is still a terminal, the process leaves it afterwards, and nothing on the host is touched
+before. What is done in the loop, and with which secrets, is its ``Program``'s business.
+"""
+
+import asyncio
+import gc
+import os
+import traceback
+from collections.abc import Coroutine, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+from ginnel.compat import shell_lines
+from ginnel.compat.log_lines import LogLine
+from ginnel.compat.shell_lines import SignalSource
+from ginnel.core.errors import ConfigError, GinnelError
+from ginnel.core.negotiate import DataCapabilities
+from ginnel.dataclass import dataclass
+from ginnel.dataplane.choose import open_data_plane
+from ginnel.host.client import HostClient
+from ginnel.host.journal import DEFAULT_RUNTIME_DIR
+from ginnel.host.privileges import forbid_core_dumps, lock_memory, set_priority
+from ginnel.host.scripts import ScriptRunner
+from ginnel.options.model import ProcessOptions
+from ginnel.options.notes import Note, NoteKind
+from ginnel.shell.daemonize import PidFile, become_daemon
+from ginnel.shell.logging_setup import LogOutput, setup_logging
+from ginnel.shell.notify import Notifier
+from ginnel.shell.rights import Rights
+from ginnel.shell.signals import Stopped, stoppable
+
+ENGINE_VARIABLE = "GINNEL_ENGINE"
+"""Environment variable that picks the data plane: ``rust`` or ``python``."""
+
+RUNTIME_VARIABLE = "GINNEL_RUNTIME_DIR"
+"""Environment variable that moves the journals away from ``/run/ginnel``."""
+
+INITIALISING = "init_instance"
+"""What a signal says that comes before there is a connection."""
+
+S = TypeVar("S")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """What is ready when the loop begins, and lasts as long as the process."""
+
+    log: LogOutput
+    host: HostClient
+    rights: Rights
+    runner: ScriptRunner
+    notifier: Notifier
+
+
+class Program(Protocol[S]):
+    """What a client and a server do differently. The methods are called in this order."""
+
+    def begin(self, log: LogOutput) -> None:
+        """Says who starts. Raises ConfigError."""
+        ...
+
+    def gather(self, log: LogOutput) -> S:
+        """Gets keys and passwords while there is a terminal. Raises ConfigError."""
+        ...
+
+    def live(self, place: Place, gathered: S) -> Coroutine[None, None, int]:
+        """The loop; returns the exit status, with the helper closed."""
+        ...
+
+
+def run_process(process: ProcessOptions, program: Program[S]) -> int:
+    """Runs the program to its end and returns the exit status.
+
+    Raises ConfigError for mistakes found before the log is open; later ones are logged.
+    """
+    forbid_core_dumps()
+    log = setup_logging(process)
+    try:
+        with _python_records(log):
+            return _run(process, program, log)
+    except Stopped as stopped:
+        # A wanted end is no failure, whenever it comes: service managers look at the status.
+        log.log(shell_lines.signal_received(stopped.signal, SignalSource.HARD, INITIALISING))
+        return 0
+    except ConfigError as error:
+        log.log_all(shell_lines.options_error(error))
+    except GinnelError as error:
+        log.log_all(shell_lines.fatal(str(error)))
+    except Exception as bug:
+        log.log_all(shell_lines.crashed(traceback.format_exception(bug)))
+    finally:
+        log.close()
+    return 1
+
+
+def runtime_directory() -> Path:
+    """Where the journals are kept."""
+    return Path(os.environ.get(RUNTIME_VARIABLE, DEFAULT_RUNTIME_DIR))
+
+
+def chosen_engine() -> str | None:
+    """Name of the data plane that the environment asks for, if it does."""
+    return os.environ.get(ENGINE_VARIABLE)
+
+
+def probe(engine: str | None) -> DataCapabilities:
+    """Asks the data plane that will be used what it can do."""
+    data_plane, _reasons = open_data_plane(None, engine=engine)
+    try:
+        capabilities = data_plane.capabilities
+        return DataCapabilities(ciphers=capabilities.ciphers, formats=capabilities.formats)
+    finally:
+        data_plane.close()
+
+
+def greet(notes: Sequence[Note], warnings: Sequence[LogLine], log: LogOutput) -> None:
+    """Says the first lines of a start and of a reload."""
+    log.log_all(_note_lines(notes))
+    log.log_all(shell_lines.banner())
+    log.log_all(warnings)
+
+
+def _note_lines(notes: Sequence[Note]) -> list[LogLine]:
+    return [
+        shell_lines.warning(str(note))
+        if note.kind is NoteKind.WARNING
+        else shell_lines.note(str(note))
+        for note in notes
+    ]
+
+
+def _run(process: ProcessOptions, program: Program[S], log: LogOutput) -> int:
+    """Prepares everything for which there must be a terminal, or no loop yet; then the loop."""
+    host: HostClient | None = None
+    try:
+        with stoppable():
+            program.begin(log)
+            _check_outputs(process)
+            rights = Rights(process)
+            # Before keys are read, so that the helper's memory holds none. A daemon must fork it
+            # later, to be its parent, and asks for passwords while there is a terminal.
+            host = HostClient.start(runtime_directory()) if process.daemon is None else None
+            gathered = program.gather(log)
+    except BaseException:
+        if host is not None:
+            asyncio.run(host.close())
+        raise
+    notifier = Notifier()
+    pid_file = _leave_terminal(process, notifier)
+    try:
+        if process.mlock:
+            limited = lock_memory()
+            if limited is not None:
+                log.log(shell_lines.warning(limited))
+        runner = ScriptRunner(lambda line: log.log(shell_lines.note(line)))
+        try:
+            if host is None:
+                host = HostClient.start(runtime_directory())
+            place = Place(log=log, host=host, rights=rights, runner=runner, notifier=notifier)
+            loop = program.live(place, gathered)
+            notifier.started()
+            gc.freeze()  # what was loaded stays; the collector need not look at it
+            gc.enable()
+            return asyncio.run(loop)
+        finally:
+            runner.close()
+    finally:
+        notifier.close()
+        if pid_file is not None:
+            pid_file.remove()
+
+
+@contextmanager
+def _python_records(log: LogOutput) -> Iterator[None]:
+    """Brings records of ``logging`` into the log: ours, the event loop's and libraries'."""
+    import logging
+
+    handler = log.python_handler()
+    root = logging.getLogger()
+    before = root.level
+    root.addHandler(handler)
+    root.setLevel(logging.DEBUG if log.verb >= 9 else logging.INFO)
+    try:
+        yield
+    finally:
+        root.setLevel(before)
+        root.removeHandler(handler)
+
+
+def _check_outputs(process: ProcessOptions) -> None:
+    """Tries the files that are written later, while the user still sees a mistake. ConfigError."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK
+    wanted = (("writepid", process.writepid, 0o644), ("status", process.status, 0o600))
+    for option, path, mode in wanted:
+        if path is None:
+            continue
+        try:
+            os.close(os.open(path, flags, mode))
+        except OSError as error:
+            raise ConfigError(
+                f"--{option} fails with '{path}': {error.strerror} (errno={error.errno})",
+                option=option,
+            ) from error
+
+
+def _leave_terminal(process: ProcessOptions, notifier: Notifier) -> PidFile | None:
+    """Applies what concerns the whole process; the process id is final afterwards."""
+    if notifier.watched:
+        notifier.beginning()
+    elif process.daemon is not None:
+        try:
+            become_daemon(keep_output=process.log_file is not None)
+        except OSError as error:
+            raise ConfigError(f"--daemon fails: {error.strerror}", option="daemon") from error
+    if process.nice:
+        set_priority(process.nice)
+    if process.writepid is None:
+        return None
+    try:
+        return PidFile(process.writepid)
+    except OSError as error:
+        raise ConfigError(
+            f"--writepid fails with '{process.writepid}': {error.strerror}", option="writepid"
+        ) from error
