@@ -5,20 +5,23 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.deadlines import wait_until
-from tests.interop.lab import OFFICE_HOST, OFFICE_HOST_V6, Lab
+from tests.interop.lab import OFFICE_HOST, OFFICE_HOST_V6
+from tests.interop.lab.base import BaseLab
+from tests.interop.lab.namespaces import Namespace
 
 FULL_SIZE_V4 = 1500 - 28
 FULL_SIZE_V6 = 1500 - 48
 
 
-def assert_carries(lab: Lab, *, ipv6: bool = True) -> None:
+def assert_carries(lab: BaseLab, *, ipv6: bool = True, where: Namespace | None = None) -> None:
     """Small and full-sized packets reach the office and come back, in both families."""
+    host = where or lab.laptop
     targets = [(OFFICE_HOST, FULL_SIZE_V4)]
     targets += [(OFFICE_HOST_V6, FULL_SIZE_V6)] if ipv6 else []
     for address, full_size in targets:
-        lab.laptop.wait_ping(address)
-        assert lab.laptop.ping(address, count=3, interval=0.05) == 3
-        assert lab.laptop.ping(address, count=3, interval=0.05, size=full_size) == 3
+        host.wait_ping(address)
+        assert host.ping(address, count=3, interval=0.05) == 3
+        assert host.ping(address, count=3, interval=0.05, size=full_size) == 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,10 +33,12 @@ class Address:
     peer: str | None
 
 
-def addresses(lab: Lab, device: str = "tun0") -> dict[str, Address]:
+def addresses(
+    lab: BaseLab, device: str = "tun0", *, where: Namespace | None = None
+) -> dict[str, Address]:
     """Gives the global IPv4 (``inet``) and IPv6 (``inet6``) address of a device."""
     found: dict[str, Address] = {}
-    for entry in lab.laptop.ip_json("address", "show", "dev", device):
+    for entry in (where or lab.laptop).ip_json("address", "show", "dev", device):
         infos = entry.get("addr_info")
         assert isinstance(infos, list)
         for info in infos:
@@ -48,7 +53,7 @@ def addresses(lab: Lab, device: str = "tun0") -> dict[str, Address]:
     return found
 
 
-def link(lab: Lab, device: str = "tun0") -> Mapping[str, object]:
+def link(lab: BaseLab, device: str = "tun0") -> Mapping[str, object]:
     """Gives the link entry of a device: flags, mtu and more."""
     return lab.laptop.ip_json("link", "show", "dev", device)[0]
 

@@ -16,7 +16,7 @@ from typing import Protocol, runtime_checkable
 import pytest
 
 from tests.deadlines import wait_until
-from tests.interop.lab import THREE, TWO, Lab, Plan
+from tests.interop.lab import THREE, TWO, Fleet, Lab, Plan
 from tests.interop.lab.pki import Pki
 
 _FAILED = pytest.StashKey[bool]()
@@ -100,3 +100,19 @@ def shared_wide_lab(request: pytest.FixtureRequest, run_directory: Path, pki: Pk
 def wide_lab(request: pytest.FixtureRequest, run_directory: Path, pki: Pki) -> Iterator[Lab]:
     """Laptop, internet and office, with a router in between."""
     yield from _lab(THREE, request, run_directory, pki)
+
+
+@pytest.fixture(scope="module")
+def shared_fleet(request: pytest.FixtureRequest, run_directory: Path, pki: Pki) -> Iterator[Fleet]:
+    """Five clients, router, server and office, for all tests of a module."""
+    directory = run_directory / "tests" / request.node.name.replace("/", "-")
+    directory.mkdir(parents=True, exist_ok=True)
+    with Fleet(directory, pki) as fleet:
+        yield fleet
+
+
+@pytest.fixture
+def fleet(shared_fleet: Fleet) -> Iterator[Fleet]:
+    """The module's fleet; what a test started ends with it, and all hosts are as they were."""
+    yield shared_fleet
+    shared_fleet.tidy()

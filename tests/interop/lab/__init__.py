@@ -1,5 +1,7 @@
 """A lab of network namespaces for interop tests, the demo and the benchmark."""
 
+from tests.interop.lab.base import OFFICE_HOST, OFFICE_HOST_V6
+from tests.interop.lab.fleet import Fleet
 from tests.interop.lab.openvpn import ClientSetup, Running, ServerSetup, Wrapping
 from tests.interop.lab.process import LabError, Process
 from tests.interop.lab.relay import Faults
@@ -7,8 +9,6 @@ from tests.interop.lab.snapshot import Snapshot
 from tests.interop.lab.topology import (
     LAPTOP,
     LAPTOP_V6,
-    OFFICE_HOST,
-    OFFICE_HOST_V6,
     THREE,
     TWO,
     WEB_HOST,
@@ -28,6 +28,7 @@ __all__ = [
     "WEB_HOST_V6",
     "ClientSetup",
     "Faults",
+    "Fleet",
     "Lab",
     "LabError",
     "Plan",

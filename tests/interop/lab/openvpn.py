@@ -1,8 +1,9 @@
 """Configurations and running processes of VPN servers and clients in a lab.
 
-The server is Debian's ``openvpn``. The client is ginnel, or with GINNEL_INTEROP_CLIENT=openvpn the
-real one, so that a scenario can be shown to be right independently of ginnel. Not responsible for
-namespaces (``topology``) or for what a scenario expects.
+Either end is ginnel or Debian's ``openvpn``: as a setup's ``program`` says, else as the environment
+says for a whole run (GINNEL_INTEROP_SERVER, GINNEL_INTEROP_CLIENT), else what the lab takes. So a
+scenario can be shown to be right independently of ginnel. Not responsible for namespaces
+(``topology``, ``fleet``) or for what a scenario expects.
 """
 
 import os
@@ -18,6 +19,7 @@ from tests.interop.lab.pki import SERVER_NAME, Identity, Pki
 from tests.interop.lab.process import LabError, Process
 
 OPENVPN = "/usr/sbin/openvpn"
+SERVER_VARIABLE = "GINNEL_INTEROP_SERVER"
 CLIENT_VARIABLE = "GINNEL_INTEROP_CLIENT"
 PORT = 1194
 
@@ -78,6 +80,8 @@ class ServerSetup:
     verb: int = 4
     ca: bool = True
     lines: Sequence[str] = ()
+    program: str | None = None
+    """As ``command_of`` takes it; None is what the environment or the lab says."""
 
     def render(self, pki: Pki) -> str:
         identity = self.identity or pki.server
@@ -125,6 +129,8 @@ class ClientSetup:
     lines: Sequence[str] = ()
     arguments: Sequence[str] = ()
     """Command-line options after ``--config FILE``."""
+    program: str | None = None
+    """As ``command_of`` takes it; None is what the environment or the lab says."""
 
     def render(self, pki: Pki) -> str:
         identity = self.identity or pki.client
@@ -149,17 +155,23 @@ class ClientSetup:
         return "\n".join([*lines, *self.wrapping.client_lines(pki), *self.lines]) + "\n"
 
 
-def client_program() -> tuple[str, ...]:
-    """Gives the command in front of OpenVPN's options: ginnel, or what the environment names.
-
-    GINNEL_INTEROP_CLIENT may be ``ginnel``, ``openvpn`` or a whole command line.
-    """
-    chosen = os.environ.get(CLIENT_VARIABLE, "ginnel")
-    if chosen == "ginnel":
+def command_of(program: str) -> tuple[str, ...]:
+    """Gives what goes in front of OpenVPN's options: ``ginnel``, ``openvpn`` or a command line."""
+    if program == "ginnel":
         return (sys.executable, "-m", "ginnel", "openvpn")
-    if chosen == "openvpn":
+    if program == "openvpn":
         return (OPENVPN,)
-    return tuple(shlex.split(chosen))
+    return tuple(shlex.split(program))
+
+
+def server_program(default: str = "openvpn") -> tuple[str, ...]:
+    """Gives the command of servers: what the environment names, else the default."""
+    return command_of(os.environ.get(SERVER_VARIABLE, default))
+
+
+def client_program(default: str = "ginnel") -> tuple[str, ...]:
+    """Gives the command of clients: what the environment names, else the default."""
+    return command_of(os.environ.get(CLIENT_VARIABLE, default))
 
 
 def client_is_ginnel() -> bool:

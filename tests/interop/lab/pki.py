@@ -68,6 +68,7 @@ class Pki:
     def __init__(self, directory: Path, *, use_rsa: bool = False) -> None:
         self.directory = directory
         self._use_rsa = use_rsa
+        self._clients: dict[str, Identity] = {}
         directory.mkdir(parents=True, exist_ok=True)
 
     def _store(self, stem: str, certificate: x509.Certificate, key: PrivateKey) -> Identity:
@@ -176,6 +177,12 @@ class Pki:
     @cached_property
     def second_client(self) -> Identity:
         return self.issue("second", "second-laptop")
+
+    def named_client(self, name: str) -> Identity:
+        """The certificate of a client by that name, made once."""
+        if name not in self._clients:
+            self._clients[name] = self.issue(name, name)
+        return self._clients[name]
 
     @cached_property
     def expired_server(self) -> Identity:
