@@ -69,10 +69,12 @@ test: lab
 
 ifeq ($(SHORT),1)
 bench: BENCH := --rounds 1 --seconds 1 --results $(or $(TMPDIR),/tmp)
+bench: BENCH_SERVER := --quick
 endif
 bench: lab
 	$(BIN)/python -m bench.engines $(BENCH)
 	$(BIN)/python -m bench.client $(BENCH)
+	$(BIN)/python -m bench.server $(BENCH) $(BENCH_SERVER)
 
 # Searches for inputs that break a parser; SECONDS for each target, and what is new joins the corpora.
 SECONDS ?= 60

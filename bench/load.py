@@ -134,7 +134,7 @@ class Generator:
                 commanded = True
                 continue
             client = self._clients[number]
-            client.read(self._subject.remote, monotonic_now())
+            client.read(self._subject.remote)
             self._arm(client)
             if client.is_settled:
                 self._waiting.discard(client)

@@ -26,7 +26,7 @@ from ginnel.dataplane.open_key import open_key
 from ginnel.dataplane.reference_keys import PacketKey, UsageLimits
 from ginnel.options.actions import RunClient
 from ginnel.options.model import ClientOptions
-from ginnel.shell.clock import unix_now
+from ginnel.shell.clock import monotonic_now, unix_now
 
 MAX_PACKET = 2048
 BATCH = 16
@@ -104,7 +104,7 @@ class LoadClient:
     def fileno(self) -> int:
         return self._socket.fileno()
 
-    def read(self, remote: Endpoint, now: Instant) -> None:
+    def read(self, remote: Endpoint) -> None:
         """Takes what has arrived; data packets prove that the server lives, and are not opened."""
         for _ in range(BATCH):
             try:
@@ -114,6 +114,7 @@ class LoadClient:
             except OSError:  # refused: the server is not there, and the machine asks again
                 continue
             if packet and packet[0] >> 3 not in DATA_OPCODES:
+                now = monotonic_now()  # answers to what the last packet took long to work out
                 self._machine.receive(packet, remote, now)
                 self._drain(now)
 

@@ -101,7 +101,7 @@ def _received(output: str) -> tuple[int, float]:
 
 def cpu_seconds(pid: int) -> float:
     """User and system time so far of a process, all its threads and all its descendants."""
-    return sum(_ticks(member) for member in _family(pid)) / TICKS
+    return sum(_ticks(member) for member in family(pid)) / TICKS
 
 
 def _stat(pid: int) -> list[str]:
@@ -117,7 +117,7 @@ def _ticks(pid: int) -> int:
     return int(fields[11]) + int(fields[12]) if fields else 0
 
 
-def _family(pid: int) -> set[int]:
+def family(pid: int) -> set[int]:
     children: dict[int, list[int]] = {}
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit() and (fields := _stat(int(entry.name))):
