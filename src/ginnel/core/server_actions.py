@@ -16,9 +16,12 @@ from ginnel.core.actions import (
     Failed,
     InstallKey,
     SendInner,
+    Signature,
+    SignData,
     SwapKeys,
     VerifyCertificates,
 )
+from ginnel.core.control_keys import ClientKeyClaim
 from ginnel.core.negotiate import Agreement
 from ginnel.core.payload import PayloadTerms
 from ginnel.core.types import ActionId, Endpoint, PeerId, Transport
@@ -48,6 +51,18 @@ class ClientFacts:
     """Verified, top depth first; empty without a certificate."""
     peer_info: tuple[tuple[str, str], ...] = ()
     """``IV_`` and ``UV_`` variables, cleaned, in order."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VerifyClientKey:
+    """Judge what a tls-crypt-v2 key says (``tls-crypt-v2-verify``), before anything else.
+
+    Answer: Done or Failed.
+    """
+
+    id: ActionId
+    client: ClientFacts
+    claim: ClientKeyClaim
 
 
 class TokenState(Enum):
@@ -130,7 +145,9 @@ class AnswerChallenge:
 
 
 ServerAction = (
-    VerifyCertificates
+    VerifyClientKey
+    | VerifyCertificates
+    | SignData
     | Authenticate
     | ConnectClient
     | AddClient
@@ -169,4 +186,4 @@ class ClientTerms:
     """Everything else to push, in order: the options for all, filtered, and its own."""
 
 
-ServerActionResult = Done | Failed | Admitted | Refused | ClientTerms
+ServerActionResult = Done | Failed | Signature | Admitted | Refused | ClientTerms

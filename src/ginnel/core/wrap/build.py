@@ -4,8 +4,10 @@ Responsible for: options to objects. Imports the cryptography package only when 
 so that starting up stays light.
 """
 
+from collections.abc import Callable
 from typing import assert_never
 
+from ginnel.core.digests import digest_named
 from ginnel.core.errors import ConfigError
 from ginnel.core.key_files import parse_static_key, parse_v2_client_key
 from ginnel.core.replay import REPLAY_WINDOW, ReplayWindow
@@ -20,6 +22,9 @@ from ginnel.options.model import (
     TlsCryptV2,
 )
 
+WrappingMaker = Callable[[int, int], Wrapping]
+"""Makes a fresh wrapping: from wall-clock seconds and the count of packets sent before."""
+
 
 def wrapping_for(
     options: ControlWrapping, side: Side, unix_time: int, replay_window: int = REPLAY_WINDOW
@@ -28,37 +33,56 @@ def wrapping_for(
 
     Raises ``ConfigError`` when the key file does not parse or the digest is not available.
     """
-    window = ReplayWindow(replay_window)
+    return wrapping_maker(options, side, replay_window)(unix_time, 0)
+
+
+def wrapping_maker(
+    options: ControlWrapping, side: Side, replay_window: int = REPLAY_WINDOW
+) -> WrappingMaker:
+    """Parses the key once for many sessions. Raises ``ConfigError`` as ``wrapping_for``."""
     match options:
         case PlainWrapping():
-            return PlainControl()
-        case TlsAuth(key=file, direction=direction, digest=digest):
-            from ginnel.core.wrap.auth import AuthControl
-
-            key = parse_static_key(file)
-            try:
-                return AuthControl(
-                    key=key,
-                    direction=direction,
-                    digest=digest,
-                    unix_time=unix_time,
-                    replay_window=window,
-                )
-            except ValueError as bad:
-                raise ConfigError(str(bad), origin=file.origin, option="auth") from bad
+            return lambda _unix_time, _sent: PlainControl()
+        case TlsAuth():
+            return _auth_maker(options, replay_window)
         case TlsCrypt(key=file):
             from ginnel.core.wrap.crypt import CryptControl
 
-            key = parse_static_key(file)
-            return CryptControl(key=key, side=side, unix_time=unix_time, replay_window=window)
+            static = parse_static_key(file)
+            return lambda unix_time, sent: CryptControl(
+                key=static,
+                side=side,
+                unix_time=unix_time,
+                base=sent,
+                replay_window=ReplayWindow(replay_window),
+            )
         case TlsCryptV2(key=file):
             from ginnel.core.wrap.crypt_v2 import CryptV2Control
 
-            return CryptV2Control(
-                key=parse_v2_client_key(file),
+            own = parse_v2_client_key(file)
+            return lambda unix_time, _sent: CryptV2Control(
+                key=own,
                 side=side,
                 unix_time=unix_time,
-                replay_window=window,
+                replay_window=ReplayWindow(replay_window),
             )
         case _:
             assert_never(options)
+
+
+def _auth_maker(options: TlsAuth, replay_window: int) -> WrappingMaker:
+    from ginnel.core.wrap.auth import AuthControl
+
+    key = parse_static_key(options.key)
+    try:
+        digest_named(options.digest)
+    except ValueError as bad:
+        raise ConfigError(str(bad), origin=options.key.origin, option="auth") from bad
+    return lambda unix_time, sent: AuthControl(
+        key=key,
+        direction=options.direction,
+        digest=options.digest,
+        unix_time=unix_time,
+        base=sent,
+        replay_window=ReplayWindow(replay_window),
+    )

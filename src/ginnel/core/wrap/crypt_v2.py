@@ -51,15 +51,17 @@ class CryptV2Control:
         key: V2ClientKey,
         side: Side,
         unix_time: int,
+        sent: int = 0,
         replay_window: ReplayWindow | None = None,
     ) -> None:
+        """A server counts on from ``sent`` packets, a client from the mark of resending."""
         self._wrapped = key.wrapped
         self._side = side
         self._crypt = CryptControl(
             key=key.key,
             side=side,
             unix_time=unix_time,
-            base=EARLY_NEGOTIATION_BASE if side is Side.CLIENT else 0,
+            base=EARLY_NEGOTIATION_BASE if side is Side.CLIENT else sent,
             replay_window=replay_window,
         )
 

@@ -1,0 +1,70 @@
+"""What the machine of one client says happened, beyond what a client's own machine says."""
+
+from ginnel.core.notices import (
+    CertificateAccepted,
+    CertificateRejected,
+    ControlChannelReady,
+    ControlMessage,
+    Ended,
+    InitialPacket,
+    KeyRenegotiating,
+    PeerConnected,
+    Warned,
+)
+from ginnel.core.server_actions import AgreedClient
+from ginnel.core.types import Endpoint
+from ginnel.dataclass import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PeerInfoReceived:
+    """``peer info: IV_VER=…``, one line for each. Once a session."""
+
+    variables: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientConnected:
+    """The client has its key: data flows. Once a client."""
+
+    agreed: AgreedClient
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PushSent:
+    """``SENT CONTROL [CN]: '…' (status=1)``; secrets are blanked."""
+
+    common_name: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientMoved:
+    """The client is at another address from now on (float)."""
+
+    remote: Endpoint
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuthenticationFailed:
+    """The client is not let in, and is told so; ``reason`` may be empty."""
+
+    reason: str
+
+
+ServerNotice = (
+    InitialPacket
+    | CertificateAccepted
+    | CertificateRejected
+    | ControlChannelReady
+    | PeerInfoReceived
+    | PeerConnected
+    | KeyRenegotiating
+    | ControlMessage
+    | ClientConnected
+    | PushSent
+    | ClientMoved
+    | AuthenticationFailed
+    | Warned
+    | Ended
+)

@@ -1,0 +1,44 @@
+"""The server's machine shows who it is for."""
+
+from ipaddress import ip_address
+from random import Random
+
+from ginnel.core.control_keys import ControlKeys
+from ginnel.core.server import ServerMachine
+from ginnel.core.server_actions import ClientId
+from ginnel.core.types import Endpoint, Instant, PeerId, Side, Transport
+from tests.sim.fake_tls import FakeTls
+from tests.sim.pair import CAPABILITIES, UNIX_TIME
+from tests.unit.core.test_pool import options
+
+CLIENT = Endpoint(ip_address("192.0.2.10"), 40000)
+
+
+def machine() -> ServerMachine:
+    return ServerMachine(
+        options=options(),
+        keys=ControlKeys(options()),
+        client_id=ClientId(7),
+        peer_id=PeerId(3),
+        remote=CLIENT,
+        local=None,
+        transport=Transport.UDP,
+        admission=None,
+        tls=lambda: FakeTls(Side.SERVER, 1),
+        entropy=Random(1).randbytes,
+        unix_time=UNIX_TIME,
+        capabilities=CAPABILITIES,
+        tokens=None,
+    )
+
+
+def test_a_new_machine_knows_its_client_and_wants_nothing() -> None:
+    made = machine()
+    assert (made.facts.client_id, made.facts.peer_id, made.facts.remote) == (7, 3, CLIENT)
+    assert made.agreed is None
+    assert not made.is_over
+    assert made.poll_transmit() is None
+    assert made.poll_notice() is None
+    assert made.poll_action() is None
+    assert made.poll_timeout() is None
+    made.handle_timeout(Instant(0.0))
