@@ -5,14 +5,24 @@ what is in which slot; a back end obeys and reports. A packet that carries user 
 Python object on this interface; control packets cross it whole and unparsed.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import Enum
-from typing import Protocol
+from typing import NewType, Protocol
 
 from ginnel.core.data_key import DataCipher, DataFormat, DataKey, KeySlot
 from ginnel.core.payload import PayloadTerms
-from ginnel.core.types import Endpoint, IPNetwork, PeerId, Transmit, Transport
+from ginnel.core.types import Endpoint, IPAddress, IPNetwork, PeerId, Transmit, Transport
 from ginnel.dataclass import dataclass
+from ginnel.options.server_model import VlanOptions
+
+LinkId = NewType("LinkId", int)
+"""One socket of a data plane; the number of one that is gone is not used again."""
+
+FIRST_LINK = LinkId(0)
+"""The link of ``attach``: the only one of a client."""
+
+MAX_RESETS = (100, 10)
+"""Hard resets, seconds: how many pass unless ``limit_resets`` says otherwise."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +48,7 @@ class TunDevice:
     vnet_header: bool
     """True when opened with IFF_VNET_HDR and a 10-byte virtio_net_hdr (TUNSETVNETHDRSZ 10)."""
     ethernet: bool = False
-    """A tap device: Ethernet frames cross it, all to and from the one peer there is."""
+    """A tap device: Ethernet frames cross it. Without ``serve`` all are the one peer's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +70,37 @@ class Link:
     transport: Transport
     relay: Relay | None = None
     """Between us and the one peer of a UDP link, whose ``remote`` is the relay's ``server``."""
+    multihome: bool = False
+    """On UDP: tell which of our addresses a packet came to, and send from the one that is named."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServingRules:
+    """How a server's data plane treats its peers."""
+
+    client_to_client: bool = False
+    """Packets of one peer for another do not pass tun; otherwise the kernel's routes decide."""
+    tcp_queue_limit: int = 64
+    """Data packets that wait for one slow stream; more are dropped (``link-full``)."""
+    vlan: VlanOptions | None = None
+    """On tap: peers live in VLANs, whose tags are seen on the device only."""
+    stale_age: int = 0
+    """Seconds after which a learnt address that sends nothing is forgotten; 0 keeps it."""
+    stale_interval: int = 0
+    """Seconds between looks for such addresses; 0 is ``stale_age``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Learned:
+    """A hardware address that a peer sent from."""
+
+    address: bytes
+    """Six bytes."""
+    vlan: int
+    """0 without ``ServingRules.vlan``."""
+    peer_id: PeerId
+    age: int
+    """Seconds since it was last seen."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +138,15 @@ class PeerConfig:
     """Drop packets from tun whose outer destination is ``remote`` itself."""
     payload: PayloadTerms = PayloadTerms()
     """Framing, fragments, address translation and what else is done beside sealing."""
+    link: LinkId = FIRST_LINK
+    """Where it came from. A peer of a TCP stream has it to itself; one that may float moves
+    between UDP links as well."""
+    local: IPAddress | None = None
+    """Which of our addresses its packets are sent from, on a ``multihome`` link."""
+    max_learned: int = 256
+    """Hardware addresses that are learnt from it at most."""
+    vlan: int = 1
+    """Its VLAN with ``ServingRules.vlan``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,6 +183,15 @@ class NotificationKind(Enum):
     BAD_FRAMING = "bad-framing"
     """The peer's compression framing is not ours, or it compresses; said once a peer.
     ``payload`` is the first byte of such a packet."""
+    BAD_SOURCE = "bad-source"
+    """A packet of the peer had an inner source that is not its own (``payload``, packed) and was
+    dropped; at most once a second and peer."""
+    LEARNED = "learned"
+    """``payload`` is a hardware address, in ``vlan``, that is the peer's from now on."""
+    RELEARNED = "relearned"
+    """As LEARNED, of an address that another peer had."""
+    FORGOTTEN = "forgotten"
+    """A learnt address went stale. Those of a peer that is deleted go without a report."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,6 +204,12 @@ class Notification:
     remote: Endpoint | None = None
     errno: int = 0
     payload: bytes = b""
+    link: LinkId = FIRST_LINK
+    """Of LINK_LOST the link that is gone, with ``peer_id`` where one peer had it to itself; of
+    FLOATED the one that the peer is on now."""
+    vlan: int = 0
+    local: IPAddress | None = None
+    """Of FLOATED: which of our addresses the peer sends to, on a ``multihome`` link."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +218,9 @@ class ControlPacket:
 
     payload: bytes
     source: Endpoint | None
+    link: LinkId = FIRST_LINK
+    local: IPAddress | None = None
+    """Which of our addresses it came to, on a ``multihome`` link."""
 
 
 class DataPlane(Protocol):
@@ -161,11 +229,35 @@ class DataPlane(Protocol):
     capabilities: Capabilities
 
     def attach(self, link: Link, unread: bytes = b"", unsent: bytes = b"") -> None:
-        """Starts reading the link.
+        """Starts reading the first link, instead of an earlier one.
 
         Of a TCP stream, ``unread`` are bytes that the shell already took, and ``unsent`` the rest
         of records that it began to write: they leave before anything else.
         """
+        ...
+
+    def serve(self, rules: ServingRules) -> None:
+        """Makes this a server's data plane; before the first peer.
+
+        From then on, a packet whose inner source is not an iroute of its peer is dropped
+        (``source-address``), packets for all go to all, and a slow stream holds up nobody else.
+        """
+        ...
+
+    def add_link(self, link: Link, unread: bytes = b"", unsent: bytes = b"") -> LinkId:
+        """Starts reading one more link; as ``attach``, only with ``serve`` and without a relay."""
+        ...
+
+    def remove_link(self, link_id: LinkId) -> None:
+        """Stops reading a link. What waits in it is lost; its peers stay, unreachable."""
+        ...
+
+    def limit_resets(self, count: int, seconds: int) -> None:
+        """Lets so many hard resets of UDP pass in so many seconds (``MAX_RESETS``)."""
+        ...
+
+    def credit_resets(self, count: int) -> None:
+        """Gives back what was taken for resets that turned out genuine."""
         ...
 
     def new_peer(self, peer: PeerConfig) -> None: ...
@@ -191,7 +283,19 @@ class DataPlane(Protocol):
         """Sends packets from tun for ``prefix`` to the peer (longest prefix wins)."""
         ...
 
+    def del_iroute(self, peer_id: PeerId, prefix: IPNetwork) -> None:
+        """Takes a prefix from the peer; nothing happens when it is not the peer's."""
+        ...
+
+    def learned(self) -> Sequence[Learned]:
+        """Every address learnt on tap, in no order."""
+        ...
+
     def stats(self, peer_id: PeerId) -> PeerStats: ...
+    def unassigned_drops(self) -> Mapping[str, int]:
+        """Drops that belong to no peer, by reason: ``hard-reset-flood``, ``no-peer`` ..."""
+        ...
+
     def fileno(self) -> int:
         """Readable while ``notifications`` or ``recv_control`` have something."""
         ...
@@ -204,8 +308,13 @@ class DataPlane(Protocol):
         """Drains up to ``limit`` control packets; the eventfd stays readable while more wait."""
         ...
 
-    def send_control(self, packet: Transmit) -> None:
-        """Sends a control packet before any queued data; drops it when the link cannot take it."""
+    def send_control(
+        self, packet: Transmit, link: LinkId = FIRST_LINK, local: IPAddress | None = None
+    ) -> None:
+        """Sends a control packet before any queued data; drops it when the link cannot take it.
+
+        ``local`` is the address it is sent from, on a ``multihome`` link.
+        """
         ...
 
     def send_inner(self, peer_id: PeerId, payload: bytes) -> None:

@@ -19,21 +19,26 @@ from ginnel.core.proxy_socks import datagram_header
 from ginnel.core.types import (
     UNDEFINED_PEER_ID,
     Endpoint,
+    IPAddress,
     IPNetwork,
     PeerId,
     Transmit,
     Transport,
 )
 from ginnel.dataplane.api import (
+    FIRST_LINK,
     Capabilities,
     ControlPacket,
     Keepalive,
+    Learned,
     Link,
+    LinkId,
     Notification,
     NotificationKind,
     PeerConfig,
     PeerStats,
     Relay,
+    ServingRules,
     TunDevice,
 )
 
@@ -78,6 +83,34 @@ class RustDataPlane:
             else:
                 self._engine.attach_relayed(link.fd, datagram_header(link.relay.server))
         self._refresh()
+
+    def serve(self, rules: ServingRules) -> None:
+        """Makes this a server's data plane."""
+        raise DataPlaneError("serve", UNDEFINED_PEER_ID, errno.EOPNOTSUPP)
+
+    def add_link(self, link: Link, unread: bytes = b"", unsent: bytes = b"") -> LinkId:
+        """Starts reading one more link of a server."""
+        raise DataPlaneError("add_link", UNDEFINED_PEER_ID, errno.EOPNOTSUPP)
+
+    def remove_link(self, link_id: LinkId) -> None:
+        """Stops reading a link."""
+        raise DataPlaneError("remove_link", UNDEFINED_PEER_ID, errno.EOPNOTSUPP)
+
+    def limit_resets(self, count: int, seconds: int) -> None:
+        """Lets so many hard resets pass in so many seconds."""
+        raise DataPlaneError("limit_resets", UNDEFINED_PEER_ID, errno.EOPNOTSUPP)
+
+    def credit_resets(self, count: int) -> None:
+        """Gives back what was taken for resets that turned out genuine."""
+        raise DataPlaneError("credit_resets", UNDEFINED_PEER_ID, errno.EOPNOTSUPP)
+
+    def del_iroute(self, peer_id: PeerId, prefix: IPNetwork) -> None:
+        """Takes a prefix from the peer, if it has it."""
+        raise DataPlaneError("del_iroute", peer_id, errno.EOPNOTSUPP)
+
+    def learned(self) -> Sequence[Learned]:
+        """Every address learnt on tap."""
+        return []
 
     def new_peer(self, peer: PeerConfig) -> None:
         """Adds a peer without keys; its packets from tun need an iroute."""
@@ -190,7 +223,9 @@ class RustDataPlane:
             for payload, source in self._engine.recv_control(limit)
         ]
 
-    def send_control(self, packet: Transmit) -> None:
+    def send_control(
+        self, packet: Transmit, link: LinkId = FIRST_LINK, local: IPAddress | None = None
+    ) -> None:
         """Sends before any queued data, or drops and counts."""
         with _reporting("send_control"):
             self._engine.send_control(packet.payload, self._outer(packet.destination))

@@ -1,57 +1,78 @@
 """The slow, obvious data plane in Python: oracle in tests, engine where none is compiled.
 
 One thread, no queues of its own: ``notifications`` and ``recv_control`` move a bounded number of
-packets between TUN and link each time they are called, which the shell does whenever ``fileno`` is
+packets between TUN and links each time they are called, which the shell does whenever ``fileno`` is
 readable. Not responsible for layouts (``formats``), keys (``reference_keys``), one peer's state
-(``reference_peer``) or descriptors (``reference_ports``, ``reference_link``).
+(``reference_peer``), whom a server's packet is for (``reference_switch``) or descriptors
+(``reference_ports``, ``reference_links``).
 """
 
 import errno
 import select
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 
 from ginnel.core.data_key import AEAD_CIPHERS, OLD_CIPHERS, DataFormat, DataKey, KeySlot
 from ginnel.core.errors import DataPlaneError, LocalMisuse, Malformed
 from ginnel.core.payload import PayloadTerms
-from ginnel.core.types import UNDEFINED_PEER_ID, Endpoint, IPNetwork, PeerId, Transmit, Transport
+from ginnel.core.types import (
+    UNDEFINED_PEER_ID,
+    Endpoint,
+    IPAddress,
+    IPNetwork,
+    PeerId,
+    Transmit,
+    Transport,
+)
 from ginnel.dataclass import replace
 from ginnel.dataplane import formats
 from ginnel.dataplane.api import (
+    FIRST_LINK,
     Capabilities,
     ControlPacket,
     Keepalive,
+    Learned,
     Link,
+    LinkId,
     Notification,
     NotificationKind,
     PeerConfig,
     PeerStats,
+    ServingRules,
     TunDevice,
 )
 from ginnel.dataplane.old_formats import is_available
 from ginnel.dataplane.open_key import open_key
+from ginnel.dataplane.reference_bucket import Bucket, is_hard_reset
 from ginnel.dataplane.reference_framing import looks_framed
 from ginnel.dataplane.reference_inner import RouteTable, clamp_mss, destination
 from ginnel.dataplane.reference_keys import Dropped, UsageLimits
 from ginnel.dataplane.reference_link import (
+    Arrived,
     LinkBroken,
-    PacketLink,
     SocketAddress,
+    TcpLink,
     endpoint_of,
-    open_link,
 )
+from ginnel.dataplane.reference_links import Links
 from ginnel.dataplane.reference_payload import Payload
-from ginnel.dataplane.reference_peer import ReferencePeer, count
+from ginnel.dataplane.reference_peer import NEVER, ReferencePeer, count
+from ginnel.dataplane.reference_peers import Peers
 from ginnel.dataplane.reference_ports import TunBroken, TunPort, Waker
 from ginnel.dataplane.reference_rules import ETHERNET_HEADER, Direction, ip_offset, no_route
+from ginnel.dataplane.reference_switch import Switch, Verdict
 
 BATCH = 64
 """Packets of each side that one call moves at most."""
 
 MAX_PENDING = 256
-"""Reports and control packets that may wait; the link is not read while control is full."""
+"""Reports and control packets that may wait. While control is full, a client's link is not read,
+and a server drops what comes; strangers fill no more than half of it."""
+
+BAD_SOURCE_PAUSE = 1.0
+"""Seconds between two reports on one peer's bad sources."""
 
 MAX_CONTROL_LENGTH = 4096
 """A control packet holds at most 2048 bytes of TLS, a wrapped client key of 1024, and headers."""
@@ -93,47 +114,80 @@ class PythonDataPlane:
         except OSError as bad:
             self._waker.close()
             raise DataPlaneError("open", UNDEFINED_PEER_ID, bad.errno or errno.EIO) from bad
-        self._link: PacketLink | None = None
+        self._links = Links(self._waker, self._mtu)
         self._relay: Endpoint | None = None
         """Where all packets really go, when there is a relay between us and the peer."""
-        self._peers: dict[PeerId, ReferencePeer] = {}
+        self._peers = Peers()
+        self._switch: Switch | None = None
+        """Of a server."""
+        self._stale_at = NEVER
+        self._resets = Bucket(clock())
         self._has_headers = True  # not on a link that carries packets of a static key
         self._routes = RouteTable()
         self._reports: deque[Notification] = deque()
         self._control: deque[ControlPacket] = deque()
-        self.unassigned_drops: Counter[str] = Counter()
-        """Drops that belong to no peer, by reason."""
+        self._unassigned: Counter[str] = Counter()
 
     # --- set-up ----------------------------------------------------------------------------
 
     def attach(self, link: Link, unread: bytes = b"", unsent: bytes = b"") -> None:
-        """Starts reading the link, instead of an earlier one."""
+        """Starts reading the first link, instead of an earlier one."""
         self._require_open("attach")
-        if (unread or unsent) and link.transport is Transport.UDP:
-            raise LocalMisuse("a UDP link has no bytes of a stream")
-        try:
-            opened = open_link(link, unread, unsent, self._mtu)
-        except OSError as bad:
-            raise DataPlaneError("attach", UNDEFINED_PEER_ID, bad.errno or errno.EIO) from bad
-        self._detach()
-        self._link = opened
+        self._require_stream(link, unread, unsent)
+        self._links.put("attach", FIRST_LINK, link, unread, unsent)
         self._relay = None if link.relay is None else link.relay.address
-        for peer in self._peers.values():
-            self._resolve(peer)
+        for peer in list(self._peers):
+            if peer.link == FIRST_LINK:
+                self._place(peer)
         self._settle()
+
+    def serve(self, rules: ServingRules) -> None:
+        """Makes this a server's data plane."""
+        self._require_open("serve")
+        if len(self._peers):
+            raise LocalMisuse("a data plane that has peers cannot become a server's")
+        self._switch = Switch(rules, self._routes, is_ethernet=self._is_ethernet)
+        self._schedule_ageing(self._clock())
+
+    def add_link(self, link: Link, unread: bytes = b"", unsent: bytes = b"") -> LinkId:
+        """Starts reading one more link of a server."""
+        self._require_open("add_link")
+        self._require_stream(link, unread, unsent)
+        if self._switch is None or link.relay is not None:
+            raise LocalMisuse("only a server has several links, none of them through a relay")
+        added = self._links.add("add_link", link, unread, unsent)
+        self._settle()
+        return added
+
+    def remove_link(self, link_id: LinkId) -> None:
+        """Stops reading a link; its peers are deleted by the caller."""
+        self._require_open("remove_link")
+        if not self._links.remove(link_id):
+            raise DataPlaneError("remove_link", UNDEFINED_PEER_ID, errno.ENOENT)
+        self._settle()
+
+    def limit_resets(self, count: int, seconds: int) -> None:
+        """Lets so many hard resets pass in so many seconds."""
+        self._resets = Bucket(self._clock(), count, seconds)
+
+    def credit_resets(self, count: int) -> None:
+        """Gives back what was taken for resets that turned out genuine."""
+        self._resets.give(count)
 
     def new_peer(self, peer: PeerConfig) -> None:
         """Adds a peer without keys; its packets from tun need an iroute."""
         self._require_open("new_peer", peer.peer_id)
-        if peer.peer_id in self._peers:
-            raise DataPlaneError("new_peer", peer.peer_id, errno.EEXIST)
+        if self._switch is not None and self._links.get(peer.link) is None:
+            raise DataPlaneError("new_peer", peer.peer_id, errno.ENOTCONN)
         added = ReferencePeer(peer, self._payload(peer.payload), self._clock())
-        self._resolve(added)
-        self._peers[peer.peer_id] = added
+        self._peers.add(added)
+        self._place(added)
 
     def set_peer(self, peer_id: PeerId, keepalive: Keepalive) -> None:
         """Sets the limits and restarts their timers."""
-        self._peer("set_peer", peer_id).restart_clock(keepalive, self._clock())
+        peer = self._peer("set_peer", peer_id)
+        peer.restart_clock(keepalive, self._clock())
+        self._peers.schedule(peer)
         self._settle()
 
     def set_payload(self, peer_id: PeerId, payload: PayloadTerms) -> None:
@@ -146,9 +200,11 @@ class PythonDataPlane:
     def del_peer(self, peer_id: PeerId) -> None:
         """Forgets the peer, its keys and its iroutes."""
         self._peer("del_peer", peer_id)
-        del self._peers[peer_id]
-        self._has_headers |= not self._peers
+        self._peers.remove(peer_id)
+        self._has_headers |= not len(self._peers)
         self._routes.remove_peer(peer_id)
+        if self._switch is not None:
+            self._switch.learned.remove_peer(peer_id)
 
     def new_key(self, peer_id: PeerId, slot: KeySlot, key: DataKey) -> None:
         """Installs a key, replacing what the slot held."""
@@ -180,9 +236,22 @@ class PythonDataPlane:
         self._peer("add_iroute", peer_id)
         self._routes.add(prefix, peer_id)
 
+    def del_iroute(self, peer_id: PeerId, prefix: IPNetwork) -> None:
+        """Takes a prefix from the peer, if it has it."""
+        self._peer("del_iroute", peer_id)
+        self._routes.remove(prefix, peer_id)
+
+    def learned(self) -> Sequence[Learned]:
+        """Every address learnt on tap."""
+        return [] if self._switch is None else self._switch.learned.all(self._clock())
+
     def stats(self, peer_id: PeerId) -> PeerStats:
         """Counters of data packets since ``new_peer``."""
         return self._peer("stats", peer_id).counters.snapshot()
+
+    def unassigned_drops(self) -> Mapping[str, int]:
+        """Drops that belong to no peer, by reason."""
+        return dict(self._unassigned)
 
     # --- the shell's side ------------------------------------------------------------------
 
@@ -205,28 +274,30 @@ class PythonDataPlane:
         self._settle()
         return drained
 
-    def send_control(self, packet: Transmit) -> None:
+    def send_control(
+        self, packet: Transmit, link: LinkId = FIRST_LINK, local: IPAddress | None = None
+    ) -> None:
         """Sends at once, or drops and counts; the reliability layer sends again."""
         self._require_open("send_control")
-        link = self._link
-        if link is None:
-            self.unassigned_drops["no-link"] += 1
+        opened = self._links.get(link)
+        if opened is None:
+            self._unassigned["no-link"] += 1
             return
         target = None
         if packet.destination is not None:
-            target = link.to_socket_address(packet.destination)
+            target = opened.to_socket_address(packet.destination)
         try:
-            refused = link.send_control(packet.payload, target)
+            refused = opened.send_control(packet.payload, target, local)
         except LinkBroken as broken:
-            self._lose_link(broken)
+            self._lose_link(link, broken)
             return
         if refused is not None:
-            self.unassigned_drops[refused] += 1
+            self._unassigned[refused] += 1
             return
-        now = self._clock()
-        for peer in self._peers.values():
-            if peer.address == target:
-                peer.clock.sent(now)
+        peer = self._peers.at(link, None if isinstance(opened, TcpLink) else target)
+        if peer is not None:
+            peer.clock.sent(self._clock())
+        self._links.note(link)
         self._settle()
 
     def send_inner(self, peer_id: PeerId, payload: bytes) -> None:
@@ -237,7 +308,7 @@ class PythonDataPlane:
     def close(self) -> None:
         """Forgets keys and peers and closes every descriptor of ours. Idempotent."""
         self._peers.clear()
-        self._detach()
+        self._links.close()
         self._close_tun()
         self._waker.close()
 
@@ -248,69 +319,93 @@ class PythonDataPlane:
             return
         self._waker.acknowledge()
         now = self._clock()
-        self._pump_link(now)
+        for link_id in self._links.ready(self._waker.ready()):
+            self._pump_link(link_id, now)
         self._pump_tun(now)
-        for peer in self._peers.values():
-            if peer.clock.ping_is_due(now):
-                self._send_data(peer, formats.PING, now)
-                peer.clock.sent(now)  # also when it could not be sent: not again at once
-            for kind in peer.clock.expired(now):
-                self._report(Notification(kind=kind, peer_id=peer.peer_id))
-            for report in peer.worn_keys():
-                self._report(report)
+        for peer in self._peers.take_due(now):
+            self._look_at_clock(peer, now)
+        self._forget_stale(now)
 
-    def _pump_link(self, now: float) -> None:
-        if self._link is None:
+    def _look_at_clock(self, peer: ReferencePeer, now: float) -> None:
+        if peer.clock.ping_is_due(now):
+            self._send_data(peer, formats.PING, now)
+            peer.clock.sent(now)  # also when it could not be sent: not again at once
+        for kind in peer.clock.expired(now):
+            self._report(Notification(kind=kind, peer_id=peer.peer_id))
+        self._peers.schedule(peer)
+
+    def _pump_link(self, link_id: LinkId, now: float) -> None:
+        link = self._links.get(link_id)
+        if link is None:
             return
         try:
-            self._link.flush()
-            room = MAX_PENDING - len(self._control)
-            packets = self._link.receive(min(BATCH, room)) if room > 0 else []
+            link.flush()
+            room = BATCH if self._switch is not None else MAX_PENDING - len(self._control)
+            packets = link.receive(min(BATCH, room)) if room > 0 else []
         except LinkBroken as broken:
-            self._lose_link(broken)
+            self._lose_link(link_id, broken)
             return
-        for packet, source in packets:
-            if not packet:
-                self.unassigned_drops["malformed"] += 1
-            elif not self._has_headers or formats.opcode_of(packet) in formats.DATA_OPCODES:
-                self._receive_data(packet, source, now)
-            elif len(packet) > MAX_CONTROL_LENGTH:
-                self.unassigned_drops["malformed"] += 1
-            else:
-                endpoint = endpoint_of(source) if source is not None else None
-                self._control.append(ControlPacket(packet, endpoint))
+        for arrived in packets:
+            self._take(link_id, arrived, now)
+        self._links.note(link_id)
 
-    def _receive_data(self, packet: bytes, source: SocketAddress | None, now: float) -> None:
+    def _take(self, link_id: LinkId, arrived: Arrived, now: float) -> None:
+        packet, source, local = arrived
+        if not packet:
+            self._unassigned["malformed"] += 1
+        elif not self._has_headers or formats.opcode_of(packet) in formats.DATA_OPCODES:
+            self._receive_data(link_id, arrived, now)
+        elif len(packet) > MAX_CONTROL_LENGTH:
+            self._unassigned["malformed"] += 1
+        elif source is not None and is_hard_reset(packet) and not self._resets.take(now):
+            self._unassigned["hard-reset-flood"] += 1
+        elif self._switch is not None and len(self._control) >= self._control_room(link_id, source):
+            self._unassigned["control-full"] += 1
+        else:
+            endpoint = endpoint_of(source) if source is not None else None
+            self._control.append(ControlPacket(packet, endpoint, link_id, local))
+
+    def _control_room(self, link_id: LinkId, source: SocketAddress | None) -> int:
+        is_known = source is None or self._peers.at(link_id, source) is not None
+        return MAX_PENDING if is_known else MAX_PENDING // 2
+
+    def _receive_data(self, link_id: LinkId, arrived: Arrived, now: float) -> None:
+        packet, source, local = arrived
         try:
             header = formats.decode_header(packet) if self._has_headers else formats.NO_HEADER
         except Malformed as bad:
-            self.unassigned_drops[bad.reason] += 1
+            self._unassigned[bad.reason] += 1
             return
-        peer = self._find_sender(header.peer_id, source)
+        peer = self._find_sender(header.peer_id, link_id, source)
         if peer is None:
-            self.unassigned_drops["no-peer"] += 1
+            self._unassigned["no-peer"] += 1
             return
-        moved = source is not None and source != peer.address
-        may_move = peer.config.allow_float and self._relay is None
-        if moved and not (may_move and self._is_free(source)):
+        moved = source is not None and (link_id, source) != (peer.link, peer.address)
+        if moved and not self._may_move(peer, link_id, source):
             peer.counters.drops["source"] += 1
             return
         try:
             plaintext = peer.open(header, packet, now)
         except Dropped as bad:
+            self._report_all(peer.worn_keys())
             if source is None and bad.reason in ("auth", "malformed", "replay"):
                 self._report(
                     Notification(
                         kind=NotificationKind.DECRYPT_ERROR,
                         peer_id=peer.peer_id,
                         key_id=header.key_id,
+                        link=link_id,
                     )
                 )
             return
-        peer.clock.received(now)
+        self._report_all(peer.worn_keys())
+        if peer.clock.received(now):
+            self._peers.schedule(peer)
         count(peer.counters.link_read, len(packet))
         if moved and source is not None:
-            self._float(peer, source)
+            self._float(peer, link_id, source, local)
+        elif local is not None:
+            peer.local = local
         try:
             payload = peer.unwrap(plaintext, now)
         except Dropped as bad:
@@ -333,10 +428,17 @@ class PythonDataPlane:
             if looks_framed(plaintext):
                 self._report_all(peer.framing_report(plaintext[0]))
             return
+        if self._switch is not None:
+            self._switch_from(self._switch, peer, plaintext, now)
+            return
+        inner = self._clamped(peer, plaintext)
+        if peer.payload is not None:
+            inner = peer.payload.translate(inner, Direction.IN)
+        self._write(peer, inner, now)
+
+    def _write(self, peer: ReferencePeer, inner: bytes, now: float) -> None:
+        """Gives a packet of a peer to the device."""
         if self._tun is not None:
-            inner = self._clamped(peer, plaintext)
-            if peer.payload is not None:
-                inner = peer.payload.translate(inner, Direction.IN)
             try:
                 refused = self._tun.write(inner)
             except TunBroken as broken:
@@ -345,14 +447,55 @@ class PythonDataPlane:
             if refused is not None:
                 peer.counters.drops[refused] += 1
                 return
-        count(peer.counters.tun_write, len(plaintext))
-        peer.clock.crossed_tun(len(plaintext), now)
+        count(peer.counters.tun_write, len(inner))
+        peer.clock.crossed_tun(len(inner), now)
+
+    def _switch_from(self, switch: Switch, peer: ReferencePeer, inner: bytes, now: float) -> None:
+        """Takes a packet of a server's peer to where it belongs."""
+        try:
+            has_room = len(self._reports) < MAX_PENDING
+            self._report_all(switch.check_source(peer, inner, now, may_learn=has_room))
+            blocked = self._blocked(peer, inner)
+            if blocked is not None:
+                self._send_data(peer, blocked, now)
+                return
+            verdict = switch.from_peer(peer, self._clamped(peer, inner))
+        except Dropped as bad:
+            peer.counters.drops[bad.reason] += 1
+            if bad.reason == "source-address":
+                self._report_source(switch, peer, inner, now)
+            return
+        self._hand_out(verdict, peer, now)
+        if verdict.to_device is not None:
+            self._write(peer, verdict.to_device, now)
+        elif verdict.peer is not None:
+            peer.clock.crossed_tun(len(inner), now)
+
+    def _report_source(self, switch: Switch, peer: ReferencePeer, inner: bytes, now: float) -> None:
+        address = switch.source_of(inner)
+        if address[:1] == b"\xfe" and len(address) == 16 and address[1] >> 6 == 2:
+            return  # every IPv6 host has a link-local address and uses it at times
+        if now >= peer.bad_source_at + BAD_SOURCE_PAUSE:
+            peer.bad_source_at = now
+            kind = NotificationKind.BAD_SOURCE
+            self._report(Notification(kind=kind, peer_id=peer.peer_id, payload=address))
+
+    def _hand_out(self, verdict: Verdict, sender: ReferencePeer | None, now: float) -> None:
+        """Sends a packet to the peers that it is for."""
+        targets: Iterable[ReferencePeer] = ()
+        if verdict.to_all and self._switch is not None:
+            targets = self._switch.members(
+                verdict, self._peers, None if sender is None else sender.peer_id
+            )
+        elif verdict.peer is not None:
+            found = self._peers.get(verdict.peer)
+            targets = () if found is None else (found,)
+        for target in targets:
+            self._send_inner(target, verdict.packet, now, from_device=sender is None)
 
     def _pump_tun(self, now: float) -> None:
         for _ in range(BATCH):
-            if self._tun is None or (self._link is not None and self._link.is_congested()):
-                return
-            if self._shaped_until() > now:
+            if self._tun is None or self._must_wait(now):
                 return
             try:
                 inner = self._tun.read()
@@ -363,34 +506,67 @@ class PythonDataPlane:
                 return
             self._forward(inner, now)
 
+    def _must_wait(self, now: float) -> bool:
+        """True while a client's link has to take what waits, or its limit lets nothing pass."""
+        if self._switch is not None:
+            return False
+        link = self._links.get(FIRST_LINK)
+        return (link is not None and link.is_congested()) or self._shaped_until() > now
+
     def _forward(self, inner: bytes, now: float) -> None:
         """Takes a packet from tun to the peer whose iroute matches its destination."""
-        if not self._is_packet(inner):
-            self.unassigned_drops["malformed" if self._is_ethernet else "not-ip"] += 1
+        if self._switch is not None:
+            try:
+                verdict = self._switch.from_device(inner)
+            except Dropped as bad:
+                self._unassigned[bad.reason] += 1
+                return
+            self._hand_out(verdict, None, now)
             return
+        if not self._is_packet(inner):
+            self._unassigned["malformed" if self._is_ethernet else "not-ip"] += 1
+            return
+        peer = self._find_receiver(inner)
+        if peer is None:
+            self._unassigned["no-route"] += 1
+            return
+        self._send_inner(peer, inner, now, from_device=True)
+
+    def _send_inner(
+        self, peer: ReferencePeer, inner: bytes, now: float, *, from_device: bool
+    ) -> None:
+        """Sends a packet of the device, or of another peer, to a peer."""
+        if from_device:
+            count(peer.counters.tun_read, len(inner))
         start = ip_offset(inner) if self._is_ethernet else 0
         address = None if start is None else destination(inner[start:])
-        peer = self._find_receiver(address)
-        if peer is None:
-            self.unassigned_drops["no-route"] += 1
-            return
-        count(peer.counters.tun_read, len(inner))
         remote = peer.remote if self._relay is None else self._relay
         if peer.config.drop_recursive and remote and remote.address.packed == address:
             peer.counters.drops["recursive"] += 1
             return
-        blocked = peer.config.payload.block_ipv6
-        if blocked is not None and start is not None and _is_ipv6(inner[start:]):
-            peer.counters.drops["blocked-ipv6"] += 1
-            error = no_route(inner[start:], blocked)
-            if error is not None and self._tun is not None:
-                # On tap back to where the frame came from, as if from where it was going.
-                back = inner[6:12] + inner[:6] + inner[12:start] if start else b""
-                self._tun.write(back + error)
-            return
-        peer.clock.crossed_tun(len(inner), now)
+        if from_device:
+            answer = self._blocked(peer, inner)
+            if answer is not None:
+                if answer and self._tun is not None:
+                    self._tun.write(answer)
+                return
+            peer.clock.crossed_tun(len(inner), now)
         tos = peer.payload.tos_of(inner) if peer.payload is not None else 0
         self._send_data(peer, self._clamped(peer, inner), now, tos)
+
+    def _blocked(self, peer: ReferencePeer, inner: bytes) -> bytes | None:
+        """What answers IPv6 that is blocked, empty for nothing; None for what may pass."""
+        start = ip_offset(inner) if self._is_ethernet else 0
+        blocked = peer.config.payload.block_ipv6
+        if blocked is None or start is None or not _is_ipv6(inner[start:]):
+            return None
+        peer.counters.drops["blocked-ipv6"] += 1
+        error = no_route(inner[start:], blocked)
+        if error is None:
+            return b""
+        # On tap back to where the frame came from, as if from where it was going.
+        back = inner[6:12] + inner[:6] + inner[12:start] if start else b""
+        return back + error
 
     def _is_packet(self, inner: bytes) -> bool:
         if self._is_ethernet:
@@ -405,18 +581,24 @@ class PythonDataPlane:
         config = peer.config
         return inner[:start] + clamp_mss(inner[start:], config.mss_ipv4, config.mss_ipv6)
 
-    def _find_receiver(self, address: bytes | None) -> ReferencePeer | None:
-        """The peer that a packet from tun is for; on a tap device the only one."""
+    def _find_receiver(self, inner: bytes) -> ReferencePeer | None:
+        """The peer that a client's packet from tun is for; on a tap device the only one."""
         if self._is_ethernet:
-            return next(iter(self._peers.values())) if len(self._peers) == 1 else None
-        peer_id = None if address is None else self._routes.find(address)
-        return None if peer_id is None else self._peers[peer_id]
+            return self._peers.lone()
+        address = destination(inner)
+        return None if address is None else self._peers.get(self._routes.find(address))
 
     def _send_data(self, peer: ReferencePeer, payload: bytes, now: float, tos: int = 0) -> None:
-        if self._link is None or not payload:
+        link = self._links.get(peer.link)
+        if link is None or not payload:
+            return
+        if self._switch is not None and link.waiting() >= self._switch.rules.tcp_queue_limit:
+            # Before it is sealed: on a stream packet-ids have no gaps.
+            peer.counters.drops["link-full"] += 1
             return
         for part in peer.wrap(payload):
             packet = peer.seal(part)
+            self._report_all(peer.worn_keys())
             if packet is None:
                 return
             if peer.payload is not None:
@@ -424,14 +606,15 @@ class PythonDataPlane:
             self._send_sealed(peer, packet, now, tos)
 
     def _send_sealed(self, peer: ReferencePeer, packet: bytes, now: float, tos: int) -> None:
-        link = self._link
+        link = self._links.get(peer.link)
         if link is None:
             return
         try:
-            refused = link.send(packet, peer.address, tos)
+            refused = link.send(packet, peer.address, tos, peer.local)
         except LinkBroken as broken:
-            self._lose_link(broken)
+            self._lose_link(peer.link, broken)
             return
+        self._links.note(peer.link)
         if refused is not None:
             peer.counters.drops[refused] += 1
             return
@@ -452,38 +635,74 @@ class PythonDataPlane:
             raise DataPlaneError(operation, peer_id, errno.ENOENT)
         return peer
 
+    @staticmethod
+    def _require_stream(link: Link, unread: bytes, unsent: bytes) -> None:
+        if (unread or unsent) and link.transport is Transport.UDP:
+            raise LocalMisuse("a UDP link has no bytes of a stream")
+
     def _require_open(self, operation: str, peer_id: PeerId = UNDEFINED_PEER_ID) -> None:
         if self._waker.fd < 0:
             raise DataPlaneError(operation, peer_id, errno.EBADF)
 
     def _find_sender(
-        self, peer_id: int | None, source: SocketAddress | None
+        self, peer_id: int | None, link_id: LinkId, source: SocketAddress | None
     ) -> ReferencePeer | None:
-        """By peer-id; a lone peer (a client's server) is meant whatever the packet says."""
-        if len(self._peers) == 1:
-            return next(iter(self._peers.values()))
-        if peer_id is not None:
-            return self._peers.get(PeerId(peer_id))
-        for peer in self._peers.values():
-            if source is not None and peer.address == source:
-                return peer
-        return None
+        """By peer-id, or by address where the packet has none; on a stream by the stream.
 
-    def _resolve(self, peer: ReferencePeer) -> None:
-        """Works out the form of the peer's remote that this link's socket uses."""
-        peer.address = None
-        if self._link is not None and peer.remote is not None:
-            peer.address = self._link.to_socket_address(peer.remote)
+        A client's lone peer, its server, is meant whatever the packet says.
+        """
+        if self._switch is None and (lone := self._peers.lone()) is not None:
+            return lone
+        if peer_id in (None, UNDEFINED_PEER_ID) or source is None:
+            return self._peers.at(link_id, source)
+        return self._peers.get(PeerId(peer_id or 0))
 
-    def _is_free(self, source: SocketAddress | None) -> bool:
-        return all(peer.address != source for peer in self._peers.values())
+    def _place(self, peer: ReferencePeer) -> None:
+        """Works out the form of the peer's remote that its link's socket uses."""
+        link = self._links.get(peer.link)
+        peer.on_stream = isinstance(link, TcpLink)
+        address = None
+        if link is not None and peer.remote is not None and not peer.on_stream:
+            address = link.to_socket_address(peer.remote)
+        self._peers.move(peer, peer.link, address)
 
-    def _float(self, peer: ReferencePeer, source: SocketAddress) -> None:
-        peer.address = source
+    def _may_move(self, peer: ReferencePeer, link_id: LinkId, source: SocketAddress | None) -> bool:
+        if not peer.config.allow_float or self._relay is not None or peer.on_stream:
+            return False
+        return self._peers.at(link_id, source) is None
+
+    def _float(
+        self,
+        peer: ReferencePeer,
+        link_id: LinkId,
+        source: SocketAddress,
+        local: IPAddress | None,
+    ) -> None:
+        self._peers.move(peer, link_id, source)
         peer.remote = endpoint_of(source)
+        peer.local = local
         self._report(
-            Notification(kind=NotificationKind.FLOATED, peer_id=peer.peer_id, remote=peer.remote)
+            Notification(
+                kind=NotificationKind.FLOATED,
+                peer_id=peer.peer_id,
+                remote=peer.remote,
+                link=link_id,
+                local=local,
+            )
         )
+
+    # --- learnt addresses ------------------------------------------------------------------
+
+    def _forget_stale(self, now: float) -> None:
+        if self._switch is None or now < self._stale_at:
+            return
+        self._report_all(self._switch.learned.forget_stale(self._switch.rules.stale_age, now))
+        self._schedule_ageing(now)
+
+    def _schedule_ageing(self, now: float) -> None:
+        if self._switch is not None and self._switch.rules.stale_age:
+            rules = self._switch.rules
+            self._stale_at = now + (rules.stale_interval or rules.stale_age)
 
     # --- reports and descriptors -----------------------------------------------------------
 
@@ -493,28 +712,31 @@ class PythonDataPlane:
         if len(self._reports) < room:
             self._reports.append(notification)
         else:
-            self.unassigned_drops["report"] += 1
+            self._unassigned["report"] += 1
 
-    def _report_all(self, notifications: Sequence[Notification]) -> None:
+    def _report_all(self, notifications: Iterable[Notification]) -> None:
         for notification in notifications:
             self._report(notification)
 
     def _shaped_until(self) -> float:
-        """The instant from which the limits of all peers let more be sent."""
-        return max(
-            (peer.payload.ready_at for peer in self._peers.values() if peer.payload), default=0
-        )
+        """The instant from which the limit of a client's one peer lets more be sent."""
+        lone = self._peers.lone()
+        return 0.0 if lone is None or lone.payload is None else lone.payload.ready_at
 
     def _lone_peer_id(self) -> PeerId:
-        return next(iter(self._peers)) if len(self._peers) == 1 else UNDEFINED_PEER_ID
+        lone = self._peers.lone() if self._switch is None else None
+        return UNDEFINED_PEER_ID if lone is None else lone.peer_id
 
-    def _lose_link(self, broken: LinkBroken) -> None:
-        self._detach()
+    def _lose_link(self, link_id: LinkId, broken: LinkBroken) -> None:
+        if not self._links.remove(link_id):
+            return
+        on_stream = self._peers.at(link_id, None)
         self._report(
             Notification(
                 kind=NotificationKind.LINK_LOST,
-                peer_id=self._lone_peer_id(),
+                peer_id=self._lone_peer_id() if on_stream is None else on_stream.peer_id,
                 errno=broken.errno,
+                link=link_id,
             )
         )
         self._settle()
@@ -528,12 +750,6 @@ class PythonDataPlane:
         )
         self._settle()
 
-    def _detach(self) -> None:
-        if self._link is not None:
-            self._waker.forget(self._link.fd)
-            self._link.close()
-            self._link = None
-
     def _close_tun(self) -> None:
         if self._tun is not None:
             self._waker.forget(self._tun.fd)
@@ -544,23 +760,18 @@ class PythonDataPlane:
         """Makes ``fileno`` readable exactly when there is something to do."""
         if self._waker.fd < 0:
             return
-        link, tun = self._link, self._tun
-        congested = link is not None and link.is_congested()
         now = self._clock()
-        shaped = self._shaped_until()
-        is_shaped = shaped > now
-        if link is not None:
-            wanted = select.EPOLLOUT if congested else 0
-            if len(self._control) < MAX_PENDING:
-                wanted |= select.EPOLLIN
-            self._waker.watch(link.fd, wanted)
-        if tun is not None:
-            self._waker.watch(tun.fd, 0 if congested or is_shaped else select.EPOLLIN)
+        takes_control = self._switch is not None or len(self._control) < MAX_PENDING
+        self._links.note(FIRST_LINK, readable=takes_control)
+        if self._tun is not None:
+            self._waker.watch(self._tun.fd, 0 if self._must_wait(now) else select.EPOLLIN)
         waiting = bool(self._reports or self._control)
-        deadlines = [peer.clock.next_deadline() for peer in self._peers.values()]
+        shaped = self._shaped_until() if self._switch is None else 0.0
         self._waker.settle(
-            has_work=waiting or (link is not None and link.has_records()),
-            deadline=min([*deadlines, shaped if is_shaped else float("inf")]),
+            has_work=waiting or self._links.has_records(),
+            deadline=min(
+                self._peers.next_deadline(), self._stale_at, shaped if shaped > now else NEVER
+            ),
             now=now,
         )
 

@@ -22,6 +22,15 @@ def destination(packet: bytes) -> bytes | None:
     return None
 
 
+def source(packet: bytes) -> bytes | None:
+    """Source address, 4 or 16 bytes; None for what is not a whole IP header."""
+    if len(packet) >= 20 and packet[0] >> 4 == 4:
+        return packet[12:16]
+    if len(packet) >= 40 and packet[0] >> 4 == 6:
+        return packet[8:24]
+    return None
+
+
 def clamp_mss(packet: bytes, mss_ipv4: int, mss_ipv6: int) -> bytes:
     """Lowers the MSS option of a TCP SYN (protocol-facts 14); 0 leaves that family alone."""
     located = _locate_tcp(packet)
@@ -47,19 +56,33 @@ class RouteTable:
 
     def __init__(self) -> None:
         self._prefixes: dict[int, dict[int, dict[int, PeerId]]] = {4: {}, 16: {}}
+        self._of_peer: dict[PeerId, set[IPNetwork]] = {}
 
     def add(self, prefix: IPNetwork, peer_id: PeerId) -> None:
         """Adds a prefix, or gives it to another peer."""
-        family = self._prefixes[len(prefix.network_address.packed)]
-        shift = prefix.max_prefixlen - prefix.prefixlen
-        family.setdefault(shift, {})[int(prefix.network_address) >> shift] = peer_id
+        networks, key = self._locate(prefix)
+        if key in networks:
+            self._of_peer[networks[key]].discard(prefix)
+        networks[key] = peer_id
+        self._of_peer.setdefault(peer_id, set()).add(prefix)
+
+    def remove(self, prefix: IPNetwork, peer_id: PeerId) -> None:
+        """Takes a prefix from a peer, if it is the peer's."""
+        networks, key = self._locate(prefix)
+        if networks.get(key) == peer_id:
+            del networks[key]
+            self._of_peer[peer_id].discard(prefix)
 
     def remove_peer(self, peer_id: PeerId) -> None:
         """Forgets all prefixes of a peer."""
-        for family in self._prefixes.values():
-            for networks in family.values():
-                for gone in [net for net, owner in networks.items() if owner == peer_id]:
-                    del networks[gone]
+        for prefix in self._of_peer.pop(peer_id, set()):
+            networks, key = self._locate(prefix)
+            del networks[key]
+
+    def _locate(self, prefix: IPNetwork) -> tuple[dict[int, PeerId], int]:
+        family = self._prefixes[len(prefix.network_address.packed)]
+        shift = prefix.max_prefixlen - prefix.prefixlen
+        return family.setdefault(shift, {}), int(prefix.network_address) >> shift
 
     def find(self, address: bytes) -> PeerId | None:
         """The peer whose prefix matches the packed address best."""

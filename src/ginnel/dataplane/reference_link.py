@@ -16,6 +16,8 @@ from ginnel.core.types import Endpoint, IPAddress, Transport
 from ginnel.dataplane.api import Link, Relay
 
 SocketAddress = tuple[str, int] | tuple[str, int, int, int]
+Arrived = tuple[bytes, SocketAddress | None, IPAddress | None]
+"""A packet, where it came from, and which of our addresses it came to, as far as known."""
 
 MAX_DATAGRAM = 65535
 RECORD_SLACK = 1024
@@ -23,6 +25,9 @@ RECORD_SLACK = 1024
 MIN_RECORD = 4096
 """Control packets of a TLS record and its headers fit in any case."""
 CONTROL_BACKLOG = 64 * 1024
+IP_PKTINFO = 8
+"""Missing in the socket module of Python 3.11."""
+_ANCILLARY_ROOM = 64
 _CLOSED = frozenset({errno.EBADF, errno.ENOTSOCK})
 _RETRY = frozenset({errno.EAGAIN, errno.EINTR})
 
@@ -40,24 +45,37 @@ class PacketLink(Protocol):
 
     fd: int
 
-    def receive(self, limit: int) -> list[tuple[bytes, SocketAddress | None]]:
+    def receive(self, limit: int) -> list[Arrived]:
         """Packets that are here now, about ``limit`` at most."""
         ...
 
-    def send(self, packet: bytes, to: SocketAddress | None, tos: int = 0) -> str | None:
+    def send(
+        self,
+        packet: bytes,
+        to: SocketAddress | None,
+        tos: int = 0,
+        local: IPAddress | None = None,
+    ) -> str | None:
         """Sends a data packet; returns the reason when the link does not take it.
 
-        ``tos`` is the type of service of its datagram, 0 for the socket's own.
+        ``tos`` is the type of service of its datagram, 0 for the socket's own; ``local`` the
+        address that it leaves from, None for the kernel's choice.
         """
         ...
 
-    def send_control(self, packet: bytes, to: SocketAddress | None) -> str | None:
+    def send_control(
+        self, packet: bytes, to: SocketAddress | None, local: IPAddress | None = None
+    ) -> str | None:
         """Sends before any queued data."""
         ...
 
     def flush(self) -> None: ...
     def is_congested(self) -> bool:
         """Tells whether more data would only be queued."""
+        ...
+
+    def waiting(self) -> int:
+        """How many data packets wait here."""
         ...
 
     def has_records(self) -> bool:
@@ -91,29 +109,46 @@ class UdpLink:
         self._socket = socket.socket(fileno=os.dup(link.fd))
         self._socket.setblocking(False)
         self.fd: int = self._socket.fileno()
+        self._is_ipv6 = self._socket.family == socket.AF_INET6
+        self._room = _ANCILLARY_ROOM if link.multihome else 0
         self._buffer = bytearray(MAX_DATAGRAM)
+        if link.multihome and self._is_ipv6:
+            self._socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
+        elif link.multihome:
+            self._socket.setsockopt(socket.IPPROTO_IP, IP_PKTINFO, 1)
 
-    def receive(self, limit: int) -> list[tuple[bytes, SocketAddress | None]]:
+    def receive(self, limit: int) -> list[Arrived]:
         """Datagrams with their sources; an ICMP error that surfaces here is not the end."""
-        packets: list[tuple[bytes, SocketAddress | None]] = []
+        packets: list[Arrived] = []
         for _ in range(limit):
             try:
-                length, source = self._socket.recvfrom_into(self._buffer)
+                length, ancillary, _flags, source = self._socket.recvmsg_into(
+                    [self._buffer], self._room
+                )
             except OSError as bad:
                 if bad.errno in _RETRY:
                     break
                 if bad.errno in _CLOSED:
                     raise LinkBroken(bad.errno or 0) from bad
                 continue
-            packets.append((bytes(self._buffer[:length]), source))
+            packets.append((bytes(self._buffer[:length]), source, _local_of(ancillary)))
         return packets
 
-    def send(self, packet: bytes, to: SocketAddress | None, tos: int = 0) -> str | None:
+    def send(
+        self,
+        packet: bytes,
+        to: SocketAddress | None,
+        tos: int = 0,
+        local: IPAddress | None = None,
+    ) -> str | None:
         """Sends now or never: a full socket drops, as a full router would."""
         if to is None:
             return "no-remote"
+        ancillary = _tos_message(tos, to)
+        if local is not None:
+            ancillary.append(_from_message(local, is_ipv6=self._is_ipv6))
         try:
-            self._socket.sendmsg([packet], _tos_message(tos, to), 0, to)
+            self._socket.sendmsg([packet], ancillary, 0, to)
         except OSError as bad:
             if bad.errno in _CLOSED:
                 raise LinkBroken(bad.errno or 0) from bad
@@ -122,15 +157,20 @@ class UdpLink:
             return f"link-{errno.errorcode.get(bad.errno or 0, 'error').lower()}"
         return None
 
-    def send_control(self, packet: bytes, to: SocketAddress | None) -> str | None:
+    def send_control(
+        self, packet: bytes, to: SocketAddress | None, local: IPAddress | None = None
+    ) -> str | None:
         """As ``send``: there is no queue to overtake."""
-        return self.send(packet, to)
+        return self.send(packet, to, local=local)
 
     def flush(self) -> None:
         """Nothing waits here."""
 
     def is_congested(self) -> bool:
         return False
+
+    def waiting(self) -> int:
+        return 0
 
     def has_records(self) -> bool:
         return False
@@ -156,15 +196,21 @@ class RelayedLink(UdpLink):
         self._relay = self.to_socket_address(relay.address)
         self._server = self.to_socket_address(relay.server)
 
-    def receive(self, limit: int) -> list[tuple[bytes, SocketAddress | None]]:
+    def receive(self, limit: int) -> list[Arrived]:
         """Packets without the header; one that bears another header becomes empty."""
         length = len(self._front)
         return [
-            (packet[length:] if packet.startswith(self._front) else b"", self._sender(source))
-            for packet, source in super().receive(limit)
+            (packet[length:] if packet.startswith(self._front) else b"", self._sender(source), None)
+            for packet, source, _ in super().receive(limit)
         ]
 
-    def send(self, packet: bytes, to: SocketAddress | None, tos: int = 0) -> str | None:
+    def send(
+        self,
+        packet: bytes,
+        to: SocketAddress | None,
+        tos: int = 0,
+        local: IPAddress | None = None,
+    ) -> str | None:
         """Sends to the relay, whatever the address."""
         return super().send(self._front + packet, self._relay, tos)
 
@@ -188,7 +234,7 @@ class TcpLink:
         self._control: deque[bytes] = deque()
         self._data: deque[bytes] = deque()
 
-    def receive(self, limit: int) -> list[tuple[bytes, SocketAddress | None]]:
+    def receive(self, limit: int) -> list[Arrived]:
         """Whole records; raises LinkBroken for the end of the stream and for a bad length."""
         packets = self._deframe(limit)
         if len(packets) >= limit:
@@ -206,16 +252,24 @@ class TcpLink:
         self._incoming += chunk
         return packets + self._deframe(limit - len(packets))
 
-    def send(self, packet: bytes, to: SocketAddress | None, tos: int = 0) -> str | None:
-        """Queues behind what waits; the engine stops reading tun while anything does.
+    def send(
+        self,
+        packet: bytes,
+        to: SocketAddress | None,
+        tos: int = 0,
+        local: IPAddress | None = None,
+    ) -> str | None:
+        """Queues behind what waits, without bound: the engine looks at ``waiting`` before.
 
-        A stream has no packets of its own: ``tos`` means nothing.
+        A stream has no packets of its own: ``tos`` means nothing, nor does ``local``.
         """
         self._data.append(_framed(packet))
         self.flush()
         return None
 
-    def send_control(self, packet: bytes, to: SocketAddress | None) -> str | None:
+    def send_control(
+        self, packet: bytes, to: SocketAddress | None, local: IPAddress | None = None
+    ) -> str | None:
         """Queues before data; dropped past 64 KiB, as the reliability layer sends again."""
         if sum(map(len, self._control)) + len(packet) > CONTROL_BACKLOG:
             return "link-full"
@@ -239,6 +293,9 @@ class TcpLink:
     def is_congested(self) -> bool:
         return bool(self._begun or self._control or self._data)
 
+    def waiting(self) -> int:
+        return len(self._data)
+
     def has_records(self) -> bool:
         length = int.from_bytes(self._incoming[:2], "big")
         return len(self._incoming) >= 2 and (
@@ -252,8 +309,8 @@ class TcpLink:
     def close(self) -> None:
         self._socket.close()
 
-    def _deframe(self, limit: int) -> list[tuple[bytes, SocketAddress | None]]:
-        packets: list[tuple[bytes, SocketAddress | None]] = []
+    def _deframe(self, limit: int) -> list[Arrived]:
+        packets: list[Arrived] = []
         at = 0
         while len(packets) < limit and len(self._incoming) >= at + 2:
             length = int.from_bytes(self._incoming[at : at + 2], "big")
@@ -263,7 +320,7 @@ class TcpLink:
                 raise LinkBroken(errno.EBADMSG)
             if len(self._incoming) < at + 2 + length:
                 break
-            packets.append((bytes(self._incoming[at + 2 : at + 2 + length]), None))
+            packets.append((bytes(self._incoming[at + 2 : at + 2 + length]), None, None))
             at += 2 + length
         del self._incoming[:at]
         return packets
@@ -277,6 +334,25 @@ def _tos_message(tos: int, to: SocketAddress) -> list[tuple[int, int, bytes]]:
     if ":" in to[0] and not to[0].startswith("::ffff:"):
         return [(socket.IPPROTO_IPV6, socket.IPV6_TCLASS, value)]
     return [(socket.IPPROTO_IP, socket.IP_TOS, value)]
+
+
+def _from_message(local: IPAddress, *, is_ipv6: bool) -> tuple[int, int, bytes]:
+    """The control message that names the source address."""
+    if not is_ipv6:
+        return socket.IPPROTO_IP, IP_PKTINFO, struct.pack("@i4s4x", 0, local.packed)
+    mapped = local.packed if local.version == 6 else bytes(10) + b"\xff\xff" + local.packed
+    return socket.IPPROTO_IPV6, socket.IPV6_PKTINFO, mapped + bytes(4)
+
+
+def _local_of(ancillary: list[tuple[int, int, bytes]]) -> IPAddress | None:
+    """The destination address in what came with a datagram."""
+    for level, kind, data in ancillary:
+        if (level, kind) == (socket.IPPROTO_IP, IP_PKTINFO) and len(data) >= 12:
+            return ipaddress.IPv4Address(data[8:12])
+        if (level, kind) == (socket.IPPROTO_IPV6, socket.IPV6_PKTINFO) and len(data) >= 16:
+            found = ipaddress.IPv6Address(data[:16])
+            return found.ipv4_mapped or found
+    return None
 
 
 def _framed(packet: bytes) -> bytes:

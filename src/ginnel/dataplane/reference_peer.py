@@ -41,10 +41,11 @@ class KeepaliveClock:
     def sent(self, now: float) -> None:
         self._sent_at = now
 
-    def received(self, now: float) -> None:
-        """An authenticated packet came: silence may be reported again."""
+    def received(self, now: float) -> bool:
+        """An authenticated packet came; True when that ends a silence, which may come again."""
         self._received_at = now
-        self._silent = False
+        was_silent, self._silent = self._silent, False
+        return was_silent
 
     def crossed_tun(self, size: int, now: float) -> None:
         self._moved += size
@@ -121,7 +122,15 @@ class ReferencePeer:
         self.payload = payload
         """None when nothing is done to payloads beside sealing."""
         self.remote = config.remote
+        self.link = config.link
+        self.local = config.local
         self.address: SocketAddress | None = None
+        self.on_stream = False
+        """Its link is a stream, which has no addresses."""
+        self.due_at = NEVER
+        """When the engine looks at its clock."""
+        self.bad_source_at = -NEVER
+        """When a bad source was last reported."""
         self.slots: dict[KeySlot, PacketKey] = {}
         self.counters = PeerCounters()
         self.clock = KeepaliveClock(Keepalive(), now)

@@ -137,6 +137,10 @@ class Waker:
         if self._watched.pop(fd, None) is not None and self.fd >= 0:
             self._epoll.unregister(fd)
 
+    def ready(self) -> list[int]:
+        """Descriptors that something can be done with now."""
+        return [fd for fd, _ in self._epoll.poll(0)]
+
     def acknowledge(self) -> None:
         """Clears a timer that has fired."""
         if self._timer.acknowledge():

@@ -438,5 +438,12 @@ def _core_event(notification: Notification) -> DataPlaneEvent:
             return FramingMismatch(first=notification.payload[0])
         case NotificationKind.OCC:
             return OccReceived(payload=notification.payload)
+        case (
+            NotificationKind.BAD_SOURCE
+            | NotificationKind.LEARNED
+            | NotificationKind.RELEARNED
+            | NotificationKind.FORGOTTEN
+        ):
+            raise AssertionError("only a server's data plane reports this")
         case _:
             assert_never(notification.kind)

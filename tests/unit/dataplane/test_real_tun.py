@@ -20,7 +20,6 @@ import pytest
 from ginnel.core.data_key import DataFormat, KeySlot
 from ginnel.core.types import Transport
 from ginnel.dataplane.api import DataPlane, Link, NotificationKind, PeerConfig, TunDevice
-from ginnel.dataplane.engine import RustDataPlane
 from ginnel.host.tun import DeviceRequest, open_device
 from tests.interop.lab.namespaces import Namespace, run_command, unique_name
 from tests.interop.lab.process import ROOT, clean_environment
@@ -208,9 +207,7 @@ def test_a_device_that_is_down_costs_packets_and_nothing_else(
 
 def device_drops(plane: DataPlane) -> int:
     """Packets that the device refused, wherever the engine counts them."""
-    found = dict(plane.stats(PEER).drops)
-    if isinstance(plane, RustDataPlane):
-        found.update(plane.unassigned_drops())
+    found = {**dict(plane.stats(PEER).drops), **plane.unassigned_drops()}
     return sum(count for reason, count in found.items() if reason.startswith("tun-"))
 
 

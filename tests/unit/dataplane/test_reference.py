@@ -171,7 +171,7 @@ def test_occ_messages_leave_room_for_other_reports(made: Bench) -> None:
     kinds = [note.kind for note in it.plane.notifications()]
     assert kinds.count(NotificationKind.OCC) == MAX_PENDING // 2
     assert kinds[-1] is NotificationKind.SILENT
-    assert it.plane.unassigned_drops["report"] == MAX_PENDING // 2
+    assert it.plane.unassigned_drops()["report"] == MAX_PENDING // 2
 
 
 def test_an_interface_that_is_full_counts_and_goes_on(made: Bench) -> None:
@@ -194,7 +194,7 @@ def test_sending_before_a_link_is_there_counts(made: Bench) -> None:
     plane.new_peer(PeerConfig(peer_id=PEER, send_peer_id=PEER, remote=None))
     plane.send_control(Transmit(b"\x20", None))
     plane.send_inner(PEER, OCC_MAGIC)
-    assert plane.unassigned_drops == {"no-link": 1}
+    assert plane.unassigned_drops() == {"no-link": 1}
 
 
 def test_unread_bytes_belong_to_a_stream(made: Bench) -> None:

@@ -2,22 +2,26 @@
 
 import os
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ginnel.core.actions import TunnelConfig
 from ginnel.core.data_key import DataCipher, DataFormat, DataKey, KeySlot
 from ginnel.core.errors import DataPlaneError, HostError
 from ginnel.core.payload import PayloadTerms
-from ginnel.core.types import Endpoint, IPNetwork, PeerId, Transmit, Transport
+from ginnel.core.types import Endpoint, IPAddress, IPNetwork, PeerId, Transmit, Transport
 from ginnel.dataplane.api import (
+    FIRST_LINK,
     Capabilities,
     ControlPacket,
     Keepalive,
+    Learned,
     Link,
+    LinkId,
     Notification,
     PeerConfig,
     PeerStats,
+    ServingRules,
     TunDevice,
 )
 from ginnel.host.client import ApplyReport, Recovered, UndoReport
@@ -164,6 +168,8 @@ class FakePlane:
         self.keepalive = Keepalive()
         self.counters = PeerStats()
         self.keys: dict[KeySlot, DataKey] = {}
+        self.links = 0
+        self.credited = 0
         self.closed = False
         self.handed = (Transport.UDP, b"", b"")
         """Transport, unread and unsent bytes of the link."""
@@ -180,6 +186,23 @@ class FakePlane:
         self._do("attach")
         self.handed = (link.transport, unread, unsent)
         self._link = socket.socket(fileno=os.dup(link.fd))
+
+    def serve(self, rules: ServingRules) -> None:
+        self._do("serve")
+
+    def add_link(self, link: Link, unread: bytes = b"", unsent: bytes = b"") -> LinkId:
+        self._do("add-link")
+        self.links += 1
+        return LinkId(self.links)
+
+    def remove_link(self, link_id: LinkId) -> None:
+        self._do("remove-link")
+
+    def limit_resets(self, count: int, seconds: int) -> None:
+        self._do("limit-resets")
+
+    def credit_resets(self, count: int) -> None:
+        self.credited += count
 
     def new_peer(self, peer: PeerConfig) -> None:
         self._do("new-peer")
@@ -207,6 +230,15 @@ class FakePlane:
     def add_iroute(self, peer_id: PeerId, prefix: IPNetwork) -> None:
         self._do("add-iroute")
 
+    def del_iroute(self, peer_id: PeerId, prefix: IPNetwork) -> None:
+        self._do("del-iroute")
+
+    def learned(self) -> Sequence[Learned]:
+        return []
+
+    def unassigned_drops(self) -> Mapping[str, int]:
+        return {}
+
     def stats(self, peer_id: PeerId) -> PeerStats:
         return self.counters
 
@@ -224,7 +256,9 @@ class FakePlane:
         packets, self.control = self.control[:limit], self.control[limit:]
         return packets
 
-    def send_control(self, packet: Transmit) -> None:
+    def send_control(
+        self, packet: Transmit, link: LinkId = FIRST_LINK, local: IPAddress | None = None
+    ) -> None:
         self.sent.append(packet)
         if self._link is not None and packet.destination is not None:
             address = (str(packet.destination.address), packet.destination.port)

@@ -1,0 +1,35 @@
+"""How many packets that would open a session the reference engine lets pass."""
+
+from ginnel.dataplane.api import MAX_RESETS
+
+_HARD_RESETS = frozenset({1, 2, 7, 8, 10})
+
+
+def is_hard_reset(packet: bytes) -> bool:
+    """Tells by the opcode."""
+    return packet[0] >> 3 in _HARD_RESETS
+
+
+class Bucket:
+    """Holds ``count`` tokens, which come back evenly over ``seconds``."""
+
+    def __init__(
+        self, now: float, count: int = MAX_RESETS[0], seconds: int = MAX_RESETS[1]
+    ) -> None:
+        self._count = count
+        self._rate = count / max(seconds, 1)
+        self._tokens = float(count)
+        self._filled_at = now
+
+    def take(self, now: float) -> bool:
+        """Takes a token if there is one."""
+        gained = (now - self._filled_at) * self._rate
+        self._filled_at = now
+        self._tokens = min(self._tokens + gained, self._count)
+        if self._tokens < 1:
+            return False
+        self._tokens -= 1
+        return True
+
+    def give(self, tokens: int) -> None:
+        self._tokens = min(self._tokens + tokens, self._count)

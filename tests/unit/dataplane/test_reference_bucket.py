@@ -1,0 +1,24 @@
+"""The bucket of hard resets on virtual time."""
+
+from ginnel.dataplane.reference_bucket import Bucket, is_hard_reset
+
+
+def test_a_flood_is_cut_and_the_rate_recovers() -> None:
+    bucket = Bucket(0.0, 100, 10)
+    assert sum(bucket.take(0.0) for _ in range(500)) == 100
+    assert not bucket.take(0.05)
+    assert sum(bucket.take(1.05) for _ in range(500)) == 10
+    assert sum(bucket.take(3600.0) for _ in range(500)) == 100
+
+
+def test_what_is_given_back_is_never_more_than_the_bucket_holds() -> None:
+    bucket = Bucket(0.0, 3, 10)
+    bucket.give(7)
+    assert sum(bucket.take(0.0) for _ in range(9)) == 3
+    bucket.give(2)
+    assert sum(bucket.take(0.0) for _ in range(9)) == 2
+
+
+def test_hard_resets_are_told_by_their_opcode() -> None:
+    found = [opcode for opcode in range(32) if is_hard_reset(bytes((opcode << 3,)))]
+    assert found == [1, 2, 7, 8, 10]
