@@ -158,7 +158,7 @@ class ClientMachine:
             if not course.is_over:
                 self._handle_deadline(name, now)
         tunnel = course.tunnel
-        if tunnel is not None and not course.is_over and not tunnel.handle_timeout(now):
+        if tunnel is not None and not course.is_over and not tunnel.keys.handle_timeout(now):
             course.finish(end.tls_error(course.options, "the last data key expired"))
         self._flush(now)
 
@@ -231,7 +231,7 @@ class ClientMachine:
         course = self._course
         times = [self._link.next_timeout(), course.timers.next()]
         if course.tunnel is not None and not course.is_over:
-            times.append(course.tunnel.next_timeout())
+            times.append(course.tunnel.keys.next_timeout())
         return min((time for time in times if time is not None), default=None)
 
     # --- answers and deadlines -----------------------------------------------------------------

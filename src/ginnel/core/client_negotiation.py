@@ -8,14 +8,7 @@ from ginnel.core import client_end as end
 from ginnel.core import messages as said
 from ginnel.core.actions import ActionResult, Failed, Signature, SignData
 from ginnel.core.client_course import ClientCourse
-from ginnel.core.client_exchange import (
-    AwaitHook,
-    AwaitLogin,
-    AwaitPeer,
-    AwaitTls,
-    Negotiation,
-    peer_variables,
-)
+from ginnel.core.client_exchange import peer_variables
 from ginnel.core.client_messages import ClientMessages
 from ginnel.core.client_sessions import ClientSessions
 from ginnel.core.client_setup import ClientSetup
@@ -25,6 +18,7 @@ from ginnel.core.errors import Malformed, PeerIncompatible
 from ginnel.core.key_method import KeyMethodMessage
 from ginnel.core.key_session import Broken, Established
 from ginnel.core.negotiate import DataCapabilities, agree_as_peers
+from ginnel.core.negotiation import AwaitHook, AwaitLogin, AwaitPeer, AwaitTls, Negotiation
 from ginnel.core.notices import PeerConnected
 from ginnel.core.options_string import (
     client_terms,
@@ -70,7 +64,7 @@ class ClientNegotiation:
             )
         if isinstance(current.key.state, Established) and isinstance(current.phase, AwaitTls):
             if course.tunnel is not None:
-                course.tunnel.listen_ahead(current)
+                course.tunnel.keys.listen_ahead(current)
             course.finish_if(self._talk.tls_established(current, now))
         for negotiation in course.link.negotiations:
             # What is read may end the connection, or the session that it was read in.

@@ -36,7 +36,7 @@ class ClientReports:
             case events.Inactive():
                 course.finish(end.terminate("inactive", "too little traffic (inactive)"))
             case events.KeyExhausted(key_id=key_id):
-                if course.tunnel is not None and course.tunnel.seals_with(key_id):
+                if course.tunnel is not None and course.tunnel.keys.seals_with(key_id):
                     self._sessions.renegotiate("the key's usage limit is near", now)
             case events.OccReceived(payload=payload):
                 self._handle_occ(payload)
@@ -58,7 +58,7 @@ class ClientReports:
     def count_traffic(self, total_bytes: int, total_packets: int, now: Instant) -> None:
         """Takes the counters of the tun side; enough of it asks for a new key."""
         tunnel = self._course.tunnel
-        reason = None if tunnel is None else tunnel.count_traffic(total_bytes, total_packets)
+        reason = None if tunnel is None else tunnel.keys.count_traffic(total_bytes, total_packets)
         if reason is not None:
             self._sessions.renegotiate(reason, now)
 

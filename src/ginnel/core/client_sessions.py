@@ -6,10 +6,10 @@ What is said inside a negotiation is ``client_negotiation``'s business.
 
 from ginnel.core import client_end as end
 from ginnel.core.client_course import ClientCourse
-from ginnel.core.client_exchange import Settled
 from ginnel.core.client_push import PushImport
 from ginnel.core.client_state import AwaitPush, Deadline, Negotiating, Running
 from ginnel.core.errors import LocalMisuse
+from ginnel.core.negotiation import Settled
 from ginnel.core.notices import Advance, Ended, InitialPacket, KeyRenegotiating, ManagementState
 from ginnel.core.tls import TlsFailure
 from ginnel.core.types import Instant, Transport
@@ -59,7 +59,7 @@ class ClientSessions:
         """The server began a renegotiation."""
         self._course.link.adopt_soft_reset()
         if self._course.tunnel is not None:
-            self._course.tunnel.note_peer_reset(now)
+            self._course.tunnel.keys.note_peer_reset(now)
         self._renegotiation_began("the server asked for it", now)
 
     def _renegotiation_began(self, reason: str, now: Instant) -> None:
@@ -67,7 +67,7 @@ class ClientSessions:
         course.timers.cancel(Deadline.RENEGOTIATE)
         course.timers.arm(Deadline.HANDSHAKE, now + course.options.tls.hand_window)
         if course.tunnel is not None:
-            course.tunnel.expire_key(now)
+            course.tunnel.keys.expire_key(now)
         key_id = course.link.current.key.key_id
         course.outbox.tell(KeyRenegotiating(key_id=key_id, reason=reason))
 
@@ -173,7 +173,7 @@ class ClientSessions:
         course.link.flush(now)  # the alert for the peer
         keeps = (
             course.tunnel is not None
-            and course.tunnel.is_usable
+            and course.tunnel.keys.is_usable
             and isinstance(course.state, Running | Negotiating | AwaitPush)
             and not course.options.tls.single_session
             and course.link.transport is Transport.UDP
@@ -191,7 +191,7 @@ class ClientSessions:
         course = self._course
         if course.tunnel is None:
             raise LocalMisuse("there is no tunnel to keep")
-        course.tunnel.expire_key(now)
+        course.tunnel.keys.expire_key(now)
         course.timers.cancel(Deadline.RENEGOTIATE)
         soonest = self._began + course.options.tls.hand_window
         if soonest <= now:

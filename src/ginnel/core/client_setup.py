@@ -7,13 +7,13 @@ every later negotiation to work. Which terms hold is ``client_push``'s business.
 from ginnel.core import client_end as end
 from ginnel.core.actions import ActionResult, Done, OpenTunnel, TunnelConfig, UpdateTunnel
 from ginnel.core.client_course import ClientCourse
-from ginnel.core.client_exchange import Negotiation, Settled
 from ginnel.core.client_mtu_test import MtuTest
 from ginnel.core.client_push import PUSH_FAILED
 from ginnel.core.client_state import Deadline, InstallingFirst, Leaving, Opening, Running
 from ginnel.core.client_talk import failure_of
 from ginnel.core.client_tunnel import ClientTunnel
 from ginnel.core.negotiate import Agreement
+from ginnel.core.negotiation import Negotiation, Settled
 from ginnel.core.notices import Connected, DataChannelReady, Ended, ManagementState
 from ginnel.core.tunnel_config import tunnel_config
 from ginnel.core.types import UNDEFINED_PEER_ID, ActionId, Instant, Transport
@@ -152,7 +152,7 @@ class ClientSetup:
         session, tls = course.link.session, course.options.tls
         if negotiation.key.key_id == 0 and tunnel.agreement.dyn_tls_crypt:
             session.use_dynamic_crypt(course.unix_time(now))
-        action_id = tunnel.settle(negotiation, session.pair(), now)
+        action_id = tunnel.keys.settle(negotiation, session.pair(), now)
         session.mark_active()
         if isinstance(course.state, Opening) and action_id is not None:
             course.state = InstallingFirst(action_id)

@@ -15,14 +15,9 @@ from ginnel.core.actions import (
     Failed,
     VerifyCertificates,
 )
-from ginnel.core.client_exchange import (
-    AwaitHook,
-    AwaitLogin,
-    AwaitPeer,
-    Introduction,
-    Negotiation,
-)
+from ginnel.core.client_exchange import Introduction
 from ginnel.core.client_outbox import Outbox
+from ginnel.core.negotiation import AwaitHook, AwaitLogin, AwaitPeer, Negotiation
 from ginnel.core.notices import CertificateRejected, ControlChannelReady, Ended, LoginSent
 from ginnel.core.types import ActionId, Instant
 from ginnel.options.model import ClientOptions

@@ -187,7 +187,7 @@ class Listener:
         """A packet that is replayed after its client has gone lets nobody in."""
         while self._admitted:
             oldest, since = next(iter(self._admitted.items()))
-            if now - since <= self._cookies.lifetime and len(self._admitted) < MAX_REMEMBERED:
+            if now - since <= self._cookies.lifetime and len(self._admitted) <= MAX_REMEMBERED:
                 break
             del self._admitted[oldest]
         return cookie not in self._admitted

@@ -16,6 +16,7 @@ from ginnel.options.model import (
     ClientOptions,
     CompressionKind,
     ConnectionProfile,
+    DataOptions,
     DeviceType,
     KeyDirection,
     LinkProtocol,
@@ -140,7 +141,7 @@ def client_terms(options: ClientOptions, profile: ConnectionProfile) -> OccTerms
     return OccTerms(
         side=Side.SERVER if options.tls.tls_server else Side.CLIENT,
         dev_type=options.tun.dev_type.value,
-        tun_mtu=configured_tun_mtu(options, profile),
+        tun_mtu=configured_tun_mtu(options.data, profile),
         tcp=profile.protocol is not LinkProtocol.UDP,
         cipher=options.data.data_ciphers_fallback or options.data.configured_cipher,
         data_ciphers=options.data.data_ciphers,
@@ -158,20 +159,20 @@ def client_terms(options: ClientOptions, profile: ConnectionProfile) -> OccTerms
     )
 
 
-def configured_tun_mtu(options: ClientOptions, profile: ConnectionProfile) -> int:
+def configured_tun_mtu(data: DataOptions, profile: ConnectionProfile) -> int:
     """The MTU before any push: ``tun-mtu``, or what ``link-mtu`` leaves, as OpenVPN counts it.
 
     With ``link-mtu`` the cipher is the one of the options, if there is one: none is agreed on yet.
     """
     if profile.link_mtu is None:
         return profile.tun_mtu
-    shape = _shape(options.data.configured_cipher or "none")
+    shape = _shape(data.configured_cipher or "none")
     overhead = 1 + 4 + shape.tag + (0 if shape.is_aead else shape.iv)
-    if not shape.is_aead and options.data.auth.lower() != "none":
-        overhead += digest_named(options.data.auth).size
+    if not shape.is_aead and data.auth.lower() != "none":
+        overhead += digest_named(data.auth).size
     if profile.protocol is not LinkProtocol.UDP:
         overhead += 2
-    kind = options.data.compression
+    kind = data.compression
     overhead += 1 if kind is not None and kind.has_byte else 0
     return max(profile.link_mtu - overhead - (4 if profile.fragment else 0), LOWEST_TUN_MTU)
 

@@ -6,9 +6,17 @@ them out, in the order packet, compression framing, fragment header, seal.
 
 from enum import Enum
 from ipaddress import IPv6Address
+from typing import Protocol
 
 from ginnel.dataclass import dataclass
-from ginnel.options.model import ClientOptions, CompressionKind, NatRule
+from ginnel.options.model import (
+    CompressionKind,
+    DataOptions,
+    LinkOptions,
+    NatRule,
+    RouteOptions,
+    TunOptions,
+)
 
 ERROR_SOURCE = IPv6Address("fe80::7")
 """Where the errors of ``block-ipv6`` come from when the tunnel has no IPv6 address of its own."""
@@ -86,7 +94,20 @@ def explain_framing(terms: PayloadTerms, first: int) -> str:
     )
 
 
-def payload_terms(options: ClientOptions, *, fragment: int) -> PayloadTerms:
+class PayloadOptions(Protocol):
+    """The groups of options that the terms come from: of a client or a server."""
+
+    @property
+    def data(self) -> DataOptions: ...
+    @property
+    def routes(self) -> RouteOptions: ...
+    @property
+    def tun(self) -> TunOptions: ...
+    @property
+    def link(self) -> LinkOptions: ...
+
+
+def payload_terms(options: PayloadOptions, *, fragment: int) -> PayloadTerms:
     """Composes the terms. ``fragment`` is the room behind a fragment header, 0 without any."""
     kind = options.data.compression
     return PayloadTerms(

@@ -13,7 +13,13 @@ from ginnel.core.payload import payload_terms
 from ginnel.core.proxy_socks import relay_overhead
 from ginnel.core.types import UNDEFINED_PEER_ID, Endpoint, PeerId, Transport
 from ginnel.dataclass import dataclass, replace
-from ginnel.options.model import ClientOptions, ConnectionProfile, DeviceType
+from ginnel.options.model import (
+    ClientOptions,
+    CompressionKind,
+    ConnectionProfile,
+    DeviceType,
+    TlsOptions,
+)
 
 DEFAULT_TUN_MTU = 1500
 DEFAULT_MSSFIX = 1492
@@ -66,16 +72,21 @@ def tunnel_config(
     pulled_digest: str,
 ) -> TunnelConfig:
     """Composes what the host and the data plane are set up from; a pushed tun-mtu wins."""
-    tun_mtu = configured_tun_mtu(options, profile)
+    tun_mtu = configured_tun_mtu(options.data, profile)
     if options.tun.tun_mtu_pushed:
         tun_mtu = options.tun.tun_mtu
     overhead = overhead_of(
-        options, profile=profile, remote=remote, transport=transport, packet=agreement.overhead
+        options.data.compression,
+        options.tun.dev_type,
+        profile=profile,
+        remote=remote,
+        transport=transport,
+        packet=agreement.overhead,
     )
     mss_ipv4, mss_ipv6 = mss_limits(profile, tun_mtu=tun_mtu, overhead=overhead)
     has_peer_id = agreement.send_peer_id != UNDEFINED_PEER_ID
     return TunnelConfig(
-        options=with_bytes_limit(options, agreement.cipher),
+        options=replace(options, tls=with_bytes_limit(options.tls, agreement.cipher)),
         remote=remote,
         peer_id=agreement.send_peer_id if has_peer_id else LOCAL_PEER,
         send_peer_id=agreement.send_peer_id,
@@ -89,18 +100,19 @@ def tunnel_config(
     )
 
 
-def with_bytes_limit(options: ClientOptions, cipher: DataCipher) -> ClientOptions:
+def with_bytes_limit(tls: TlsOptions, cipher: DataCipher) -> TlsOptions:
     """Sets ``reneg-bytes`` for a cipher with short blocks, or none, unless the user did.
 
     A collision of 64-bit blocks, which tells about plaintexts, is likely after some gigabytes.
     """
-    if options.tls.reneg_bytes is not None or not cipher.kind.limits_bytes:
-        return options
-    return replace(options, tls=replace(options.tls, reneg_bytes=SHORT_BLOCK_LIMIT))
+    if tls.reneg_bytes is not None or not cipher.kind.limits_bytes:
+        return tls
+    return replace(tls, reneg_bytes=SHORT_BLOCK_LIMIT)
 
 
 def overhead_of(
-    options: ClientOptions,
+    compression: CompressionKind | None,
+    dev_type: DeviceType,
     *,
     profile: ConnectionProfile,
     remote: Endpoint,
@@ -108,11 +120,10 @@ def overhead_of(
     packet: PacketOverhead,
 ) -> Overhead:
     """Adds up what the agreed formats cost."""
-    kind = options.data.compression
-    payload = 1 if kind is not None and kind.has_byte else 0
+    payload = 1 if compression is not None and compression.has_byte else 0
     if profile.fragment:
         payload += _FRAGMENT_HEADER
-    if options.tun.dev_type is DeviceType.TAP:
+    if dev_type is DeviceType.TAP:
         payload += _ETHERNET_HEADER
     return Overhead(
         outer=_OUTER[remote.address.version, transport] + relay_overhead(profile, remote),

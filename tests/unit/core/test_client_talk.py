@@ -3,16 +3,11 @@
 from dataclasses import replace
 
 from ginnel.core.actions import AskCredentials, Credentials, Done, Failed, VerifyCertificates
-from ginnel.core.client_exchange import (
-    AwaitHook,
-    AwaitLogin,
-    AwaitPeer,
-    Negotiation,
-    introduce,
-)
+from ginnel.core.client_exchange import introduce
 from ginnel.core.client_outbox import Outbox
 from ginnel.core.client_talk import ClientTalk, failure_of
 from ginnel.core.key_session import KeySession
+from ginnel.core.negotiation import AwaitHook, AwaitLogin, AwaitPeer, Negotiation
 from ginnel.core.notices import CertificateRejected, ControlChannelReady, LoginSent
 from ginnel.core.peer_info import LocalFacts
 from ginnel.core.types import Instant, KeyId, Side

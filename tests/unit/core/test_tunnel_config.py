@@ -26,7 +26,7 @@ from ginnel.options.model import (
     DeviceType,
     LinkProtocol,
     SocksProxy,
-    TunOptions,
+    TlsOptions,
 )
 from tests.sim.pair import profile
 
@@ -54,7 +54,8 @@ def limits(
     digest = None if cipher.is_aead else digest_named("SHA1")
     overhead = packet_overhead(cipher, data, digest)
     cost = overhead_of(
-        ClientOptions(profiles=()),
+        None,
+        DeviceType.TUN,
         profile=connection,
         remote=remote,
         transport=transport,
@@ -103,12 +104,12 @@ def test_old_ciphers_have_their_own_overhead(
 
 
 def test_short_blocks_limit_the_bytes_under_a_key_unless_the_user_did() -> None:
-    options = ClientOptions(profiles=())
+    options = TlsOptions()
     short = with_bytes_limit(options, DataCipher.BF_CBC)
-    assert short.tls.reneg_bytes == SHORT_BLOCK_LIMIT == 64 << 20
-    assert with_bytes_limit(options, DataCipher.NONE).tls.reneg_bytes == SHORT_BLOCK_LIMIT
+    assert short.reneg_bytes == SHORT_BLOCK_LIMIT == 64 << 20
+    assert with_bytes_limit(options, DataCipher.NONE).reneg_bytes == SHORT_BLOCK_LIMIT
     assert with_bytes_limit(options, DataCipher.AES_256_CBC) is options
-    unlimited = replace(options, tls=replace(options.tls, reneg_bytes=0))
+    unlimited = TlsOptions(reneg_bytes=0)
     assert with_bytes_limit(unlimited, DataCipher.BF_CBC) is unlimited
 
 
@@ -194,9 +195,10 @@ def test_framing_and_fragments_cost_what_they_cost_openvpn(
 
 
 def test_an_ethernet_header_counts_and_link_mtu_leaves_less() -> None:
-    tap = ClientOptions(profiles=(), tun=TunOptions(dev_type=DeviceType.TAP))
     packet = packet_overhead(DataCipher.AES_256_GCM, DataFormat.V2, None)
-    cost = overhead_of(tap, profile=profile(), remote=V4, transport=Transport.UDP, packet=packet)
+    cost = overhead_of(
+        None, DeviceType.TAP, profile=profile(), remote=V4, transport=Transport.UDP, packet=packet
+    )
     assert (cost.outer, cost.inside_datagram, cost.payload) == (28, 38, 14)
     connection = replace(profile(), link_mtu=1400, mssfix=0)
     config = tunnel_config(
