@@ -1,8 +1,8 @@
 """A ``TlsChannel`` on the system's OpenSSL whose handshake may wait for a signature from outside.
 
-The twin of ``tls.OpenSslChannel``; certificates are judged by the same policy. While a signature is
-awaited, what the peer sends is kept, and nothing else touches the session: the library is in the
-middle of a call then.
+The twin of ``tls_wheel_channel.WheelChannel``; certificates are judged by the same policy. While a
+signature is awaited, what the peer sends is kept, and nothing else touches the session: the library
+is in the middle of a call then.
 """
 
 import ctypes
@@ -126,15 +126,9 @@ class SystemChannel:
         self._check_open()
         lib = self._lib
         cipher = lib.SSL_get_current_cipher(self._ssl)
-        certificate = lib.SSL_get1_peer_certificate(self._ssl)
-        try:
-            der = self._der(certificate) if certificate else b""
-        finally:
-            lib.X509_free(certificate)
         return self._judge.describe(
             tls_version=text(lib.SSL_get_version(self._ssl)),
             cipher=text(lib.SSL_CIPHER_get_name(cipher)),
-            der=der,
         )
 
     def take_verdicts(self) -> list[Verdict]:

@@ -1,6 +1,7 @@
-"""The OpenSSL inside the cryptography wheel as a ``TlsLibrary``; only here is its binding called.
+"""The OpenSSL inside the cryptography wheel as a ``TlsLibrary``.
 
-Used whenever the private key is in this process. Importing it costs start-up time.
+Used whenever the private key is in this process; sessions are ``tls_wheel_channel``'s. Importing it
+costs start-up time.
 """
 
 from collections.abc import Sequence
@@ -11,7 +12,8 @@ from OpenSSL import SSL, crypto
 from OpenSSL._util import ffi, lib
 
 from ginnel.core.signing import OutsideKey
-from ginnel.core.tls import Judge, OpenSslChannel, PeerCheck, TlsChannel, tls_error_reason
+from ginnel.core.tls import Judge, PeerCheck, TlsChannel
+from ginnel.core.tls_wheel_channel import WheelChannel
 from ginnel.core.types import Side
 from ginnel.core.x509 import CertificatePolicy
 
@@ -121,9 +123,19 @@ class WheelLibrary:
     def channel(
         self, *, side: Side, policy: CertificatePolicy, peer_check: PeerCheck
     ) -> TlsChannel:
-        return OpenSslChannel(
-            SSL.Connection(self._context, None),
+        return WheelChannel(
+            self._context._context,  # no public way to it
             side=side,
             judge=Judge(policy, side),
             verify_mode=_MODES[peer_check],
         )
+
+
+def tls_error_reason(args: tuple[object, ...]) -> str:
+    """pyOpenSSL's words for the first error of the library's queue."""
+    queue = args[0] if args else ()
+    if isinstance(queue, list | tuple):
+        for entry in queue:
+            if isinstance(entry, tuple) and entry and entry[-1]:
+                return str(entry[-1])
+    return "TLS error"

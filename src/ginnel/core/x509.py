@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from ginnel.core.actions import CertificateInfo
 from ginnel.core.notices import CertificateAccepted, CertificateRejected
-from ginnel.dataclass import dataclass
+from ginnel.dataclass import dataclass, field
 from ginnel.options.model import NameMatch, TlsOptions, VerifyName
 from ginnel.options.x509_names import SHORT_NAMES
 
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 MAX_NAME = 64
 """Longest common name that OpenVPN takes (TLS_USERNAME_LEN)."""
+MAX_REMEMBERED = 16
+"""Authorities whose verdict is kept."""
 
 # X509_V_ERR_* numbers of OpenSSL that get words of their own.
 _UNABLE_TO_GET_CRL = 3
@@ -79,6 +81,21 @@ class CertificatePolicy:
     """False when neither ca nor capath nor a PKCS#12 bundle gave one: fingerprints decide alone."""
     is_revoked: Callable[[int], bool] | None = None
     """Whether the CRL directory lists this serial number; needed with ``crl-verify DIR dir``."""
+    _accepted: dict[tuple[bytes, int], CertificateAccepted] = field(
+        default_factory=dict, compare=False
+    )
+    """Authorities that were accepted, by certificate and depth: all clients of a server show the
+    same few, and what is said of them does not change."""
+
+    def accepted_before(self, der: bytes, depth: int) -> CertificateAccepted | None:
+        """The verdict on an authority that was found good already; chain errors are not in it."""
+        return self._accepted.get((der, depth))
+
+    def remember(self, der: bytes, verdict: CertificateAccepted) -> None:
+        """Keeps the verdict on an authority, unless that may change any day."""
+        depth = verdict.certificate.depth
+        if depth > 0 and self.is_revoked is None and len(self._accepted) < MAX_REMEMBERED:
+            self._accepted[der, depth] = verdict
 
     def judge(
         self, certificate: "x509.Certificate", *, depth: int, chain_error: ChainError | None
@@ -264,6 +281,8 @@ def render_name(name: "x509.Name") -> str:
 
 def sanitize(text: str) -> str:
     """Replaces control characters (a hostile certificate may hold any) by ``_``."""
+    if text.isprintable():
+        return text
     return "".join(char if _printable(char) else "_" for char in text)
 
 
@@ -274,6 +293,8 @@ def _printable(char: str) -> bool:
 
 def _escape(value: str | bytes) -> str:
     text = value if isinstance(value, str) else "#" + value.hex().upper()
+    if text.isprintable() and "\\" not in text:
+        return text
     return "".join(_escape_char(char) for char in text)
 
 

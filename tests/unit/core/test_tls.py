@@ -5,8 +5,10 @@ from dataclasses import replace
 import pytest
 
 from ginnel.core.notices import CertificateAccepted, CertificateRejected
-from ginnel.core.tls import TlsChannel, TlsFailure, tls_error_reason, verify_error_text
+from ginnel.core.tls import TlsChannel, TlsFailure
 from ginnel.core.tls_context import build_tls_context
+from ginnel.core.tls_wheel import tls_error_reason
+from ginnel.core.tls_wheel_channel import verify_error_text
 from ginnel.core.types import Side
 from ginnel.options.model import TlsOptions
 from tests.sim.pki import NOW, issue, make_ca, tls_options

@@ -46,15 +46,17 @@ def wrapping_maker(
         case TlsAuth():
             return _auth_maker(options, replay_window)
         case TlsCrypt(key=file):
-            from ginnel.core.wrap.crypt import CryptControl
+            from ginnel.core.wrap.crypt import CryptControl, siv_keys
 
             static = parse_static_key(file)
+            shared = siv_keys(static, side)
             return lambda unix_time, sent: CryptControl(
                 key=static,
                 side=side,
                 unix_time=unix_time,
                 base=sent,
                 replay_window=ReplayWindow(replay_window),
+                keys=shared,
             )
         case TlsCryptV2(key=file):
             from ginnel.core.wrap.crypt_v2 import CryptV2Control

@@ -1,0 +1,96 @@
+"""What is peculiar to sessions on the wheel's binding; ``test_tls`` has what any channel does."""
+
+from collections.abc import Callable
+
+import pytest
+
+from ginnel.core import tls_wheel_channel
+from ginnel.core.notices import CertificateAccepted
+from ginnel.core.tls import TlsChannel, TlsFailure
+from ginnel.core.tls_context import TlsContext, build_tls_context
+from ginnel.core.types import Side
+from ginnel.core.x509 import CertificatePolicy
+from tests.sim.pki import NOW, issue, make_ca, tls_options
+
+CA = make_ca()
+EVERYTHING = 100_000
+
+
+def context(name: str, side: Side) -> TlsContext:
+    options = tls_options(CA, issue(CA, name, server=side is Side.SERVER))
+    return build_tls_context(options, side=side, unix_time=int(NOW.timestamp()))
+
+
+def shake(client: TlsChannel, server: TlsChannel) -> None:
+    client.start()
+    while (up := client.take(EVERYTHING)) or not client.established:
+        server.receive(up)
+        client.receive(server.take(EVERYTHING))
+
+
+def test_a_closed_session_gives_nothing_and_takes_nothing() -> None:
+    client = context("client", Side.CLIENT).channel()
+    client.start()
+    client.close()
+    client.close()
+    assert client.take(EVERYTHING) == b""
+    calls: list[Callable[[], object]] = [
+        client.start,
+        client.peer,
+        lambda: client.receive(b"x"),
+        lambda: client.write(b"x"),
+        lambda: client.export("EXPORTER-OpenVPN-datakeys", 8),
+    ]
+    for call in calls:
+        with pytest.raises(TlsFailure, match="was closed"):
+            call()
+
+
+def test_handshakes_that_run_side_by_side_have_a_judge_each() -> None:
+    serving = context("server", Side.SERVER)
+    pairs = [(context(f"client{n}", Side.CLIENT).channel(), serving.channel()) for n in range(3)]
+    for client, server in pairs:
+        client.start()
+        server.receive(client.take(EVERYTHING))
+    for client, server in pairs:
+        client.receive(server.take(EVERYTHING))
+    for client, server in reversed(pairs):
+        server.receive(client.take(EVERYTHING))
+    assert [server.peer().common_name for _, server in pairs] == ["client0", "client1", "client2"]
+
+
+def test_the_authority_is_looked_at_once_and_told_each_time() -> None:
+    serving, connecting = context("server", Side.SERVER), context("client", Side.CLIENT)
+    told = []
+    for _ in range(2):
+        client, server = connecting.channel(), serving.channel()
+        shake(client, server)
+        verdicts = server.take_verdicts()
+        told.append([it.certificate.subject for it in verdicts if it.certificate is not None])
+        assert isinstance(verdicts[0], CertificateAccepted)
+        assert serving.policy.accepted_before(verdicts[0].certificate.der, 1) is verdicts[0]
+        assert serving.policy.accepted_before(verdicts[0].certificate.der, 0) is None
+    assert told[0] == told[1] == ["C=GB, O=Example, CN=test ca", "C=GB, O=Example, CN=client"]
+
+
+def test_a_check_that_breaks_is_a_refusal(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise RuntimeError("a mistake of ours")
+
+    client = context("client", Side.CLIENT).channel()
+    server = context("server", Side.SERVER).channel()
+    client.start()
+    server.receive(client.take(EVERYTHING))
+    monkeypatch.setattr(CertificatePolicy, "judge", broken)
+    with pytest.raises(TlsFailure, match="certificate verify failed"):
+        client.receive(server.take(EVERYTHING))
+
+
+def test_plaintext_does_not_stay_in_the_room_for_reading() -> None:
+    client = context("client", Side.CLIENT).channel()
+    server = context("server", Side.SERVER).channel()
+    shake(client, server)
+    client.write(b"a password")
+    server.receive(client.take(EVERYTHING))
+    assert server.read() == [b"a password"]
+    assert b"password" not in tls_wheel_channel._view[:]
