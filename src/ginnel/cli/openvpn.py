@@ -19,6 +19,7 @@ from ginnel.options.actions import (
     Resolved,
     RmTun,
     RunClient,
+    RunServer,
     ShowCiphers,
     ShowCurves,
     ShowDigests,
@@ -47,6 +48,9 @@ def run(arguments: Sequence[str]) -> int:
             # What goes wrong from here on must not cut off the log that was begun.
             process = replace(process, log_append=True)
             return _run_client(resolved, arguments)
+        if isinstance(resolved, RunServer):
+            process = replace(process, log_append=True)
+            return _run_server(resolved, arguments)
         return _carry_out(resolved, process)
     except ConfigError as error:
         log_lines(process, _config_error_lines(error))
@@ -91,6 +95,10 @@ def _run_client(request: RunClient, arguments: Sequence[str]) -> int:
     return run_client(request, reload, _frontend)
 
 
+def _run_server(request: RunServer, arguments: Sequence[str]) -> int:
+    raise GinnelError("--mode server is not supported by this release of ginnel yet")
+
+
 def _frontend(options: ManagementOptions, log: "LogOutput") -> "Frontend":
     """Makes the management interface, if the options ask for one. Raises ConfigError."""
     if options.address is None:
@@ -110,7 +118,7 @@ def _working_directory() -> str:
         return ""
 
 
-def _enter_directory(start: str, request: RunClient) -> None:
+def _enter_directory(start: str, request: RunClient | RunServer) -> None:
     """Applies ``cd``, from where the program was started. Raises ConfigError."""
     directory = request.options.process.cd
     if directory is None:

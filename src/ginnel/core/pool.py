@@ -40,7 +40,6 @@ class AddressPool:
         self._four, self._six = options.pool.ipv4, options.pool.ipv6
         is_tun = options.tun.dev_type is DeviceType.TUN
         self._in_fours = is_tun and options.tun.topology is Topology.NET30
-        self._in_fours = self._in_fours and not options.pool.linear
         self._remembers = not options.access.duplicate_cn
         self._is_fixed = options.pool.persist_path is not None and not options.pool.persist_interval
         self.size = self._size()

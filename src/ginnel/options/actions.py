@@ -1,4 +1,4 @@
-"""What a command line can ask for: run as a client, or do one thing and exit.
+"""What a command line can ask for: run as a client or server, or do one thing and exit.
 
 Values only; the frontend carries them out.
 """
@@ -8,6 +8,7 @@ from enum import Enum
 from ginnel.dataclass import dataclass
 from ginnel.options.model import ClientOptions, DeviceType, Pkcs11Options, TlsOptions
 from ginnel.options.notes import Note
+from ginnel.options.server_model import ServerOptions
 from ginnel.options.values import FileContent
 
 
@@ -16,6 +17,14 @@ class RunClient:
     """Connect. ``notes`` are remarks for the log, in the order they arose."""
 
     options: ClientOptions
+    notes: tuple[Note, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunServer:
+    """Serve clients. ``notes`` are remarks for the log, in the order they arose."""
+
+    options: ServerOptions
     notes: tuple[Note, ...] = ()
 
 
@@ -140,4 +149,4 @@ Action = (
     | RmTun
 )
 
-Resolved = RunClient | Action
+Resolved = RunClient | RunServer | Action

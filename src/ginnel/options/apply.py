@@ -1,14 +1,17 @@
 """Carries a directive out on a draft: the generic cases here, the special ones by handlers."""
 
 from ginnel.options import (
+    apply_access,
     apply_data,
     apply_dns,
     apply_identity,
+    apply_instance,
     apply_link,
     apply_login,
     apply_payload,
     apply_process,
     apply_proxy,
+    apply_server,
     apply_tls,
     apply_tun,
 )
@@ -28,6 +31,9 @@ HANDLERS: dict[str, Handler] = {
     **apply_process.HANDLERS,
     **apply_dns.HANDLERS,
     **apply_identity.HANDLERS,
+    **apply_server.HANDLERS,
+    **apply_access.HANDLERS,
+    **apply_instance.HANDLERS,
 }
 
 

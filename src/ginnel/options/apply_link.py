@@ -3,6 +3,7 @@
 from ginnel.dataclass import replace
 from ginnel.options.draft import MAX_REMOTES, Draft, Handler, RemoteDraft, Use
 from ginnel.options.model import AddressFamily, LinkProtocol
+from ginnel.options.server_draft import MAX_LISTENERS, LocalDraft
 
 _MAX_TIME = 2**31 - 1
 
@@ -21,6 +22,7 @@ def parse_protocol(word: str) -> tuple[LinkProtocol, AddressFamily]:
 
 def _proto(draft: Draft, use: Use) -> None:
     protocol, family = parse_protocol(use.text(0))
+    draft.actions["proto"] = (use.text(0),)
     draft.profile = replace(
         draft.profile, protocol=protocol, family=family, protocol_origin=use.origin
     )
@@ -38,7 +40,25 @@ def _remote(draft: Draft, use: Use) -> None:
 
 
 def _local(draft: Draft, use: Use) -> None:
-    draft.profile = replace(draft.profile, local=use.text(0))
+    """A server listens on each; for a client the last one counts, and only its address."""
+    host = None if use.text(0) == "*" else use.text(0)
+    if draft.in_block:
+        if len(use.words) > 1:
+            raise use.wrong("only servers have ports and protocols here; see --lport and --proto")
+        draft.profile = replace(draft.profile, local=host)
+        return
+    locals_ = draft.server.locals
+    if len(locals_) >= MAX_LISTENERS:
+        raise use.wrong(f"there are more than {MAX_LISTENERS} local addresses")
+    added = LocalDraft(
+        host=host,
+        port=use.text(1) or None,
+        protocol=parse_protocol(use.text(2)) if len(use.words) > 2 else None,
+        is_client_word=use.text(2).endswith("-client"),
+        origin=use.origin,
+    )
+    draft.set_field("server.locals", (*locals_, added))
+    draft.profile = replace(draft.profile, local=host)
 
 
 def _port(draft: Draft, use: Use) -> None:
@@ -114,13 +134,14 @@ def _ping_restart(draft: Draft, use: Use) -> None:
 
 
 def _keepalive(draft: Draft, use: Use) -> None:
-    """A client's expansion (protocol-facts 24)."""
+    """A client's expansion; a server's doubles the timeout at the end (protocol-facts 24)."""
     interval, timeout = use.number(0), use.number(1)
     if timeout < 2 * interval:
         raise use.wrong(
             f"the timeout ({timeout}) must be at least twice the interval ({interval}), "
             "better five times"
         )
+    draft.set_field("server.keepalive", (interval, timeout))
     draft.options = replace(
         draft.options,
         link=replace(draft.options.link, ping=interval, ping_restart=timeout, ping_exit=0),

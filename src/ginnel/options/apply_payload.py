@@ -35,6 +35,7 @@ def _comp_lzo(draft: Draft, use: Use) -> None:
 
 def _compress(draft: Draft, use: Use) -> None:
     """``migrate`` means a server that adapts to each client: no framing of our own."""
+    draft.set_field("server.compress_migrate", use.text(0) == "migrate")
     _set_compression(draft, use, _COMPRESS[use.text(0)])
 
 

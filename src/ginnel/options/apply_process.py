@@ -162,11 +162,6 @@ def _management_query_remote(draft: Draft, use: Use) -> None:
     draft.set_field("management.query_remote", True)
 
 
-def _mode(draft: Draft, use: Use) -> None:
-    if use.text(0) == "server":
-        draft.refusals.append(use.later("--mode server"))
-
-
 def _key_method(draft: Draft, use: Use) -> None:
     if use.text(0) != "2":
         raise ConfigError(
@@ -215,7 +210,6 @@ HANDLERS: dict[str, Handler] = {
     "pull-filter": _pull_filter,
     "management": _management,
     "management-query-remote": _management_query_remote,
-    "mode": _mode,
     "key-method": _key_method,
     "ignore-unknown-option": _ignore_unknown,
     "secret": _secret,

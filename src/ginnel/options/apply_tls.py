@@ -39,9 +39,9 @@ def _tls_auth(draft: Draft, use: Use) -> None:
 
 
 def _tls_crypt_v2(draft: Draft, use: Use) -> None:
-    if len(use.words) > 1:
-        raise use.later(f"--tls-crypt-v2 with {use.text(1)}, which is a server's setting,")
+    """What clients without cookies are told is a server's setting; a client has no use for it."""
     _tls_key("tls_crypt_v2")(draft, use)
+    draft.set_field("server.crypt_v2_force_cookie", use.text(1) == "force-cookie")
 
 
 def _key_direction(draft: Draft, use: Use) -> None:
@@ -169,9 +169,10 @@ def _reneg_sec(draft: Draft, use: Use) -> None:
     longest = use.number(0)
     if len(use.words) > 1 and use.number(1) > longest:
         raise use.wrong("the least time must not be longer than the greatest")
-    if len(use.words) > 1 and use.number(1) != longest:
-        text = f"--reneg-sec: a client makes new keys after exactly {longest} seconds"
-        draft.notes.append(Note(text=text, origin=use.origin, option="reneg-sec"))
+    if len(use.words) > 1:
+        draft.set_field("limits.reneg_sec_range", (use.number(1), longest))
+    else:
+        draft.set_field("limits.reneg_sec_range", None)
     draft.set_field("tls.reneg_sec", longest)
 
 

@@ -50,8 +50,8 @@ def ipv6(text: str, use: Use) -> IPv6Address:
     return address
 
 
-def _ipv4_mask(text: str, use: Use) -> int:
-    """Reads a netmask as a prefix length."""
+def ipv4_mask(text: str, use: Use) -> int:
+    """Reads a netmask as a prefix length. Raises ConfigError."""
     value = int(ipv4(text, use))
     inverted = value ^ 0xFFFFFFFF
     if inverted & (inverted + 1):
@@ -59,7 +59,8 @@ def _ipv4_mask(text: str, use: Use) -> int:
     return 32 - inverted.bit_length()
 
 
-def _ipv6_bits(text: str, use: Use, default: int | None) -> tuple[IPv6Address, int]:
+def ipv6_bits(text: str, use: Use, default: int | None) -> tuple[IPv6Address, int]:
+    """Reads ``address/bits``; without a default the bits must be there. Raises ConfigError."""
     head, slash, bits = text.partition("/")
     address = ipv6(head, use)
     if not slash and default is not None:
@@ -105,7 +106,7 @@ def _ifconfig(draft: Draft, use: Use) -> None:
 
 
 def _ifconfig_ipv6(draft: Draft, use: Use) -> None:
-    address, bits = _ipv6_bits(use.text(0), use, None)
+    address, bits = ipv6_bits(use.text(0), use, None)
     if not 64 <= bits <= 124:
         raise use.wrong("the prefix length must be from 64 to 124")
     remote = ipv6(use.text(1), use)
@@ -146,7 +147,7 @@ def _route(draft: Draft, use: Use) -> None:
 
 def _route_network(draft: Draft, use: Use) -> IPv4Network | RouteKeyword | HostName:
     mask = use.text(1, "default")
-    bits = 32 if mask in {"default", ""} else _ipv4_mask(mask, use)
+    bits = 32 if mask in {"default", ""} else ipv4_mask(mask, use)
     keyword = _KEYWORDS.get(use.text(0))
     if keyword is not None:
         if bits != 32:
@@ -185,7 +186,7 @@ def _route_ipv6(draft: Draft, use: Use) -> None:
     routes = draft.options.routes
     if len(routes.routes_ipv6) >= MAX_ROUTES:
         raise use.wrong(f"there are more than {MAX_ROUTES} routes")
-    address, bits = _ipv6_bits(use.text(0), use, 128)
+    address, bits = ipv6_bits(use.text(0), use, 128)
     gateway = use.text(1, "default")
     route = Route6(
         network=IPv6Interface((address, bits)).network,

@@ -10,6 +10,7 @@ from ginnel.options.errors import ConfigError, printable
 from ginnel.options.model import DeviceType, LinkProtocol, ManagementOptions
 from ginnel.options.notes import Note, NoteKind
 from ginnel.options.peers import check_roles, check_static_key, has_static_key
+from ginnel.options.server_only import note_server_options, refuse_server_options
 from ginnel.options.tunnel_addresses import address_problem
 
 _TLS_VERSIONS = ("1.0", "1.1", "1.2", "1.3")
@@ -19,18 +20,19 @@ def check_client(draft: Draft) -> None:
     """Raises ConfigError for what cannot work, the option named where there is one."""
     if draft.refusals:
         raise draft.refusals[0]
+    refuse_server_options(draft)
     check_roles(draft)
     if has_static_key(draft):
         check_static_key(draft)
     else:
-        _check_trust(draft)
+        check_trust(draft)
         check_identity(draft)
         _check_login(draft)
-        _check_tls(draft)
-    _check_device(draft)
-    _check_ciphers(draft)
-    _check_compression(draft)
-    _check_management(draft)
+        check_tls(draft)
+    check_device(draft)
+    check_ciphers(draft)
+    check_compression(draft)
+    check_management(draft)
 
 
 def check_profile(draft: Draft, profile: ProfileDraft) -> None:
@@ -119,16 +121,9 @@ def _check_proxy(profile: ProfileDraft) -> None:
 def note_client(draft: Draft) -> None:
     """Leaves the warnings that are about no single line."""
     _note_tap_only(draft)
+    note_server_options(draft)
+    note_both(draft)
     options = draft.options
-    _note_management(draft)
-    cipher = draft.actions.get("cipher")
-    allowed = options.data.data_ciphers
-    if cipher is not None and canonical_cipher(str(cipher[0])) not in allowed:
-        text = (
-            f"DEPRECATED OPTION: --cipher set to '{cipher[0]}' but missing in --data-ciphers "
-            f"({':'.join(allowed)}). It plays no part in cipher negotiation"
-        )
-        draft.notes.append(Note(text=text, origin=draft.places.of("cipher"), option="cipher"))
     if draft.blocks and draft.remotes:
         text = "the remotes outside of <connection> blocks are not used, as OpenVPN does"
         origin = draft.remotes[0].origin
@@ -141,6 +136,20 @@ def note_client(draft: Draft) -> None:
         draft.notes.append(Note(text=text, kind=NoteKind.WARNING))
 
 
+def note_both(draft: Draft) -> None:
+    """Leaves the warnings that clients and servers have in common."""
+    options = draft.options
+    _note_management(draft)
+    cipher = draft.actions.get("cipher")
+    allowed = options.data.data_ciphers
+    if cipher is not None and canonical_cipher(str(cipher[0])) not in allowed:
+        text = (
+            f"DEPRECATED OPTION: --cipher set to '{cipher[0]}' but missing in --data-ciphers "
+            f"({':'.join(allowed)}). It plays no part in cipher negotiation"
+        )
+        draft.notes.append(Note(text=text, origin=draft.places.of("cipher"), option="cipher"))
+
+
 def _note_tap_only(draft: Draft) -> None:
     tun = draft.options.tun
     is_tap = tun.dev_type is DeviceType.TAP or tun.dev.startswith("tap")
@@ -151,8 +160,8 @@ def _note_tap_only(draft: Draft) -> None:
     draft.notes.append(Note(text=text, origin=origin, option="route-gateway"))
 
 
-def _check_trust(draft: Draft) -> None:
-    """Without an anchor anyone could pose as the server."""
+def check_trust(draft: Draft) -> None:
+    """Without an anchor anyone could pose as the other end. Raises ConfigError."""
     trusted = ("tls.ca", "tls.capath", "tls.pkcs12")
     if not any(name in draft.files for name in trusted) and not draft.options.tls.peer_fingerprint:
         raise ConfigError(
@@ -178,7 +187,8 @@ def _check_login(draft: Draft) -> None:
             draft.notes.append(Note(text=text, origin=places.of(option), option=option))
 
 
-def _check_tls(draft: Draft) -> None:
+def check_tls(draft: Draft) -> None:
+    """Raises ConfigError when versions or digests contradict each other."""
     tls, places = draft.options.tls, draft.places
     lowest, highest = tls.tls_version_min, tls.tls_version_max
     if highest is not None and _TLS_VERSIONS.index(highest) < _TLS_VERSIONS.index(lowest):
@@ -195,7 +205,8 @@ def _check_tls(draft: Draft) -> None:
         )
 
 
-def _check_device(draft: Draft) -> None:
+def check_device(draft: Draft) -> None:
+    """Raises ConfigError for a device of no known kind, or addresses that are none."""
     tun = draft.options.tun
     problem = address_problem(tun)
     if problem is not None:
@@ -211,8 +222,8 @@ def _check_device(draft: Draft) -> None:
         )
 
 
-def _check_ciphers(draft: Draft) -> None:
-    """A cipher that may be chosen must be one that works with the digest."""
+def check_ciphers(draft: Draft) -> None:
+    """A cipher that may be chosen must be one that works with the digest. Raises ConfigError."""
     data = draft.options.data
     fallback = data.data_ciphers_fallback
     usable = [*data.data_ciphers, *(() if fallback is None else (fallback,))]
@@ -243,7 +254,8 @@ def _takes(cipher: str, bits: int) -> bool:
     return bits // 8 in (kind.key_length, *kind.key_lengths)
 
 
-def _check_compression(draft: Draft) -> None:
+def check_compression(draft: Draft) -> None:
+    """Raises ConfigError for compression that allow-compression forbids."""
     kind = draft.options.data.compression
     if kind is not None and kind.may_compress and not draft.options.data.allow_compression:
         raise ConfigError(
@@ -257,7 +269,8 @@ def _tells_type(dev: str) -> bool:
     return dev.startswith(("tun", "tap")) or dev == "null"
 
 
-def _check_management(draft: Draft) -> None:
+def check_management(draft: Draft) -> None:
+    """Raises ConfigError for details of an interface that is not there, or cannot be so."""
     management = draft.options.management
     if management.address is None:
         asked = draft.options.tls.external_key is not None or draft.options.pkcs11.id_management

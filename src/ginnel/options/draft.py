@@ -13,6 +13,8 @@ from ginnel.options.errors import ConfigError, printable
 from ginnel.options.files import INLINE_WORD, FileRef
 from ginnel.options.model import AddressFamily, ClientOptions, LinkProtocol, ProxyLogin
 from ginnel.options.notes import Note, NoteKind
+from ginnel.options.server_draft import SERVER_GROUPS, ServerDraft
+from ginnel.options.server_model import ClientConfig
 from ginnel.options.table import OptionRow
 from ginnel.options.values import Origin, Secret
 
@@ -147,13 +149,23 @@ class Draft:
     actions: dict[str, tuple[Value, ...]] = field(default_factory=dict)
     refusals: list[ConfigError] = field(default_factory=list)
     """Options that parse but cannot be carried out: they stop a run, not an action."""
+    server: ServerDraft = field(default_factory=ServerDraft)
+    instance: ClientConfig = field(default_factory=ClientConfig)
+    """What the lines about one client of a server set."""
     notes: list[Note] = field(default_factory=list)
 
     def set_field(self, path: str, value: object) -> None:
-        """Sets ``group.field`` of the options, or of the connection profile."""
+        """Sets ``group.field`` of the options, the connection profile or the server's draft."""
         group, _, name = path.partition(".")
         if group == "profile":
             self.profile = _changed(self.profile, name, value)
+        elif group == "instance":
+            self.instance = _changed(self.instance, name, value)
+        elif group == "server":
+            self.server = _changed(self.server, name, value)
+        elif group in SERVER_GROUPS:
+            inner = _changed(getattr(self.server, group), name, value)
+            self.server = _changed(self.server, group, inner)
         else:
             inner = _changed(getattr(self.options, group), name, value)
             self.options = _changed(self.options, group, inner)
@@ -187,6 +199,8 @@ class Use:
     values: tuple[Value, ...]
     inline: Secret | None = None
     pushed: bool = False
+    for_client: bool = False
+    """The line is about one client of a server, not in the server's own configuration."""
 
     def text(self, index: int, default: str = "") -> str:
         """Returns an argument as written, or the default when it is missing."""

@@ -18,6 +18,7 @@ _STATIC_KEY_BYTES = 256
 _CERTIFICATE_LABELS = ("CERTIFICATE", "X509 CERTIFICATE", "TRUSTED CERTIFICATE")
 _KEY_LABELS = ("PRIVATE KEY",)
 _CLIENT_KEY_LABELS = ("OpenVPN tls-crypt-v2 client key",)
+_TOKEN_LABELS = ("OpenVPN auth-token server key",)
 _SERVER_KEY_LABELS = ("OpenVPN tls-crypt-v2 server key",)
 
 
@@ -37,6 +38,8 @@ class FileRef:
     origin: Origin
     path: str | None
     inline: Secret | None = None
+    of_server: bool = False
+    """The server's kind of file, where both ends have one under the same name."""
 
 
 def join_path(directory: str, path: str) -> str:
@@ -71,7 +74,7 @@ def read_path(path: str, option: str, origin: Origin, reader: FileReader, cwd: s
 def load_file(ref: FileRef, reader: FileReader, cwd: str) -> FileContent:
     """Turns a reference into content whose shape has been checked. Raises ConfigError."""
     content = _content_of(ref, reader, cwd)
-    problem = _problem_with(ref.option, content, inline=ref.inline is not None)
+    problem = _problem_with(_kind(ref), content, inline=ref.inline is not None)
     if problem:
         named = "the inline block" if ref.path is None else f"'{printable(ref.path)}'"
         raise ConfigError(
@@ -153,6 +156,10 @@ def _content_of(ref: FileRef, reader: FileReader, cwd: str) -> bytes:
     return read_path(path, ref.option, ref.origin, reader, cwd)
 
 
+def _kind(ref: FileRef) -> str:
+    return f"{ref.option} of a server" if ref.of_server else ref.option
+
+
 def _problem_with(option: str, content: bytes, *, inline: bool) -> str:
     match option:
         case "ca" | "cert" | "extra-certs":
@@ -167,8 +174,12 @@ def _problem_with(option: str, content: bytes, *, inline: bool) -> str:
             return _static_key_problem(content)
         case "tls-crypt-v2":
             return _pem_problem(content, _CLIENT_KEY_LABELS, "a tls-crypt-v2 client key", der=False)
-        case "genkey":
+        case "genkey" | "tls-crypt-v2 of a server":
             return _pem_problem(content, _SERVER_KEY_LABELS, "a tls-crypt-v2 server key", der=False)
+        case "dh":
+            return _pem_problem(content, ("DH PARAMETERS",), "Diffie-Hellman parameters")
+        case "auth-gen-token-secret":
+            return _pem_problem(content, _TOKEN_LABELS, "a key for tokens", der=False)
         case "auth-user-pass":
             first = content.split(b"\n", 1)[0].strip()
             return "" if first else "must hold a user name on its first line"

@@ -104,7 +104,7 @@ def build_profiles(draft: Draft, loader: FileLoader) -> tuple[ConnectionProfile,
     ):
         text = "NOTICE: --explicit-exit-notify ignored for --proto tcp"
         draft.notes.append(Note(text=text, option="explicit-exit-notify"))
-    return tuple(_build(draft, candidate, loader) for candidate in candidates)
+    return tuple(build_profile(draft, candidate, loader) for candidate in candidates)
 
 
 def _anybody(base: ProfileDraft) -> ProfileDraft:
@@ -177,7 +177,8 @@ def _with_base_keys(block: ProfileDraft, base: ProfileDraft) -> ProfileDraft:
     )
 
 
-def _build(draft: Draft, entry: ProfileDraft, loader: FileLoader) -> ConnectionProfile:
+def build_profile(draft: Draft, entry: ProfileDraft, loader: FileLoader) -> ConnectionProfile:
+    """Freezes one connection, with the files it names. Raises ConfigError."""
     asked_to_bind = entry.bind_defined or entry.local is not None or entry.lport_defined
     # A client that pulls lets the system choose its port unless told otherwise (protocol-facts 24).
     bind = not entry.nobind and (asked_to_bind or not draft.options.pull)
@@ -224,6 +225,15 @@ def _mssfix(entry: ProfileDraft) -> int | None:
 
 
 def _wrapping(entry: ProfileDraft, digest: str, loader: FileLoader) -> ControlWrapping:
+    if entry.tls_crypt_v2 is not None:
+        return TlsCryptV2(key=loader.load(entry.tls_crypt_v2))
+    return shared_wrapping(entry, digest, loader)
+
+
+def shared_wrapping(
+    entry: ProfileDraft, digest: str, loader: FileLoader
+) -> PlainWrapping | TlsAuth | TlsCrypt:
+    """The wrapping by a key that all ends have in common. Raises ConfigError."""
     if entry.tls_auth is not None:
         return TlsAuth(
             key=loader.load(entry.tls_auth),
@@ -232,6 +242,4 @@ def _wrapping(entry: ProfileDraft, digest: str, loader: FileLoader) -> ControlWr
         )
     if entry.tls_crypt is not None:
         return TlsCrypt(key=loader.load(entry.tls_crypt))
-    if entry.tls_crypt_v2 is not None:
-        return TlsCryptV2(key=loader.load(entry.tls_crypt_v2))
     return PlainWrapping()

@@ -33,14 +33,14 @@ from ginnel.options.compat_mode import settle_compatibility
 from ginnel.options.draft import STATIC_KEY, Draft
 from ginnel.options.errors import ConfigError
 from ginnel.options.files import FileLoader, FileReader
+from ginnel.options.freeze import check_scripts, device_type, finish_host, load_files
 from ginnel.options.lexer import Directive
-from ginnel.options.model import DeviceType
-from ginnel.options.peers import has_static_key, put_static_key
-from ginnel.options.profiles import apply_block, build_profiles, login_source
+from ginnel.options.peers import has_static_key
+from ginnel.options.profiles import apply_block, build_profiles
+from ginnel.options.resolve_server import run_server
+from ginnel.options.server_helpers import is_server
 from ginnel.options.source import Reading, lex_argv
-from ginnel.options.values import FileContent, Secret
-
-_DIRECTORIES = frozenset({"tls.capath", "tls.crl_verify_dir", "tls.tls_export_cert"})
+from ginnel.options.values import FileContent
 
 
 def resolve_argv(argv: Sequence[str], reader: FileReader) -> Resolved:
@@ -68,6 +68,8 @@ def resolve(directives: Iterable[Directive], reader: FileReader) -> Resolved:
     action = _action(draft, loader)
     if action is not None:
         return action
+    if is_server(draft):
+        return run_server(draft, loader, reading.cwd)
     return _run_client(draft, loader, reading.cwd)
 
 
@@ -75,65 +77,13 @@ def _run_client(draft: Draft, loader: FileLoader, cwd: str) -> RunClient:
     settle_compatibility(draft)
     check_client(draft)
     profiles = build_profiles(draft, loader)
-    _load_files(draft, loader)
-    _check_scripts(draft, loader)
+    load_files(draft, loader)
+    check_scripts(draft, loader)
     if not has_static_key(draft) and not draft.options.tls.tls_server:
         warn_unverified_server(draft)
     note_client(draft)
-    options = draft.options
-    tun = replace(
-        options.tun,
-        dev_type=_device_type(draft),
-        tun_mtu_max=max(options.tun.tun_mtu_max, options.tun.tun_mtu),
-    )
-    process = replace(options.process, cd=cwd or None)
-    options = replace(options, profiles=profiles, tun=tun, process=process)
+    options = replace(finish_host(draft, cwd), profiles=profiles)
     return RunClient(options=options, notes=tuple(draft.notes))
-
-
-def _device_type(draft: Draft) -> DeviceType:
-    """``dev-type`` decides; without it the name of the device does."""
-    tun = draft.options.tun
-    if tun.dev == "null":
-        return DeviceType.NULL
-    if draft.places.has("dev-type"):
-        return tun.dev_type
-    return DeviceType.TAP if tun.dev.startswith("tap") else DeviceType.TUN
-
-
-def _load_files(draft: Draft, loader: FileLoader) -> None:
-    """Puts every file's content, or a directory's path, in its place."""
-    for path, ref in draft.files.items():
-        if path == STATIC_KEY:
-            put_static_key(draft, loader.load(ref))
-        elif path in _DIRECTORIES:
-            draft.set_field(path, loader.directory(ref))
-        elif path == "tls.askpass":
-            first = loader.load(ref).content.reveal().split(b"\n", 1)[0]
-            draft.set_field(path, Secret(first.rstrip(b"\r")))
-        else:
-            draft.set_field(path, loader.load(ref))
-    if draft.login is not None:
-        draft.set_field("login.source", login_source(draft.login, loader))
-
-
-def _check_scripts(draft: Draft, loader: FileLoader) -> None:
-    """Looks for the programs of hooks, unless a chroot makes their paths mean something else."""
-    options = draft.options
-    if options.process.chroot is not None:
-        return
-    scripts = options.scripts
-    for name, argv in (
-        ("up", scripts.up),
-        ("down", scripts.down),
-        ("route-up", scripts.route_up),
-        ("route-pre-down", scripts.route_pre_down),
-        ("ipchange", scripts.ipchange),
-        ("dns-updown", scripts.dns_updown),
-        ("tls-verify", options.tls.tls_verify),
-    ):
-        if argv is not None:
-            loader.check_command(name, argv[0], draft.places.of(name))
 
 
 def _action(draft: Draft, loader: FileLoader) -> Resolved | None:
@@ -195,7 +145,7 @@ def _genkey(draft: Draft, loader: FileLoader) -> GenKey:
 
 def _device_action(draft: Draft) -> MkTun | RmTun:
     tun = draft.options.tun
-    dev_type = _device_type(draft)
+    dev_type = device_type(draft)
     if not draft.places.has("dev") or tun.dev == "null":
         raise ConfigError("--mktun and --rmtun need a device: --dev tunN")
     if "rmtun" in draft.actions and tun.dev in {"tun", "tap"}:

@@ -11,6 +11,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Interface, IPv6
 from ginnel.dataclass import dataclass
 from ginnel.options.model import (
     AddressFamily,
+    CompressionKind,
     ConnectionProfile,
     DataOptions,
     DnsOptions,
@@ -36,6 +37,7 @@ class Listener:
     protocol: LinkProtocol
     """UDP or TCP_SERVER."""
     family: AddressFamily
+    """ANY is IPv4, as OpenVPN decides for a socket that no name or address gives a family."""
     local: str | None
     """Address or name as written; None is every address of the host."""
     port: str
@@ -80,13 +82,10 @@ class PoolOptions:
 
     ipv4: Pool4 | None = None
     ipv6: Pool6 | None = None
-    persist: FileContent | None = None
-    """Content of the ``ifconfig-pool-persist`` file when it was read; its path is in ``origin``."""
     persist_path: str | None = None
+    """The ``ifconfig-pool-persist`` file; it need not exist yet."""
     persist_interval: int = 600
     """0 never writes the file."""
-    linear: bool = False
-    """With topology p2p: one address for each client, instead of four."""
 
 
 class VerifyClientCert(Enum):
@@ -165,7 +164,7 @@ class VlanOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PushConstraint:
-    """``ifconfig-push-constraint``."""
+    """``ifconfig-push-constraint``: what ``ifconfig-push`` may give lies in this network."""
 
     network: IPv4Network
 
@@ -186,7 +185,7 @@ class LimitOptions:
     stale_routes: tuple[int, int] | None = None
     """``stale-routes-check``: age after which a learnt address is forgotten, check interval."""
     reneg_sec_range: tuple[int, int] | None = None
-    """Least and greatest ``reneg-sec``; each client gets one in between."""
+    """Least and greatest ``reneg-sec``; each new key lasts some time in between. Set on servers."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -222,8 +221,7 @@ class ServerOptions:
     pool: PoolOptions = PoolOptions()
     access: AccessOptions = AccessOptions()
     limits: LimitOptions = LimitOptions()
-    defaults: "ClientConfig | None" = None
-    """What holds for every client before its own file: ``ifconfig-push``, ``iroute`` ..."""
+    push_constraint: PushConstraint | None = None
     client_to_client: bool = False
     vlan: VlanOptions | None = None
     """``vlan-tagging``; None when it is not in force."""
@@ -233,7 +231,6 @@ class ServerOptions:
     compress_migrate: bool = False
     opt_verify: bool = False
     force_key_material_export: bool = False
-    push_peer_info_to_scripts: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -248,7 +245,6 @@ class ClientConfig:
     """Address and netmask, or the two ends."""
     ifconfig_push_alias: IPv4Address | None = None
     """What our side calls the client, if not its address."""
-    ifconfig_push_constraint: PushConstraint | None = None
     ifconfig_ipv6_push: tuple[IPv6Interface, IPv6Address | None] | None = None
     push_reset: bool = False
     """None of the options for every client is pushed, but what topology and addresses need."""
@@ -266,3 +262,8 @@ class ClientConfig:
     vlan_pvid: int | None = None
     override_username: str | None = None
     """The name that tokens are made for from now on."""
+    compression: CompressionKind | None = None
+    """Framing for this client alone; None leaves the server's."""
+    data_ciphers: tuple[str, ...] | None = None
+    """In place of the server's list, for this client."""
+    data_ciphers_fallback: str | None = None

@@ -48,10 +48,13 @@ def lex_argv(argv: Sequence[str]) -> list[Directive]:
     return directives
 
 
-def match_directive(directive: Directive, *, pushed: bool = False, suggest: bool = True) -> Use:
+def match_directive(
+    directive: Directive, *, pushed: bool = False, for_client: bool = False, suggest: bool = True
+) -> Use:
     """Finds the directive's row and checks its words. Raises ConfigError or UnrecognizedOption.
 
-    Looking for near misses is slow: ``suggest`` only where the error ends the reading.
+    ``for_client``: the line is one of those about a single client of a server. Looking for near
+    misses is slow: ``suggest`` only where the error ends the reading.
     """
     name, origin = directive.name, directive.origin
     row = find_row(name)
@@ -63,9 +66,30 @@ def match_directive(directive: Directive, *, pushed: bool = False, suggest: bool
             origin=origin,
             option=name,
         )
+    if row.ccd_only and not for_client:
+        raise ConfigError(
+            f"option '{name}' cannot be used in this context ({origin}): it is about one client "
+            "and belongs in its file in --client-config-dir",
+            origin=origin,
+            option=name,
+        )
+    if for_client and not row.ccd:
+        raise ConfigError(
+            f"option '{name}' cannot be used in this context ({origin}): it cannot be set for one "
+            "client",
+            origin=origin,
+            option=name,
+        )
     if directive.inline is None:
         values = parse_arguments(name, row.args, directive.words, origin)
-        return Use(row=row, origin=origin, words=directive.words, values=values, pushed=pushed)
+        return Use(
+            row=row,
+            origin=origin,
+            words=directive.words,
+            values=values,
+            pushed=pushed,
+            for_client=for_client,
+        )
     if not row.args and not row.inline:
         raise unrecognized(name, origin, f"expected: {name} (it takes no block)")
     if not row.inline:

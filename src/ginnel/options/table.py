@@ -93,6 +93,8 @@ class OptionRow:
     pushed_only: bool = False
     ccd: bool = False
     """May stand in a client-config-dir file of a server."""
+    ccd_only: bool = False
+    """May stand nowhere else."""
 
     def usage(self) -> str:
         """Renders ``--name args`` for the help text."""

@@ -86,12 +86,6 @@ def test_with_p2p_the_other_end_is_ours() -> None:
     assert lease.ifconfig == (IPv4Address("10.8.0.2"), IPv4Address("10.8.0.1"))
 
 
-def test_a_linear_pool_of_net30_gives_single_addresses() -> None:
-    lease = AddressPool(options(topology=Topology.NET30, linear=True)).lease("a")
-    assert lease is not None
-    assert lease.ifconfig == (IPv4Address("10.8.0.2"), IPv4Address("10.8.0.1"))
-
-
 def test_a_tap_client_gets_a_netmask_whatever_the_topology() -> None:
     lease = AddressPool(options(topology=Topology.NET30, device=DeviceType.TAP)).lease("a")
     assert lease is not None

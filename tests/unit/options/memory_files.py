@@ -2,10 +2,12 @@
 
 import base64
 import errno
+import json
 import os
 from collections.abc import Mapping
+from pathlib import Path
 
-from ginnel.options.actions import Resolved, RunClient
+from ginnel.options.actions import Resolved, RunClient, RunServer
 from ginnel.options.resolve import resolve_argv
 
 
@@ -36,6 +38,8 @@ STANDARD: Mapping[str, bytes | None] = {
     "ta.key": STATIC_KEY,
     "v2.key": CLIENT_KEY,
     "v2-server.key": SERVER_KEY,
+    "dh.pem": pem("DH PARAMETERS"),
+    "token.key": pem("OpenVPN auth-token server key", bytes(128)),
     "login": b"alice\nsecret\n",
     "dir": None,
     **{f"/bin/{name}": b"#!" for name in ("true", "x", "d", "r")},
@@ -67,6 +71,35 @@ def run(*words: str, files: Mapping[str, bytes | None] | None = None) -> RunClie
     resolved = resolve_words(*BASE, *words, files=files)
     assert isinstance(resolved, RunClient)
     return resolved
+
+
+SERVER = (
+    *("--dev", "tun", "--ca", "ca.crt", "--cert", "me.crt", "--key", "me.key", "--dh", "none"),
+    *("--keepalive", "10", "60"),
+)
+
+
+def serve(*words: str, files: Mapping[str, bytes | None] | None = None) -> RunServer:
+    """Resolves the smallest server with identity plus ``words``, which must ask for a run."""
+    resolved = resolve_words(*SERVER, *words, files=files)
+    assert isinstance(resolved, RunServer)
+    return resolved
+
+
+VECTORS = json.loads((Path(__file__).parents[2] / "vectors/options/server.json").read_text())
+VECTOR_HEAD = "ca ca.crt\ncert me.crt\nkey me.key\ndh none\ndev tun\n"
+
+
+def resolve_case(lines: str) -> RunServer:
+    """Resolves the lines of a case of server.json behind what stands before all of them."""
+    text = VECTOR_HEAD + lines.replace(";", "\n").replace("crypt ta", "crypt ta.key") + "\n"
+    text = text.replace("tls-auth ta\n", "tls-auth ta.key\n")
+    resolved = resolve_words("c", files={**STANDARD, "c": text.encode(), "/tmp": None})
+    assert isinstance(resolved, RunServer)
+    return resolved
+
+
+NET = ("--server", "10.8.0.0", "255.255.255.0")
 
 
 def run_config(text: str, **files: bytes | None) -> RunClient:

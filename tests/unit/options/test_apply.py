@@ -54,6 +54,6 @@ def test_a_file_that_takes_no_block_is_a_plain_path() -> None:
 
 
 def test_an_option_not_built_yet_does_not_stop_an_action() -> None:
-    draft = applied("duplicate-cn")
-    assert [error.option for error in draft.refusals] == ["duplicate-cn"]
-    assert draft.places.has("duplicate-cn")
+    draft = applied("vlan-tagging")
+    assert [error.option for error in draft.refusals] == ["vlan-tagging"]
+    assert draft.places.has("vlan-tagging")

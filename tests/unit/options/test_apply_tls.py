@@ -110,9 +110,10 @@ def test_directories_must_be_there(words: tuple[str, ...]) -> None:
         tls(*words)
 
 
-def test_a_server_setting_of_tls_crypt_v2_is_refused() -> None:
-    with pytest.raises(ConfigError, match="a server's setting"):
-        tls("--tls-crypt-v2", "v2.key", "force-cookie")
+def test_a_client_takes_the_word_that_means_something_to_a_server_only() -> None:
+    notes = run("--tls-crypt-v2", "v2.key", "force-cookie").notes
+    assert any("force-cookie has no effect here" in note.text for note in notes)
+    run("--tls-crypt-v2", "v2.key", "allow-noncookie")
 
 
 def test_client_is_pull_and_tls_client() -> None:

@@ -39,8 +39,6 @@ PAIR = ("--cert", "me.crt", "--key", "me.key")
             "exclude each other",
         ),
         ((*CLIENT, *CA, *LOGIN, "--dev", "office"), "add --dev-type tun"),
-        (("--mode", "server", "--tls-server"), "--mode server is not supported"),
-        (("--server", "10.8.0.0", "255.255.255.0"), "--server is not supported"),
     ],
 )
 def test_what_cannot_work_is_refused(words: tuple[str, ...], message: str) -> None:

@@ -3,6 +3,7 @@
 import json
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,12 +12,19 @@ from ginnel.options.arguments import count_bounds
 from ginnel.options.draft import ProfileDraft
 from ginnel.options.model import ClientOptions
 from ginnel.options.rows import ALL_ROWS
+from ginnel.options.server_draft import SERVER_GROUPS, ServerDraft
+from ginnel.options.server_model import ClientConfig
 from ginnel.options.table import OptionRow, Repeat, Support, all_rows, find_row, near_misses
 
 NAMES = Path(__file__).parents[2] / "vectors" / "options" / "names.txt"
 ROWS = list(all_rows().values())
 CONNECTION = Path(__file__).parents[2] / "vectors" / "options" / "connection.json"
 COUNTS = Path(__file__).parents[2] / "vectors" / "options" / "counts.json"
+OWNERS: dict[str, Any] = {
+    "profile": ProfileDraft(),
+    "server": ServerDraft(),
+    "instance": ClientConfig(),
+}
 # Where we differ from openvpn 2.6 on purpose: it ignores words, or newer releases take more.
 DIFFERENT = {
     "auth-gen-token": "further words are ignored",
@@ -34,6 +42,7 @@ DIFFERENT = {
     "ip-remote-hint": "a word is ignored",
     "key-derivation": "further words are ignored",
     "keying-material-exporter": "further words are ignored",
+    "local": "a port and a protocol are taken by newer releases",
     "management-query-remote": "words are taken by newer releases",
     "msg-channel": "further words are ignored",
     "mtu-dynamic": "fatal in any form",
@@ -49,7 +58,9 @@ DIFFERENT = {
 
 
 def test_every_directive_of_openvpn_has_a_row() -> None:
-    assert sorted(all_rows()) == sorted(NAMES.read_text().split())
+    names = NAMES.read_text().split()
+    ours = [name for name in all_rows() if name.startswith("ginnel-")]
+    assert sorted(all_rows()) == sorted([*names, *ours])
 
 
 def test_no_name_has_two_rows() -> None:
@@ -59,7 +70,12 @@ def test_no_name_has_two_rows() -> None:
 @pytest.mark.parametrize("row", [row for row in ROWS if row.field], ids=lambda row: row.name)
 def test_fields_exist_in_the_model(row: OptionRow) -> None:
     group, _, name = row.field.partition(".")
-    owner = ProfileDraft() if group == "profile" else getattr(ClientOptions(profiles=()), group)
+    if group in SERVER_GROUPS:
+        owner = getattr(ServerDraft(), group)
+    elif group in OWNERS:
+        owner = OWNERS[group]
+    else:
+        owner = getattr(ClientOptions(profiles=()), group)
     assert name in {entry.name for entry in fields(owner)}
 
 

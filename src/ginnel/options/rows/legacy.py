@@ -51,9 +51,8 @@ ROWS: tuple[OptionRow, ...] = (
     OptionRow(
         name="opt-verify",
         tier="C",
-        support=Support.NO_EFFECT,
-        why="it has been without effect since OpenVPN 2.5",
-        help="Strict comparison of options.",
+        field="server.opt_verify",
+        help="Refuses clients whose options differ from the server's.",
     ),
     OptionRow(
         name="compat-names",

@@ -24,11 +24,12 @@ PROTOCOLS = (
 ROWS: tuple[OptionRow, ...] = (
     OptionRow(
         name="local",
-        args=(word("host"),),
+        args=(word("host|*"), optional(port()), optional(choice(*PROTOCOLS))),
         repeat=Repeat.ACCUMULATE,
         default="any",
         in_connection=True,
-        help="Binds the link to this local address or name.",
+        help="Binds the link to this local address or name. A server listens on each of several, "
+        "which may have a port and a protocol of their own.",
     ),
     OptionRow(
         name="remote",
@@ -195,9 +196,7 @@ ROWS: tuple[OptionRow, ...] = (
         args=(optional(choice("same-interface")),),
         repeat=Repeat.LAST,
         tier="B",
-        support=Support.NO_EFFECT,
-        why="a client has one server, and the system chooses the address to send to it from",
-        help="Answers from the address that a packet came to.",
+        help="A server answers from the address that a packet came to.",
     ),
     OptionRow(
         name="sndbuf",

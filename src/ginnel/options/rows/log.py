@@ -283,7 +283,7 @@ ROWS: tuple[OptionRow, ...] = (
         name="management-client-auth",
         side=OptionSide.SERVER,
         tier="B",
-        support=Support.LATER,
+        field="access.management_client_auth",
         help="Lets the management program decide on logins.",
     ),
     OptionRow(

@@ -113,8 +113,9 @@ ROWS: tuple[OptionRow, ...] = (
         tier="B",
         support=Support.REFUSED,
         why=(
-            "native plugins are made for the inside of another program; the script options "
-            "(up, down, route-up, tls-verify ...) serve the same moments"
+            "native plugins are made for the inside of another program; the hook interface "
+            "(--ginnel-authenticator, docs/guide/server.md) and the script options serve the same "
+            "moments"
         ),
         help="Loads a native plugin.",
     ),
@@ -126,7 +127,6 @@ ROWS: tuple[OptionRow, ...] = (
         ),
         side=OptionSide.SERVER,
         repeat=Repeat.LAST,
-        support=Support.LATER,
         help="Command that checks a client's password.",
     ),
     OptionRow(
@@ -135,7 +135,7 @@ ROWS: tuple[OptionRow, ...] = (
         side=OptionSide.SERVER,
         repeat=Repeat.LAST,
         tier="B",
-        support=Support.LATER,
+        field="access.client_connect",
         help="Runs when a client connects.",
     ),
     OptionRow(
@@ -144,7 +144,7 @@ ROWS: tuple[OptionRow, ...] = (
         side=OptionSide.SERVER,
         repeat=Repeat.LAST,
         tier="B",
-        support=Support.LATER,
+        field="access.client_crresponse",
         help="Runs when a client answers a challenge.",
     ),
     OptionRow(
@@ -153,7 +153,7 @@ ROWS: tuple[OptionRow, ...] = (
         side=OptionSide.SERVER,
         repeat=Repeat.LAST,
         tier="B",
-        support=Support.LATER,
+        field="access.client_disconnect",
         help="Runs when a client leaves.",
     ),
     OptionRow(
@@ -161,7 +161,7 @@ ROWS: tuple[OptionRow, ...] = (
         args=(command(),),
         side=OptionSide.SERVER,
         repeat=Repeat.LAST,
-        support=Support.LATER,
+        field="access.learn_address",
         help="Runs when a client's address is learned.",
     ),
     OptionRow(
@@ -170,7 +170,7 @@ ROWS: tuple[OptionRow, ...] = (
         side=OptionSide.SERVER,
         repeat=Repeat.LAST,
         tier="B",
-        support=Support.LATER,
+        field="server.crypt_v2_verify",
         help="Command that checks a client key's metadata.",
     ),
 )

@@ -313,7 +313,7 @@ ROWS: tuple[OptionRow, ...] = (
         side=OptionSide.SERVER,
         repeat=Repeat.LAST,
         tier="B",
-        support=Support.LATER,
+        field="server.crypt_v2_max_age",
         help="Refuses client keys that are older.",
     ),
     OptionRow(
