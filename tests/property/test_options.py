@@ -6,14 +6,16 @@ from contextlib import suppress
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ginnel.options.client_config import merge, parse_client_config
 from ginnel.options.errors import ConfigError, render_config_error
 from ginnel.options.lexer import MAX_WORDS, lex_config, lex_line, quote_word
 from ginnel.options.model import ClientOptions, PullFilter, PullVerdict
 from ginnel.options.pushed import MAX_REFUSED, apply_push
 from ginnel.options.resolve import resolve_argv
+from ginnel.options.server_model import ClientConfig
 from ginnel.options.table import all_rows
 from ginnel.options.values import Origin
-from tests.unit.options.memory_files import STANDARD, MemoryFiles
+from tests.unit.options.memory_files import NET, STANDARD, MemoryFiles, serve
 
 HERE = Origin("c", 1)
 NAMES = sorted(all_rows())
@@ -51,6 +53,11 @@ LINES = st.builds(
 OPTIONS = ClientOptions(
     profiles=(), pull_filters=(PullFilter(verdict=PullVerdict.IGNORE, prefix="route 11"),)
 )
+HEADS = (
+    "client\nremote x\nca ca.crt\nauth-user-pass login\n",
+    "server 10.8.0.0 255.255.255.0\ndev tap\nca ca.crt\ncert me.crt\nkey me.key\n",
+)
+SERVER = serve(*NET).options
 QUOTABLE = st.text(max_size=30).filter(lambda word: "\n" not in word and "\0" not in word)
 
 
@@ -96,10 +103,19 @@ def test_a_push_never_raises(items: list[str]) -> None:
     assert apply_push(OPTIONS, items) == result
 
 
-@given(st.lists(LINES, max_size=6))
+@given(st.lists(st.one_of(LINES, st.text(max_size=60)), max_size=12))
 @settings(deadline=None)
-def test_any_configuration_resolves_or_says_why(lines: list[str]) -> None:
-    text = "client\nremote x\nca ca.crt\nauth-user-pass login\n" + "\n".join(lines)
+def test_lines_about_a_client_never_raise(lines: list[str]) -> None:
+    text = "\n".join(lines).encode("utf-8", "surrogatepass")
+    result = parse_client_config(text, "ccd/x", SERVER, MemoryFiles(STANDARD))
+    assert all(problem.isprintable() for problem in result.problems)
+    assert merge(result.config, ClientConfig()) == result.config
+
+
+@given(st.sampled_from(HEADS), st.lists(LINES, max_size=6))
+@settings(deadline=None)
+def test_any_configuration_resolves_or_says_why(head: str, lines: list[str]) -> None:
+    text = head + "\n".join(lines)
     files = MemoryFiles({**STANDARD, "c": text.encode("utf-8", "surrogatepass")})
     try:
         resolve_argv(["c"], files)

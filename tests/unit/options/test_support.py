@@ -1,7 +1,7 @@
-"""What the client supports is written down: a regression fails here.
+"""What client and server support is written down: a regression fails here.
 
-``client_exceptions.txt`` lists the client options of tier A and B (needed by common profiles, or by
-some) that are not carried out, each with the reason. It is to shrink.
+``client_exceptions.txt`` and ``server_exceptions.txt`` list the options of tier A and B (needed by
+common profiles, or by some) that are not carried out, each with the reason. They are to shrink.
 """
 
 from pathlib import Path
@@ -10,16 +10,27 @@ import pytest
 
 from ginnel.options.table import OptionRow, OptionSide, Support, all_rows
 
-LIST = Path(__file__).parents[2] / "vectors" / "options" / "client_exceptions.txt"
-CLIENT = [
-    row
-    for row in all_rows().values()
-    if row.side is not OptionSide.SERVER and row.tier in {"A", "B"}
-]
+LISTS = Path(__file__).parents[2] / "vectors" / "options"
+OTHERS = {
+    "client": {OptionSide.SERVER},
+    "server": {OptionSide.CLIENT, OptionSide.P2P},
+}
+"""Options that are no business of a side."""
 
 
-def exceptions() -> dict[str, str]:
-    lines = LIST.read_text().splitlines()
+def rows_of(side: str) -> list[OptionRow]:
+    return [
+        row
+        for row in all_rows().values()
+        if row.side not in OTHERS[side] and row.tier in {"A", "B"}
+    ]
+
+
+CASES = [(side, row) for side in OTHERS for row in rows_of(side)]
+
+
+def exceptions(side: str) -> dict[str, str]:
+    lines = (LISTS / f"{side}_exceptions.txt").read_text().splitlines()
     found: dict[str, str] = {}
     for line in lines:
         if line and not line.startswith("#"):
@@ -28,17 +39,18 @@ def exceptions() -> dict[str, str]:
     return found
 
 
-@pytest.mark.parametrize("row", CLIENT, ids=lambda row: row.name)
-def test_client_options_that_profiles_need_are_carried_out(row: OptionRow) -> None:
+@pytest.mark.parametrize(("side", "row"), CASES, ids=[f"{side}-{row.name}" for side, row in CASES])
+def test_options_that_configurations_need_are_carried_out(side: str, row: OptionRow) -> None:
     """Supported, or without effect where OpenVPN's would be none that this program has."""
     if row.support in {Support.LATER, Support.REFUSED}:
-        assert row.name in exceptions(), f"{row.name} is {row.support.value}"
+        assert row.name in exceptions(side), f"{row.name} is {row.support.value}"
     if row.support is Support.NO_EFFECT:
-        assert row.name in exceptions(), f"{row.name} is taken and does nothing: {row.why}"
+        assert row.name in exceptions(side), f"{row.name} is taken and does nothing: {row.why}"
 
 
-def test_exceptions_are_client_options_with_a_reason() -> None:
-    names = {row.name for row in CLIENT}
-    for name, reason in exceptions().items():
+@pytest.mark.parametrize("side", list(OTHERS))
+def test_exceptions_are_options_of_that_side_with_a_reason(side: str) -> None:
+    names = {row.name for row in rows_of(side)}
+    for name, reason in exceptions(side).items():
         assert name in names
         assert reason

@@ -19,6 +19,7 @@ from ginnel.options.table import OptionRow, Repeat, Support, all_rows, find_row,
 NAMES = Path(__file__).parents[2] / "vectors" / "options" / "names.txt"
 ROWS = list(all_rows().values())
 CONNECTION = Path(__file__).parents[2] / "vectors" / "options" / "connection.json"
+CCD = Path(__file__).parents[2] / "vectors" / "options" / "ccd.json"
 COUNTS = Path(__file__).parents[2] / "vectors" / "options" / "counts.json"
 OWNERS: dict[str, Any] = {
     "profile": ProfileDraft(),
@@ -173,3 +174,21 @@ def test_blocks_take_what_openvpn_takes_there() -> None:
     }
     newer = {"auth-user-pass"}  # since 2.7
     assert ours == set(document["names"]) - elsewhere.keys() | newer
+
+
+def test_clients_files_take_what_openvpn_takes_there() -> None:
+    document = json.loads(CCD.read_text())
+    ours = {row.name for row in ROWS if row.ccd}
+    pointless = {
+        "compat-mode": "a setting of the whole server, without effect there",
+        "disable-dco": "without effect there",
+        "max-routes": "without effect anywhere",
+        "msg-channel": "fatal on Linux",
+        "prng": "a setting of the whole process",
+        "providers": "a setting of the whole process",
+        "route-ipv6-gateway": "a setting of the whole server, without effect there",
+    }
+    not_asked = {"config", "disable"}
+    newer = {"override-username"}  # since 2.7
+    assert ours == set(document["names"]) - pointless.keys() | newer | not_asked
+    assert not ours & set(document["misplaced"])

@@ -214,6 +214,7 @@ ROWS: tuple[OptionRow, ...] = (
         tier="C",
         support=Support.NO_EFFECT,
         why="nothing is ever compressed",
+        ccd=True,
         help="Switched adaptive compression off.",
     ),
 )

@@ -117,6 +117,7 @@ ROWS: tuple[OptionRow, ...] = (
         support=Support.NO_EFFECT,
         why="IPv6 is always possible",
         in_connection=True,
+        ccd=True,
         help="Allowed IPv6 in the tunnel.",
     ),
     OptionRow(
