@@ -69,12 +69,12 @@ test: lab
 
 ifeq ($(SHORT),1)
 bench: BENCH := --rounds 1 --seconds 1 --results $(or $(TMPDIR),/tmp)
-bench: BENCH_SERVER := --quick
+bench: BENCH_QUICK := --quick
 endif
 bench: lab
 	$(BIN)/python -m bench.engines $(BENCH)
-	$(BIN)/python -m bench.client $(BENCH)
-	$(BIN)/python -m bench.server $(BENCH) $(BENCH_SERVER)
+	$(BIN)/python -m bench.client $(BENCH) $(BENCH_QUICK)
+	$(BIN)/python -m bench.server $(BENCH) $(BENCH_QUICK)
 
 # Searches for inputs that break a parser; SECONDS for each target, and what is new joins the corpora.
 SECONDS ?= 60

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from bench.plot import Bar, render
 from bench.report import describe_host, figure
 
 
@@ -93,6 +94,17 @@ class Readings:
             lines.append(f"{what}: {value:.3g}{unit} ({bound} {goal.limit:g}: {verdict})")
         return lines
 
+    def bars(self) -> list[Bar]:
+        """How many times as good each system is as the base; measures without a ratio left out."""
+        made = []
+        for measure in self.measures():
+            for system in self.systems():
+                ratio = self.ratio(measure, system)
+                if ratio:
+                    times = ratio if measure.more_is_better else 1 / ratio
+                    made.append(Bar(label=measure.name, system=system, times=times))
+        return made
+
     def table(self) -> str:
         """Markdown, ratios first, then medians with minimum and maximum."""
         systems = self.systems()
@@ -111,7 +123,7 @@ class Readings:
     def save(
         self, name: str, settings: dict[str, str | int], goals: Sequence[Goal], folder: Path
     ) -> Path:
-        """Writes JSON and table to dated files in the folder; returns the path without suffix."""
+        """Writes JSON, table and plot to dated files in the folder; returns the bare path."""
         now = datetime.datetime.now(datetime.UTC)
         host = describe_host()
         verdicts = {system: self.judge(goals, system) for system in self.systems()}
@@ -158,8 +170,15 @@ class Readings:
         goal_lines = [f"- {system}: {line}" for system, lines in verdicts.items() for line in lines]
         page = [f"# {name}, {now:%Y-%m-%d %H:%M} UTC", "", *goal_lines, "", self.table()]
         page += ["", f"Medians (minimum to maximum). Machine: {machine}."]
-        page += [f"Settings: {', '.join(f'{key} {value}' for key, value in settings.items())}.", ""]
+        page += ["", f"![ratios]({stem.name}.svg)"]
+        page += [
+            "",
+            f"Settings: {', '.join(f'{key} {value}' for key, value in settings.items())}.",
+            "",
+        ]
         stem.with_suffix(".md").write_text("\n".join(page))
+        plot = render(f"{name}, {now:%Y-%m-%d}", self.base, self.bars())
+        stem.with_suffix(".svg").write_text(plot)
         return stem
 
 
