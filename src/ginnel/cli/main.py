@@ -13,9 +13,11 @@ USAGE = """\
 ginnel, a VPN that speaks OpenVPN's protocol
 
   ginnel openvpn [--config FILE] [--OPTION ...]
-                      connects; takes what the openvpn command takes
+                      connects, or serves; takes what the openvpn command takes
   ginnel openvpn --help
                       lists those options
+  ginnel pki init|server|client|revoke|list
+                      makes certificates and profiles for a server and its clients
   ginnel restore [DIRECTORY]
                       puts back network settings that a killed ginnel left behind
   ginnel --version    says which version this is
@@ -48,6 +50,10 @@ def _command(arguments: list[str]) -> int:
     match arguments:
         case ["openvpn", *rest]:
             return _openvpn(rest)
+        case ["pki", *rest]:
+            from ginnel.cli import pki
+
+            return pki.run(rest)
         case ["restore"] | ["restore", _]:
             from ginnel.cli import restore
 
