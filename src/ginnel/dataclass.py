@@ -3,7 +3,7 @@
 A connection begins with the import of some three hundred data classes. The standard decorator
 compiles about six functions for each, which was two thirds of the time from ``exec`` to the first
 packet. Here a class gets functions that are the same for all, and its ``__init__`` is compiled when
-the first instance is made: most classes have none in most runs.
+a class turns out to have many instances: most have none or one in most runs.
 
 Type checkers see the standard decorator. At run time there is what this program uses of it:
 ``slots`` always, ``frozen`` and ``kw_only`` for whole classes, ``__post_init__``, and fields with a
@@ -23,6 +23,9 @@ Values = Callable[[object], tuple[object, ...]]
 
 _MISSING: Any = object()
 """Stands for no default."""
+
+PLAIN_INSTANCES = 3
+"""Instances of a class that are made without compiling for it."""
 
 
 class _Field:
@@ -147,9 +150,14 @@ def _build(cls: type[T], *, frozen: bool, kw_only: bool) -> type[T]:
     made: Any = metaclass(cls.__name__, cls.__bases__, namespace)
     made.__qualname__ = cls.__qualname__
 
+    plain_left = PLAIN_INSTANCES
+
     def first_init(instance: T, /, *positional: object, **named: object) -> None:
-        made.__init__ = _compile_init(made, shape)  # each further instance goes there at once
-        made.__init__(instance, *positional, **named)
+        nonlocal plain_left
+        plain_left -= 1
+        if plain_left < 0 or not _set_plainly(instance, shape, positional, named):
+            made.__init__ = _compile_init(made, shape)  # each further instance goes there at once
+            made.__init__(instance, *positional, **named)
 
     made.__init__ = first_init
     quick: type[T] = made
@@ -167,6 +175,36 @@ def _shape_of(cls: type, namespace: dict[str, Any], *, kw_only: bool) -> _Shape:
         if defaults != sorted(defaults):
             raise TypeError(f"{cls.__name__}: a field without a default follows one that has one")
     return shape
+
+
+def _set_plainly(
+    instance: object, shape: _Shape, positional: tuple[object, ...], named: dict[str, object]
+) -> bool:
+    """Sets the fields without compiled code; False, with nothing done, when the call is wrong.
+
+    Most classes of options have one instance in a process, and compiling for it costs more.
+    """
+    if positional and (shape.kw_only or len(positional) > len(shape.names)):
+        return False
+    values = dict(zip(shape.names, positional, strict=False))
+    if not named.keys() <= shape.annotations.keys() - values.keys():
+        return False
+    values |= named
+    for name, ours in shape.fields.items():
+        if name in values:
+            continue
+        if ours.default_factory is not _MISSING:
+            values[name] = ours.default_factory()
+        elif ours.default is not _MISSING:
+            values[name] = ours.default
+        else:
+            return False
+    for name, value in values.items():
+        object.__setattr__(instance, name, value)
+    after = getattr(instance, "__post_init__", None)
+    if after is not None:
+        after()
+    return True
 
 
 def _compile_init(cls: type, shape: _Shape) -> Callable[..., None]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from ginnel.dataclass import dataclass, field, replace
+from ginnel.dataclass import PLAIN_INSTANCES, dataclass, field, replace
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +97,19 @@ def test_wrong_arguments_are_refused_as_by_a_function() -> None:
         wrong(1)
     with pytest.raises(TypeError, match="unexpected keyword argument 'z'"):
         replace(Point(x=1), z=2)  # type: ignore[call-arg]  # what is tested
+
+
+def test_the_first_instances_are_like_all_others() -> None:
+    @dataclass(frozen=True, slots=True)
+    class Place:
+        row: int
+        column: int = 2
+        marks: list[int] = field(default_factory=list)
+
+    made = [Place(1), Place(row=1), Place(1, 2, []), Place(1, column=2), Place(1, marks=[])]
+    made += [Place(1) for _ in range(PLAIN_INSTANCES)]
+    assert all(place == made[0] for place in made)
+    assert len({id(place.marks) for place in made}) == len(made)
 
 
 def test_equality_and_hash_leave_out_what_is_not_compared() -> None:
