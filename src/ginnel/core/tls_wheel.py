@@ -1,141 +1,161 @@
-"""The OpenSSL inside the cryptography wheel as a ``TlsLibrary``.
+"""The OpenSSL inside the cryptography wheel as a ``TlsLibrary``, through the wheel's own binding.
 
 Used whenever the private key is in this process; sessions are ``tls_wheel_channel``'s. Importing it
 costs start-up time.
 """
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
-from cryptography import x509
-from OpenSSL import SSL, crypto
-from OpenSSL._util import ffi, lib
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from ginnel.core.signing import OutsideKey
-from ginnel.core.tls import Judge, PeerCheck, TlsChannel
-from ginnel.core.tls_wheel_channel import WheelChannel
+from ginnel.core.tls import Judge, PeerCheck, TlsChannel, TlsFailure
+from ginnel.core.tls_wheel_channel import WheelChannel, ffi, first_error, lib, text
 from ginnel.core.types import Side
 from ginnel.core.x509 import CertificatePolicy
 
 if TYPE_CHECKING:
+    from cryptography import x509
+
     from ginnel.core.tls_context import SigningKey
 
 _MODES = {
-    PeerCheck.NONE: SSL.VERIFY_NONE,
-    PeerCheck.IF_SENT: SSL.VERIFY_PEER,
-    PeerCheck.REQUIRED: SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT,
+    PeerCheck.NONE: lib.SSL_VERIFY_NONE,
+    PeerCheck.IF_SENT: lib.SSL_VERIFY_PEER,
+    PeerCheck.REQUIRED: lib.SSL_VERIFY_PEER | lib.SSL_VERIFY_FAIL_IF_NO_PEER_CERT,
 }
+_OPTIONS = (
+    lib.SSL_OP_NO_SSLv2
+    | lib.SSL_OP_NO_SSLv3
+    | lib.SSL_OP_NO_COMPRESSION
+    | lib.SSL_OP_NO_TICKET
+    | lib.SSL_OP_SINGLE_DH_USE
+    | lib.SSL_OP_SINGLE_ECDH_USE
+    | lib.SSL_OP_CIPHER_SERVER_PREFERENCE
+    | lib.SSL_OP_NO_RENEGOTIATION
+)
 
 
 class WheelLibrary:
-    """One pyOpenSSL context."""
+    """One SSL_CTX, which its sessions keep alive as well."""
 
     def __init__(self) -> None:
-        self._context = SSL.Context(SSL.TLS_METHOD)
-        self._context.set_options(
-            SSL.OP_NO_SSLv2
-            | SSL.OP_NO_SSLv3
-            | SSL.OP_NO_COMPRESSION
-            | SSL.OP_NO_TICKET
-            | SSL.OP_SINGLE_DH_USE
-            | SSL.OP_SINGLE_ECDH_USE
-            | SSL.OP_CIPHER_SERVER_PREFERENCE
-            | lib.SSL_OP_NO_RENEGOTIATION
-        )
-        self._context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
-        self._context.set_mode(lib.SSL_MODE_RELEASE_BUFFERS)
-        store = self._context.get_cert_store()
-        assert store is not None, "every context has one"
-        self._store = store
+        context = lib.SSL_CTX_new(lib.TLS_method())
+        if context == ffi.NULL:
+            raise TlsFailure(first_error())
+        self._context: Any = ffi.gc(context, lib.SSL_CTX_free)
+        self._store = lib.SSL_CTX_get_cert_store(context)
+        lib.SSL_CTX_set_options(context, _OPTIONS)
+        lib.SSL_CTX_set_session_cache_mode(context, lib.SSL_SESS_CACHE_OFF)
+        lib.SSL_CTX_set_mode(context, lib.SSL_MODE_RELEASE_BUFFERS)
 
     def set_versions(self, lowest: int, highest: int) -> None:
-        self._context.set_min_proto_version(lowest)
-        self._context.set_max_proto_version(highest)
+        lib.SSL_CTX_set_min_proto_version(self._context, lowest)
+        lib.SSL_CTX_set_max_proto_version(self._context, highest)
 
     def set_ciphers(self, names: str) -> bool:
-        try:
-            self._context.set_cipher_list(names.encode())
-        except SSL.Error:
-            return False
-        return True
+        return _checked(lib.SSL_CTX_set_cipher_list(self._context, names.encode()))
 
     def set_suites(self, names: str) -> bool:
-        try:
-            self._context.set_tls13_ciphersuites(names.encode())
-        except SSL.Error:
-            return False
-        return True
+        return _checked(lib.SSL_CTX_set_ciphersuites(self._context, names.encode()))
 
     def set_groups(self, names: str) -> bool:
-        accepted = bool(
-            lib.SSL_CTX_set1_curves_list(
-                self._context._context,  # no public call for groups
-                ffi.new("char[]", names.encode()),
-            )
-        )
-        if not accepted:
-            lib.ERR_clear_error()
-        return accepted
+        wanted = ffi.new("char[]", names.encode())
+        return _checked(lib.SSL_CTX_set1_curves_list(self._context, wanted))
 
-    def trust(self, anchors: Sequence[x509.Certificate]) -> bool:
-        try:
-            for anchor in anchors:
-                self._store.add_cert(crypto.X509.from_cryptography(anchor))
-        except crypto.Error:
-            return False
-        return True
+    def trust(self, anchors: Sequence["x509.Certificate"]) -> bool:
+        return all(
+            _handed(_certificate(anchor), self._trust_one, lib.X509_free) for anchor in anchors
+        )
+
+    def _trust_one(self, certificate: Any) -> bool:
+        return _checked(lib.X509_STORE_add_cert(self._store, certificate))
 
     def trust_directory(self, path: str) -> bool:
-        try:
-            self._context.load_verify_locations(None, path.encode())
-        except SSL.Error:
-            return False
-        return True
+        return _checked(lib.SSL_CTX_load_verify_locations(self._context, ffi.NULL, path.encode()))
 
-    def check_revocation(self, lists: Sequence[x509.CertificateRevocationList]) -> bool:
-        try:
-            for revocations in lists:
-                self._store.add_crl(revocations)
-        except crypto.Error:
-            return False
-        self._store.set_flags(crypto.X509StoreFlags.CRL_CHECK | crypto.X509StoreFlags.CRL_CHECK_ALL)
-        return True
+    def check_revocation(self, lists: Sequence["x509.CertificateRevocationList"]) -> bool:
+        for revocations in lists:
+            crl = _decoded(lib.d2i_X509_CRL_bio, revocations.public_bytes(Encoding.DER))
+            if not _handed(crl, self._check_one, lib.X509_CRL_free):
+                return False
+        flags = lib.X509_V_FLAG_CRL_CHECK | lib.X509_V_FLAG_CRL_CHECK_ALL
+        return _checked(lib.X509_STORE_set_flags(self._store, flags))
+
+    def _check_one(self, crl: Any) -> bool:
+        return _checked(lib.X509_STORE_add_crl(self._store, crl))
 
     def identify(
         self,
-        certificate: x509.Certificate,
+        certificate: "x509.Certificate",
         key: "SigningKey | OutsideKey",
-        chain: Sequence[x509.Certificate],
+        chain: Sequence["x509.Certificate"],
     ) -> str:
         assert not isinstance(key, OutsideKey), "this library cannot ask anybody"
-        try:
-            self._context.use_certificate(certificate)
-            self._context.use_privatekey(key)
-            for further in chain:
-                self._context.add_extra_chain_cert(further)
-        except (SSL.Error, crypto.Error) as refused:
-            return tls_error_reason(refused.args)
+        form = (Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
+        private = _decoded(lib.d2i_PrivateKey_bio, key.private_bytes(*form))
+        taken = _handed(
+            _certificate(certificate), self._use_certificate, lib.X509_free
+        ) and _handed(private, self._use_key, lib.EVP_PKEY_free)
+        if not taken:
+            return first_error()
+        for further in chain:
+            # The context takes it over.
+            added = _certificate(further)
+            if added == ffi.NULL or not lib.SSL_CTX_add_extra_chain_cert(self._context, added):
+                return first_error()
         return ""
 
+    def _use_certificate(self, certificate: Any) -> bool:
+        return bool(lib.SSL_CTX_use_certificate(self._context, certificate) == 1)
+
+    def _use_key(self, private: Any) -> bool:
+        return bool(lib.SSL_CTX_use_PrivateKey(self._context, private) == 1)
+
     def cipher_names(self) -> list[str]:
-        return SSL.Connection(self._context, None).get_cipher_list()
+        session = ffi.gc(lib.SSL_new(self._context), lib.SSL_free)
+        names: list[str] = []
+        while name := text(lib.SSL_get_cipher_list(session, len(names))):
+            names.append(name)
+        return names
 
     def channel(
         self, *, side: Side, policy: CertificatePolicy, peer_check: PeerCheck
     ) -> TlsChannel:
         return WheelChannel(
-            self._context._context,  # no public way to it
+            self._context,
             side=side,
             judge=Judge(policy, side),
             verify_mode=_MODES[peer_check],
         )
 
 
-def tls_error_reason(args: tuple[object, ...]) -> str:
-    """pyOpenSSL's words for the first error of the library's queue."""
-    queue = args[0] if args else ()
-    if isinstance(queue, list | tuple):
-        for entry in queue:
-            if isinstance(entry, tuple) and entry and entry[-1]:
-                return str(entry[-1])
-    return "TLS error"
+def _checked(result: int) -> bool:
+    """Whether the library did it; otherwise what it says about that is dropped."""
+    if result != 1:
+        lib.ERR_clear_error()
+    return result == 1
+
+
+def _handed(thing: Any, take: Callable[[Any], bool], free: Callable[[Any], object]) -> bool:
+    """Hands an object to the library, which keeps a count of its own; False without an object."""
+    if thing == ffi.NULL:
+        return False
+    try:
+        return take(thing)
+    finally:
+        free(thing)
+
+
+def _certificate(certificate: "x509.Certificate") -> Any:
+    return _decoded(lib.d2i_X509_bio, certificate.public_bytes(Encoding.DER))
+
+
+def _decoded(decode: Callable[[Any, Any], Any], der: bytes) -> Any:
+    """The library's object for the bytes; NULL when it cannot read them."""
+    bio = lib.BIO_new_mem_buf(der, len(der))
+    try:
+        return decode(bio, ffi.NULL)
+    finally:
+        lib.BIO_free(bio)

@@ -1,17 +1,20 @@
-"""A ``TlsChannel`` on the OpenSSL inside the cryptography wheel, without pyOpenSSL in between.
+"""A ``TlsChannel`` on the OpenSSL inside the cryptography wheel, through the wheel's own binding.
 
 A server makes one for each negotiation of thousands of clients: here a handshake costs no Python
 object for each call, and an idle session is an SSL object and little else. Contexts are made by
-pyOpenSSL (``tls_wheel``); the binding used here is the one that it stands on.
+``tls_wheel``.
 """
 
 from typing import Any
 
-from OpenSSL._util import ffi, lib
+from cryptography.hazmat.bindings.openssl.binding import Binding
 
 from ginnel.core.tls import READ_SIZE, Judge, TlsFailure, TlsPeer, Verdict
 from ginnel.core.types import Side
 from ginnel.options.values import Secret
+
+lib: Any = Binding.lib
+ffi: Any = Binding.ffi
 
 _VERIFIED = 0
 """X509_V_OK."""
@@ -34,7 +37,7 @@ class WheelChannel:
         """``context`` is a pointer to an SSL_CTX; the session keeps it alive."""
         ssl = lib.SSL_new(context)
         if ssl == ffi.NULL:
-            raise TlsFailure(_first_error())
+            raise TlsFailure(first_error())
         self._ssl: Any = ffi.gc(ssl, lib.SSL_free)
         self._in, self._out = lib.BIO_new(lib.BIO_s_mem()), lib.BIO_new(lib.BIO_s_mem())
         lib.SSL_set_bio(ssl, self._in, self._out)  # freed with it
@@ -88,7 +91,7 @@ class WheelChannel:
             self._ssl, exported, length, name, len(name), ffi.NULL, 0, 0
         )
         if done != 1:
-            raise TlsFailure(_first_error())
+            raise TlsFailure(first_error())
         view = ffi.buffer(exported)
         secret = Secret(bytearray(view))
         view[:] = bytes(length)
@@ -98,7 +101,7 @@ class WheelChannel:
         self._check_open()
         cipher = lib.SSL_CIPHER_get_name(lib.SSL_get_current_cipher(self._ssl))
         return self._judge.describe(
-            tls_version=_text(lib.SSL_get_version(self._ssl)), cipher=_text(cipher)
+            tls_version=text(lib.SSL_get_version(self._ssl)), cipher=text(cipher)
         )
 
     def take_verdicts(self) -> list[Verdict]:
@@ -153,7 +156,7 @@ class WheelChannel:
         if error == lib.SSL_ERROR_SYSCALL:
             lib.ERR_clear_error()
             return TlsFailure("unexpected end of the TLS session")
-        reason = _first_error()
+        reason = first_error()
         return TlsFailure(reason, self._judge.hint(reason))
 
 
@@ -184,7 +187,7 @@ _judge_current = ffi.callback("int(int, X509_STORE_CTX *)", _judge, error=0)
 
 def verify_error_text(code: int) -> str:
     """OpenSSL's words for a certificate verification error."""
-    return _text(lib.X509_verify_cert_error_string(code))
+    return text(lib.X509_verify_cert_error_string(code))
 
 
 def _number(ssl: Any) -> int:
@@ -205,15 +208,15 @@ def _der(certificate: Any) -> bytes:
         lib.BIO_free(bio)
 
 
-def _first_error() -> str:
+def first_error() -> str:
     """The library's own words for the first error of its queue that has some; empties the queue."""
     reason = ""
     while code := lib.ERR_get_error():
-        reason = reason or _text(lib.ERR_reason_error_string(code))
+        reason = reason or text(lib.ERR_reason_error_string(code))
     return reason or "TLS error"
 
 
-def _text(words: Any) -> str:
+def text(words: Any) -> str:
     found = b"" if words == ffi.NULL else ffi.string(words)
     assert isinstance(found, bytes), "char pointers hold bytes"
     return found.decode("ascii", "replace")

@@ -56,6 +56,6 @@ def hardware_address(routes: Path = ROUTES, devices: Path = DEVICES) -> str | No
 
 
 def _ssl_library() -> str:
-    from OpenSSL import SSL
+    from cryptography.hazmat.bindings._rust import openssl
 
-    return SSL.OpenSSL_version(SSL.OPENSSL_VERSION).decode("ascii", "replace")
+    return openssl.openssl_version_text()

@@ -29,9 +29,6 @@ MODULES = (
     "traceback",
     "unicodedata",
     # Libraries: TLS errors, certificates for the log and for scripts, data keys.
-    "OpenSSL.SSL",
-    "OpenSSL._util",
-    "OpenSSL.crypto",
     "cryptography.exceptions",
     "cryptography.hazmat.bindings._rust",
     "cryptography.hazmat.primitives.asymmetric.ec",

@@ -7,7 +7,6 @@ import pytest
 from ginnel.core.notices import CertificateAccepted, CertificateRejected
 from ginnel.core.tls import TlsChannel, TlsFailure
 from ginnel.core.tls_context import build_tls_context
-from ginnel.core.tls_wheel import tls_error_reason
 from ginnel.core.tls_wheel_channel import verify_error_text
 from ginnel.core.types import Side
 from ginnel.options.model import TlsOptions
@@ -138,7 +137,4 @@ def test_closed_channel_forgets() -> None:
 
 
 def test_library_words_are_found() -> None:
-    queue = [("SSL routines", "", "tlsv1 alert unknown ca")]
-    assert tls_error_reason((queue,)) == "tlsv1 alert unknown ca"
-    assert tls_error_reason(()) == "TLS error"
     assert verify_error_text(10) == "certificate has expired"
