@@ -17,6 +17,7 @@ from ginnel.core.server_actions import (
     ClientTerms,
     ConnectClient,
     Refused,
+    VerifyClientKey,
 )
 from ginnel.dataclass import dataclass
 from ginnel.dataplane.api import PeerStats
@@ -44,6 +45,10 @@ class Departure:
 
 class ServerHooks(Protocol):
     """See the module. An exception ends the one client that it came up for."""
+
+    async def verify_client_key(self, action: VerifyClientKey) -> Done | Failed:
+        """Judges what a tls-crypt-v2 client key says (``tls-crypt-v2-verify``)."""
+        ...
 
     async def verify_certificates(
         self, client: ClientFacts, chain: tuple[CertificateInfo, ...]

@@ -136,33 +136,37 @@ SCENARIOS = (
 )
 
 
-def _run(*words: str, cwd: Path | None = None) -> str:
+def run(*words: str, cwd: Path | None = None) -> str:
+    """Runs a program to its good end and returns what it said."""
     done = subprocess.run(words, capture_output=True, text=True, check=True, cwd=cwd)
     return done.stdout
 
 
-def _make_pki(folder: Path) -> None:
-    """A CA, and two leaves; the server's name has every kind of field that scripts are told."""
+SUBJECTS = {
+    "server": "/C=GB/ST=North Yorkshire/L=York/O=Example/OU=Field/OU=Second/CN=server"
+    "/emailAddress=ops@example.org/serialNumber=42/DC=example/DC=org/title=x y",
+    "client": "/CN=client",
+}
+"""The server's name has every kind of field that scripts are told."""
+
+
+def make_pki(folder: Path, subjects: dict[str, str]) -> None:
+    """A CA and its leaves: ``server``, and clients by any other name."""
     new_key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")
-    _run(
+    run(
         *("openssl", "req", "-x509", *new_key, "-days", "30", "-keyout", "ca.key"),
         *("-out", "ca.crt", "-subj", "/C=GB/O=Example/CN=Test CA"),
         cwd=folder,
     )
-    names = {
-        "server": "/C=GB/ST=North Yorkshire/L=York/O=Example/OU=Field/OU=Second/CN=server"
-        "/emailAddress=ops@example.org/serialNumber=42/DC=example/DC=org/title=x y",
-        "client": "/CN=client",
-    }
-    for number, (leaf, subject) in enumerate(names.items(), start=10):
+    for number, (leaf, subject) in enumerate(subjects.items(), start=10):
         use = "serverAuth" if leaf == "server" else "clientAuth"
         (folder / "ext").write_text(f"keyUsage=digitalSignature\nextendedKeyUsage={use}\n")
-        _run(
+        run(
             *("openssl", "req", *new_key, "-keyout", f"{leaf}.key", "-out", f"{leaf}.csr"),
             *("-subj", subject),
             cwd=folder,
         )
-        _run(
+        run(
             *("openssl", "x509", "-req", "-in", f"{leaf}.csr", "-CA", "ca.crt", "-CAkey", "ca.key"),
             *("-set_serial", str(number), "-days", "30", "-out", f"{leaf}.crt"),
             *("-extfile", "ext"),
@@ -170,26 +174,28 @@ def _make_pki(folder: Path) -> None:
         )
 
 
-def _make_namespaces() -> None:
-    _run("ip", "netns", "add", f"{_NAME}s")
-    _run("ip", "netns", "add", f"{_NAME}c")
-    _run(
-        *("ip", "-n", f"{_NAME}s", "link", "add", "vs", "type", "veth", "peer", "name", "vc"),
-        *("netns", f"{_NAME}c"),
+def make_namespaces(name: str) -> None:
+    """Makes ``{name}s`` for a server and ``{name}c`` for a client, linked."""
+    run("ip", "netns", "add", f"{name}s")
+    run("ip", "netns", "add", f"{name}c")
+    run(
+        *("ip", "-n", f"{name}s", "link", "add", "vs", "type", "veth", "peer", "name", "vc"),
+        *("netns", f"{name}c"),
     )
     for side, number in (("s", "1"), ("c", "10")):
-        space, device = f"{_NAME}{side}", f"v{side}"
-        _run("ip", "-n", space, "addr", "add", f"192.0.2.{number}/24", "dev", device)
-        _run("ip", "-n", space, "addr", "add", f"2001:db8::{number}/64", "dev", device, "nodad")
-        _run("ip", "-n", space, "link", "set", device, "up")
-        _run("ip", "-n", space, "link", "set", "lo", "up")
-    _run("ip", "-n", f"{_NAME}c", "route", "add", "default", "via", "192.0.2.1")
-    _run("ip", "-n", f"{_NAME}c", "-6", "route", "add", "default", "via", "2001:db8::1")
+        space, device = f"{name}{side}", f"v{side}"
+        run("ip", "-n", space, "addr", "add", f"192.0.2.{number}/24", "dev", device)
+        run("ip", "-n", space, "addr", "add", f"2001:db8::{number}/64", "dev", device, "nodad")
+        run("ip", "-n", space, "link", "set", device, "up")
+        run("ip", "-n", space, "link", "set", "lo", "up")
+    run("ip", "-n", f"{name}c", "route", "add", "default", "via", "192.0.2.1")
+    run("ip", "-n", f"{name}c", "-6", "route", "add", "default", "via", "2001:db8::1")
 
 
-def _remove_namespaces() -> None:
+def remove_namespaces(name: str) -> None:
+    """Removes what ``make_namespaces`` made."""
     for side in "sc":
-        subprocess.run(["ip", "netns", "del", f"{_NAME}{side}"], check=False)
+        subprocess.run(["ip", "netns", "del", f"{name}{side}"], check=False)
 
 
 def _start(side: str, folder: Path, *words: str) -> "subprocess.Popen[bytes]":
@@ -206,7 +212,8 @@ def _count(path: Path, text: str) -> int:
     return path.read_text("utf-8", "replace").count(text)
 
 
-def _said(folder: Path, side: str, text: str, times: int = 1) -> Callable[[], bool]:
+def said(folder: Path, side: str, text: str, times: int = 1) -> Callable[[], bool]:
+    """Whether a log has a text so many times."""
     return lambda: _count(folder / f"{side}.log", text) >= times
 
 
@@ -232,13 +239,13 @@ def record(scenario: Scenario, folder: Path, version: str) -> dict[str, object]:
     server = _start("s", folder, "--config", "server.conf")
     started = None
     try:
-        wait_until(_said(folder, "s", "Initialization Sequence"), timeout=20, what="the server")
+        wait_until(said(folder, "s", "Initialization Sequence"), timeout=20, what="the server")
         started = _start("c", folder, *words)
         ready = "Initialization Sequence Completed"
-        wait_until(_said(folder, "c", ready), timeout=20, what="the tunnel")
+        wait_until(said(folder, "c", ready), timeout=20, what="the tunnel")
         if scenario.restart:
             started.send_signal(signal.SIGUSR1)
-            wait_until(_said(folder, "c", ready, 2), timeout=30, what="the second tunnel")
+            wait_until(said(folder, "c", ready, 2), timeout=30, what="the second tunnel")
     finally:
         for process in (started, server):
             if process is not None:
@@ -251,7 +258,7 @@ def record(scenario: Scenario, folder: Path, version: str) -> dict[str, object]:
         "push": _push(folder / "c.log"),
         "remote": _remote(folder / "c.log"),
         "ca": (folder / "ca.crt").read_text(),
-        "chain": [_certificate(folder / "ca.crt", 1), _certificate(folder / "server.crt", 0)],
+        "chain": [certificate(folder / "ca.crt", 1), certificate(folder / "server.crt", 0)],
         "calls": _calls(out),
     }
 
@@ -268,7 +275,8 @@ def _remote(log: Path) -> list[object]:
     return [found[1], int(found[2])]
 
 
-def _certificate(path: Path, depth: int) -> dict[str, object]:
+def certificate(path: Path, depth: int) -> dict[str, object]:
+    """A certificate as vectors hold it."""
     der = subprocess.run(
         ["openssl", "x509", "-in", str(path), "-outform", "DER"], capture_output=True, check=True
     ).stdout
@@ -294,19 +302,19 @@ def _calls(out: Path) -> list[dict[str, object]]:
 def main() -> None:
     """Records every scenario."""
     target = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parent
-    version = _run("sh", "-c", "openvpn --version | head -n 1").split(" [")[0].strip()
+    version = run("sh", "-c", "openvpn --version | head -n 1").split(" [")[0].strip()
     with tempfile.TemporaryDirectory(prefix="script-vectors-") as made:
         folder = Path(made)
         os.chdir(folder)
-        _make_pki(folder)
+        make_pki(folder, SUBJECTS)
         try:
-            _make_namespaces()
+            make_namespaces(_NAME)
             for scenario in SCENARIOS:
                 vector = record(scenario, folder, version)
                 text = json.dumps(vector, indent=1, sort_keys=True)
                 (target / f"{scenario.name}.json").write_text(text + "\n")
         finally:
-            _remove_namespaces()
+            remove_namespaces(_NAME)
 
 
 if __name__ == "__main__":
