@@ -46,7 +46,7 @@ $(STAMP)/engine: $(STAMP)/python $(RUST_SOURCES)
 lab: setup
 	@tools/apt_install.sh openvpn:openvpn iproute2:ip nftables:nft tcpdump:tcpdump iperf3:iperf3 \
 	    iputils-ping:ping procps:ps ethtool:ethtool util-linux:unshare \
-	    softhsm2:softhsm2-util opensc:pkcs11-tool \
+	    softhsm2:softhsm2-util opensc:pkcs11-tool systemd:systemd-analyze \
 	    network-manager:nmcli dnsmasq-base:dnsmasq dbus:dbus-daemon \
 	    network-manager-openvpn:/usr/lib/NetworkManager/nm-openvpn-service \
 	    squid:squid tinyproxy-bin:tinyproxy dante-server:danted microsocks:microsocks

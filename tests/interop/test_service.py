@@ -11,6 +11,7 @@ from tests.interop.lab import Lab, ServerSetup
 from tests.interop.lab.openvpn import OPENVPN, client_program
 
 UNIT = Path("/lib/systemd/system/openvpn@.service")
+OUR_UNIT = Path(__file__).parents[2] / "packaging/systemd/ginnel-client@.service"
 SCRIPT = "/etc/openvpn/update-resolv-conf"
 
 _WITH_RESOLVCONF = """
@@ -60,6 +61,25 @@ def test_under_debians_unit(lab: Lab) -> None:
     ours = _as_a_service(lab, client_program(), "ours")
     assert ours == theirs
     assert theirs[1].startswith("READY=1\n")
+
+
+def _capabilities(unit: Path) -> str:
+    """The unit's bounding set in ``setpriv``'s words."""
+    lines = [line for line in unit.read_text().splitlines() if line.startswith("CapabilityBound")]
+    names = " ".join(line.partition("=")[2] for line in lines).split()
+    return ",".join(["-all", *(f"+{name.removeprefix('CAP_').lower()}" for name in names)])
+
+
+def test_the_rights_of_our_own_unit_are_enough(lab: Lab) -> None:
+    """The host is set up, rights are given up, and all is put back, with no other capability."""
+    lab.start_server()
+    bounds = ["setpriv", f"--bounding-set={_capabilities(OUR_UNIT)}"]
+    setup = lab.client_setup(lines=["user nobody", "group nogroup"])
+    before = lab.laptop.run(["ip", "route"]).output
+    client = lab.start_client(setup, program=[*bounds, *client_program()])
+    assert lab.laptop.run(["ip", "route"]).output != before
+    client.stop()
+    assert lab.laptop.run(["ip", "route"]).output == before
 
 
 def _resolver_calls(lab: Lab, program: Sequence[str], name: str) -> str:
