@@ -16,6 +16,7 @@ ginnel, a VPN that speaks OpenVPN's protocol
                       connects, or serves; takes what the openvpn command takes
   ginnel openvpn --help
                       lists those options
+  ginnel check FILE   says what is wrong with a configuration, and does nothing
   ginnel pki init|server|client|revoke|list
                       makes certificates and profiles for a server and its clients
   ginnel restore [DIRECTORY]
@@ -50,6 +51,10 @@ def _command(arguments: list[str]) -> int:
     match arguments:
         case ["openvpn", *rest]:
             return _openvpn(rest)
+        case ["check", _, *_]:
+            from ginnel.cli import check
+
+            return check.run(arguments[1:])
         case ["pki", *rest]:
             from ginnel.cli import pki
 

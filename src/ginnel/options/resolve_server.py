@@ -92,14 +92,17 @@ def _listeners(draft: Draft) -> tuple[Listener, ...]:
 
 
 def _shared_profile(draft: Draft, listeners: tuple[Listener, ...]) -> ProfileDraft:
-    """What is the same for all links; where they differ, its transport is the first one's."""
-    first = listeners[0]
+    """What is the same for all links. Its transport is UDP where that is among them.
+
+    Each client's own counts for what follows from it.
+    """
+    shown = min(listeners, key=lambda listener: listener.protocol is not LinkProtocol.UDP)
     return replace(
         draft.profile,
         host="",
-        protocol=first.protocol,
-        family=first.family,
-        local=first.local,
+        protocol=shown.protocol,
+        family=shown.family,
+        local=shown.local,
         tls_crypt_v2=None,
     )
 

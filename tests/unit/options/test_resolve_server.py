@@ -105,6 +105,12 @@ def test_several_sockets_have_ports_and_protocols_of_their_own() -> None:
     ]
 
 
+def test_clients_over_udp_are_told_of_the_end_whatever_socket_comes_first() -> None:
+    words = ("--local", "*", "443", "tcp", "--local", "*", "1194", "udp")
+    profile = serve(*NET, *words, "--explicit-exit-notify", "2").options.profile
+    assert (profile.protocol, profile.explicit_exit_notify) == (LinkProtocol.UDP, 2)
+
+
 @pytest.mark.parametrize("word", ["tcp", "tcp-server", "tcp4-server", "tcp6"])
 def test_a_bare_tcp_is_a_servers(word: str) -> None:
     (listener,) = serve(*NET, "--proto", word).options.listeners

@@ -159,7 +159,7 @@ ROWS: tuple[OptionRow, ...] = (
         repeat=Repeat.ACCUMULATE,
         tier="B",
         help="Python authenticator that judges passwords, by its name, with its arguments. "
-        "Several judge in turn.",
+        "All that are given must allow a client.",
     ),
     OptionRow(
         name="hash-size",
