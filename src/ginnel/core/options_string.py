@@ -5,6 +5,7 @@ Responsible for: building it as OpenVPN does, reading the peer's, and telling wh
 """
 
 from collections.abc import Mapping
+from functools import lru_cache
 from ipaddress import IPv4Network
 from typing import Final
 
@@ -83,8 +84,9 @@ _NONE: Final = _CipherShape(key_bits=0)
 _OLD_DEFAULT: Final = _CipherShape(key_bits=128, block=16)
 
 
+@lru_cache(maxsize=32)
 def options_string(terms: OccTerms) -> str:
-    """Returns the string a side with these terms sends."""
+    """Returns the string a side with these terms sends; a server's is the same for most clients."""
     shape = _shape(terms.cipher)
     words = [
         "V4",

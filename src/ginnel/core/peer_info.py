@@ -29,6 +29,9 @@ class ProtocolFlag(IntFlag):
     PUSH_UPDATE = 1 << 12
 
 
+_KNOWN_FLAGS = sum(flag.value for flag in ProtocolFlag)
+
+
 class Detail(IntEnum):
     """How much we tell."""
 
@@ -150,7 +153,4 @@ def protocol_flags(peer_info: Mapping[str, str]) -> ProtocolFlag:
     text = peer_info.get("IV_PROTO", "")
     if not (text.isascii() and text.isdigit() and len(text) <= 10):
         return ProtocolFlag(0)
-    known = 0
-    for flag in ProtocolFlag:
-        known |= flag
-    return ProtocolFlag(int(text) & known)
+    return ProtocolFlag(int(text) & _KNOWN_FLAGS)

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.ciphers.modes import CTR
 
 from ginnel.core.errors import Malformed
-from ginnel.core.key_files import KeyHalf, StaticKey
+from ginnel.core.key_files import STATIC_KEY_LENGTH, KeyHalf, StaticKey
 from ginnel.core.replay import ReplayWindow
 from ginnel.core.types import Side
 from ginnel.core.wire import HEADER_LENGTH, ControlHeader, Opcode, decode_header, encode_header
@@ -65,7 +65,7 @@ def siv_keys(key: StaticKey, side: Side) -> tuple[SivKey, SivKey]:
 class CryptControl:
     """tls-crypt with a static key."""
 
-    __slots__ = ("_key", "_receive", "_replay", "_send")
+    __slots__ = ("_key", "_keys", "_replay", "_side")
 
     def __init__(
         self,
@@ -79,10 +79,12 @@ class CryptControl:
     ) -> None:
         """``base`` is where the send counter starts: see ``EARLY_NEGOTIATION_BASE``.
 
-        ``keys`` are ``siv_keys`` of the two, where many sessions share them.
+        ``keys`` are ``siv_keys`` of the two, where many sessions share them; without, they are made
+        with the first packet: for a dynamic key that is an hour later, or never.
         """
         self._key = key
-        self._send, self._receive = keys or siv_keys(key, side)
+        self._side = side
+        self._keys = keys
         self._replay = ReplayIds(unix_time=unix_time, base=base, window=replay_window)
 
     @property
@@ -98,7 +100,7 @@ class CryptControl:
 
     def seal(self, header: ControlHeader, body: bytes) -> bytes:
         clear = encode_header(header) + self._replay.next()
-        tag, ciphertext = self._send.seal(clear, body)
+        tag, ciphertext = self._siv()[0].seal(clear, body)
         return clear + tag + ciphertext
 
     def open(self, packet: bytes) -> tuple[ControlHeader, bytes]:
@@ -107,12 +109,18 @@ class CryptControl:
     def peek(self, packet: bytes) -> tuple[ControlHeader, bytes]:
         return self._open(packet, mark=False)
 
+    def _siv(self) -> tuple[SivKey, SivKey]:
+        if self._keys is None:
+            self._keys = siv_keys(self._key, self._side)
+        return self._keys
+
     def _open(self, packet: bytes, *, mark: bool) -> tuple[ControlHeader, bytes]:
         header = decode_header(packet)
         # One byte of body is the least that decodes: the count of acknowledgements.
         if len(packet) <= _BODY_AT:
             raise Malformed("short")
-        body = self._receive.open(packet[:_TAG_AT], packet[_TAG_AT:_BODY_AT], packet[_BODY_AT:])
+        receive = self._siv()[1]
+        body = receive.open(packet[:_TAG_AT], packet[_TAG_AT:_BODY_AT], packet[_BODY_AT:])
         if body is None:
             raise Malformed("hmac")
         self._replay.check(packet[HEADER_LENGTH:_TAG_AT], mark=mark)
@@ -127,8 +135,10 @@ def dynamic_crypt(
     ``exported`` are 256 bytes of the TLS exporter (``key_derivation.DYNAMIC_CRYPT_LABEL``),
     ``base`` is ``static_key`` of the configured wrapping. The two are XORed (protocol-facts 8).
     """
-    material = exported.reveal()
+    key = StaticKey(exported)
     if base is not None:
-        mask = base.material.reveal()
-        material = bytes(left ^ right for left, right in zip(material, mask, strict=True))
-    return CryptControl(key=StaticKey(Secret(material)), side=side, unix_time=unix_time)
+        both = int.from_bytes(exported.reveal(), "big") ^ int.from_bytes(
+            base.material.reveal(), "big"
+        )
+        key = StaticKey(Secret(both.to_bytes(STATIC_KEY_LENGTH, "big")))
+    return CryptControl(key=key, side=side, unix_time=unix_time)
