@@ -5,7 +5,6 @@ from dataclasses import replace
 import pytest
 
 from ginnel.core.actions import AskCredentials, OpenTunnel, SendInner
-from ginnel.core.client_occ import OCC_MAGIC, exit_payload
 from ginnel.core.events import (
     DataPlaneEvent,
     DecryptFailed,
@@ -28,6 +27,7 @@ from ginnel.core.notices import (
     StateEntered,
     Warned,
 )
+from ginnel.core.occ import OCC_MAGIC, exit_payload
 from ginnel.options.model import (
     AuthRetry,
     ClientOptions,

@@ -14,7 +14,7 @@ from ginnel.core.key_method import (
     key_source_length,
 )
 from ginnel.core.negotiate import DataCapabilities, offered_ciphers, offered_flags
-from ginnel.core.options_string import client_terms, options_string
+from ginnel.core.options_string import client_options_string
 from ginnel.core.peer_info import (
     COMPRESSION_ALL,
     COMPRESSION_STUBS,
@@ -79,7 +79,7 @@ def introduce(
         compression=_compression_names(options.data),
     )
     return Introduction(
-        options_string=options_string(client_terms(options, profile)),
+        options_string=client_options_string(options, profile),
         peer_info=build_peer_info(local, detail),
         side=role(options),
     )

@@ -6,10 +6,10 @@ that is done. Whether the client leaves, and the last notice, are ``client``'s b
 
 from ginnel.core.actions import SendInner
 from ginnel.core.client_link import ClientLink
-from ginnel.core.client_occ import exit_payload
 from ginnel.core.client_outbox import Outbox
 from ginnel.core.client_state import Deadline, Leaving
 from ginnel.core.client_tunnel import ClientTunnel
+from ginnel.core.occ import exit_payload
 from ginnel.core.timers import Timers
 from ginnel.core.types import Instant, Transport
 from ginnel.options.model import ConnectionProfile

@@ -7,7 +7,8 @@ server tells what it saw.
 
 from ginnel.core.actions import SendInner
 from ginnel.core.client_course import ClientCourse
-from ginnel.core.client_occ import (
+from ginnel.core.client_state import Deadline
+from ginnel.core.occ import (
     OCC_MAGIC,
     OccOperation,
     mtu_load_payload,
@@ -16,7 +17,6 @@ from ginnel.core.client_occ import (
     mtu_request_payload,
     read_sizes,
 )
-from ginnel.core.client_state import Deadline
 from ginnel.core.types import Instant, Transport
 
 DELTAS = (-1000, -750, -500, -400, -300, -200, -100, -50, 0)

@@ -17,7 +17,7 @@ from ginnel.core.notices import (
     PushOptionRefused,
     PushReceived,
 )
-from ginnel.core.push import PushAssembler
+from ginnel.core.push import PushAssembler, redact
 from ginnel.dataclass import dataclass
 from ginnel.options.model import ClientOptions
 from ginnel.options.push_update import apply_update
@@ -60,7 +60,7 @@ class PushImport:
 
         A reply is not continued by an update, nor the other way round.
         """
-        self._outbox.tell(PushReceived(text=redact(items, keyword)))
+        self._outbox.tell(PushReceived(text=redact(keyword, items)))
         assembler = self._updates if keyword == UPDATE else self._replies
         try:
             return assembler.add(items)
@@ -107,9 +107,3 @@ class PushImport:
     def options_of(self, items: Sequence[str]) -> ClientOptions:
         """The options of a push that comes while connected: only its token is of interest."""
         return apply_push(self._base, items).options
-
-
-def redact(items: Sequence[str], keyword: str = REPLY) -> str:
-    """The push as it may be logged: tokens are blanked."""
-    shown = ("auth-token [secret]" if item.startswith("auth-token ") else item for item in items)
-    return ",".join((keyword, *shown))

@@ -11,8 +11,9 @@ from ginnel.core import events
 from ginnel.core.actions import SendInner
 from ginnel.core.client_course import ClientCourse
 from ginnel.core.client_mtu_test import MtuTest
-from ginnel.core.client_occ import MTU_OPERATIONS, OccOperation, read_occ, reply_payload
 from ginnel.core.client_sessions import ClientSessions
+from ginnel.core.occ import MTU_OPERATIONS, OccOperation, read_occ, reply_payload
+from ginnel.core.options_string import client_options_string
 from ginnel.core.payload import explain_framing
 from ginnel.core.types import Instant, Transport
 
@@ -97,5 +98,5 @@ class ClientReports:
         if course.tunnel is None:
             return
         peer_id = course.tunnel.config.peer_id
-        payload = reply_payload(course.options, course.profile)
+        payload = reply_payload(client_options_string(course.options, course.profile))
         course.outbox.ask(lambda new_id: SendInner(id=new_id, peer_id=peer_id, payload=payload))

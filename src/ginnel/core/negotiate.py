@@ -14,7 +14,7 @@ from ginnel.core.key_derivation import KeyShape
 from ginnel.core.packet_overhead import PacketOverhead, packet_overhead
 from ginnel.core.peer_info import ProtocolFlag, protocol_flags
 from ginnel.core.types import UNDEFINED_PEER_ID, PeerId
-from ginnel.dataclass import dataclass
+from ginnel.dataclass import dataclass, replace
 from ginnel.options.ciphers import DATA_DIGESTS, CipherMode, canonical_cipher, canonical_digest
 from ginnel.options.model import DataOptions
 
@@ -344,3 +344,53 @@ def choose_for_client(
     if not candidates and options.data_ciphers_fallback is not None:
         return options.data_ciphers_fallback
     raise PeerIncompatible("Data channel cipher negotiation failed (no shared cipher)")
+
+
+FORCED_EXPORT = "Client incompatible with --force-tls-key-material-export"
+
+
+def agree_with_client(
+    options: DataOptions,
+    *,
+    peer_info: Mapping[str, str],
+    peer_cipher: str | None,
+    peer_id: PeerId,
+    capabilities: DataCapabilities,
+    force_export: bool = False,
+) -> Agreement:
+    """What a server settles with a client before it pushes. Raises PeerIncompatible.
+
+    ``peer_cipher`` is the cipher item of the client's options string. The error's reason is what
+    goes behind ``AUTH_FAILED,``.
+    """
+    usable = replace(options, data_ciphers=offered_ciphers(options, capabilities))
+    cipher = _usable(
+        choose_for_client(usable, peer_info=peer_info, peer_cipher=peer_cipher), capabilities
+    )
+    shared = protocol_flags(peer_info)
+    ekm = ProtocolFlag.TLS_KEY_EXPORT in shared
+    if force_export and not ekm:
+        raise PeerIncompatible(FORCED_EXPORT)
+    has_peer_id = ProtocolFlag.DATA_V2 in shared
+    epoch = (
+        has_peer_id
+        and ekm
+        and cipher.is_aead
+        and ProtocolFlag.DATA_EPOCH in shared
+        and DataFormat.EPOCH in capabilities.formats
+    )
+    return Agreement(
+        cipher=cipher,
+        format=_format(peer_id if has_peer_id else None, epoch, ekm, capabilities),
+        send_peer_id=peer_id if has_peer_id else UNDEFINED_PEER_ID,
+        tls_ekm=ekm,
+        dyn_tls_crypt=ekm and ProtocolFlag.DYN_TLS_CRYPT in shared,
+        cc_exit=ProtocolFlag.CC_EXIT in shared,
+        digest=_digest(options, cipher),
+        cipher_key_length=_key_length(options, cipher),
+    )
+
+
+def offers_ciphers(peer_info: Mapping[str, str]) -> bool:
+    """Whether a client takes the cipher that a server pushes."""
+    return "IV_CIPHERS" in peer_info or peer_info.get("IV_NCP") == "2"

@@ -161,6 +161,11 @@ def client_terms(options: ClientOptions, profile: ConnectionProfile) -> OccTerms
     )
 
 
+def client_options_string(options: ClientOptions, profile: ConnectionProfile) -> str:
+    """Returns the string that a client sends."""
+    return options_string(client_terms(options, profile))
+
+
 def configured_tun_mtu(data: DataOptions, profile: ConnectionProfile) -> int:
     """The MTU before any push: ``tun-mtu``, or what ``link-mtu`` leaves, as OpenVPN counts it.
 

@@ -75,3 +75,9 @@ def split_push(keyword: str, items: Sequence[str], limit: int = BUNDLE_SIZE) -> 
         return [",".join([keyword, *parts[0]])]
     marked = [[*part, _MORE] for part in parts[:-1]] + [[*parts[-1], _LAST]]
     return [",".join([keyword, *part]) for part in marked]
+
+
+def redact(keyword: str, items: Sequence[str]) -> str:
+    """The push as it may be logged: tokens are blanked."""
+    shown = ("auth-token [secret]" if item.startswith("auth-token ") else item for item in items)
+    return ",".join((keyword, *shown))

@@ -71,7 +71,9 @@ Received = Progress | SoftResetByPeer | PeerRestarted
 
 _PEER_RESETS = {
     Side.CLIENT: frozenset({Opcode.CONTROL_HARD_RESET_SERVER_V2}),
-    Side.SERVER: frozenset({Opcode.CONTROL_HARD_RESET_CLIENT_V2}),
+    Side.SERVER: frozenset(
+        {Opcode.CONTROL_HARD_RESET_CLIENT_V2, Opcode.CONTROL_HARD_RESET_CLIENT_V3}
+    ),
 }
 """By our own side: the hard resets that the other side begins with."""
 
@@ -98,18 +100,24 @@ class Session:
         tls: Callable[[], TlsChannel],
         rules: SessionRules,
         now: Instant,
+        met: SessionId | None = None,
     ) -> None:
-        """Starts at once: the hard reset is the first thing ``outgoing`` returns."""
+        """Starts at once: the hard reset is the first thing ``outgoing`` returns.
+
+        With ``met``, the peer's session id, both resets were exchanged before (``listener``).
+        """
         if len(session_id) != SESSION_ID_LENGTH or not any(session_id):
             raise LocalMisuse("a session id is eight bytes, not all zero")
         self._own_id = session_id
-        self._peer_id: SessionId | None = None
+        self._peer_id = met
         self._wrapping = wrapping
         self._dynamic: Wrapping | None = None
         self._tls = tls
         self._rules = rules
         self._previous: KeySession | None = None
-        self._current = self._new_key(FIRST_KEY, _first_reset(wrapping, rules.side), now)
+        self._current = self._new_key(
+            FIRST_KEY, _first_reset(wrapping, rules.side), now, 0 if met is None else 1
+        )
         self._current_is_active = False
 
     @property
@@ -272,7 +280,9 @@ class Session:
         self._current_is_active = False
         return self._current
 
-    def _new_key(self, key_id: KeyId, reset: Opcode, now: Instant) -> KeySession:
+    def _new_key(
+        self, key_id: KeyId, reset: Opcode, now: Instant, first_message: int = 0
+    ) -> KeySession:
         key = KeySession(
             key_id=key_id,
             tls=self._tls(),
@@ -280,6 +290,8 @@ class Session:
             started=now,
             reset=reset,
             timeout=self._rules.tls_timeout,
+            first_receive_id=first_message,
+            first_send_id=first_message,
         )
         wrapping = self._wrapping_of(key_id)
         ordinary = control_payload_limit(

@@ -21,14 +21,6 @@ from ginnel.core.actions import (
     TunnelConfig,
 )
 from ginnel.core.client_leave import EXIT_INTERVAL
-from ginnel.core.client_occ import (
-    OccOperation,
-    exit_payload,
-    read_occ,
-    reply_payload,
-    reply_text,
-    request_payload,
-)
 from ginnel.core.client_outbox import Outbox
 from ginnel.core.client_talk import failure_of
 from ginnel.core.data_key import KeySlot
@@ -45,7 +37,16 @@ from ginnel.core.notices import (
     Outcome,
     PeerConnected,
 )
+from ginnel.core.occ import (
+    OccOperation,
+    exit_payload,
+    read_occ,
+    reply_payload,
+    reply_text,
+    request_payload,
+)
 from ginnel.core.options_string import (
+    client_options_string,
     client_terms,
     compare,
     expected_from_peer,
@@ -309,7 +310,7 @@ class StaticPeerMachine:
                 self._outbox.message("EXIT", "")
                 self._finish(end.peer_left())
             case OccOperation.REQUEST:
-                self._send_inner(reply_payload(self._options, self._profile))
+                self._send_inner(reply_payload(client_options_string(self._options, self._profile)))
             case OccOperation.REPLY:
                 self._compare_options(reply_text(payload))
             case _:

@@ -3,9 +3,9 @@
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 
-from ginnel.core.client_occ import read_occ
 from ginnel.core.errors import Malformed
 from ginnel.core.messages import MessageSplitter, parse_message
+from ginnel.core.occ import read_occ
 from ginnel.core.options_string import OccTerms, compare, parse_options_string
 from ginnel.core.peer_info import parse_peer_info, protocol_flags
 from ginnel.core.types import Side

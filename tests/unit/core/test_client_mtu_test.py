@@ -5,7 +5,9 @@ from dataclasses import replace
 from ginnel.core.actions import SendInner
 from ginnel.core.client_course import ClientCourse
 from ginnel.core.client_mtu_test import DELTAS, REPLY_TRIES, STEP_INTERVAL, MtuTest
-from ginnel.core.client_occ import (
+from ginnel.core.client_state import Deadline
+from ginnel.core.notices import Warned
+from ginnel.core.occ import (
     OCC_MAGIC,
     OccOperation,
     mtu_load_payload,
@@ -15,8 +17,6 @@ from ginnel.core.client_occ import (
     read_occ,
     read_sizes,
 )
-from ginnel.core.client_state import Deadline
-from ginnel.core.notices import Warned
 from ginnel.core.types import Instant
 from tests.unit.core.test_client_course import course
 from tests.unit.core.test_client_tunnel import tunnel_with

@@ -8,12 +8,12 @@ import pytest
 from ginnel.core.actions import SendInner
 from ginnel.core.client_course import ClientCourse
 from ginnel.core.client_mtu_test import MtuTest
-from ginnel.core.client_occ import OCC_MAGIC
 from ginnel.core.client_push import PushImport
 from ginnel.core.client_reports import ClientReports
 from ginnel.core.client_sessions import ClientSessions
 from ginnel.core.events import Floated, LinkLost, OccReceived
 from ginnel.core.notices import Ended, Warned
+from ginnel.core.occ import OCC_MAGIC
 from ginnel.core.types import Instant, Transport
 from tests.sim.pair import CAPABILITIES, SERVER
 from tests.unit.core.test_client_course import course

@@ -5,7 +5,7 @@ from ipaddress import ip_address
 
 import pytest
 
-from ginnel.core.key_files import StaticKey, V2ServerKey, render_v2_server_key
+from ginnel.core.key_files import StaticKey, V2ServerKey, render_v2_client_key, render_v2_server_key
 from ginnel.core.listener import (
     MAX_REMEMBERED,
     Dropped,
@@ -35,7 +35,7 @@ from ginnel.options.model import (
     TlsOptions,
 )
 from ginnel.options.server_model import LimitOptions, ServerOptions, TlsCryptV2Server
-from ginnel.options.values import Secret
+from ginnel.options.values import FileContent, Secret
 from tests.sim.pair import STATIC_KEY, UNIX_TIME
 from tests.sim.pki import inline
 from tests.unit.core.test_pool import options as pool_options
@@ -73,6 +73,12 @@ def client_wrapping(wrapping: ControlWrapping | None = None) -> Wrapping:
 def v2_wrapping(*, kind: int = 0, metadata: bytes = b"", key: StaticKey = CLIENT_KEY) -> Wrapping:
     wrapped = wrap_client_key(SERVER_KEY, key, metadata_type=kind, metadata=metadata)
     return CryptV2Control(key=wrapped, side=Side.CLIENT, unix_time=UNIX_TIME)
+
+
+def v2_client_file() -> FileContent:
+    """A client's key file."""
+    wrapped = wrap_client_key(SERVER_KEY, CLIENT_KEY, metadata_type=0, metadata=b"someone")
+    return inline("tls-crypt-v2", render_v2_client_key(wrapped).encode())
 
 
 def reset(wrapping: Wrapping, opcode: Opcode = Opcode.CONTROL_HARD_RESET_CLIENT_V2) -> bytes:

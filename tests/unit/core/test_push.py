@@ -9,6 +9,7 @@ from ginnel.core.push import (
     MAX_PUSH_CHARACTERS,
     MAX_PUSH_ITEMS,
     PushAssembler,
+    redact,
     split_push,
 )
 
@@ -67,3 +68,8 @@ def test_an_option_that_cannot_be_pushed_is_refused() -> None:
         split_push("PUSH_REPLY", ["a,b"])
     with pytest.raises(ValueError, match="too long"):
         split_push("PUSH_REPLY", ["x" * BUNDLE_SIZE])
+
+
+def test_tokens_are_not_logged() -> None:
+    shown = redact("PUSH_REPLY", ("peer-id 1", "auth-token SECRET", "auth-token-user dQ=="))
+    assert shown == "PUSH_REPLY,peer-id 1,auth-token [secret],auth-token-user dQ=="

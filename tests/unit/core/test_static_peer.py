@@ -15,11 +15,11 @@ from ginnel.core.actions import (
     OpenTunnel,
     SendInner,
 )
-from ginnel.core.client_occ import exit_payload, request_payload
 from ginnel.core.data_key import DataCipher, DataFormat
 from ginnel.core.errors import LocalMisuse
 from ginnel.core.negotiate import DataCapabilities
 from ginnel.core.notices import Connected, Ended, Notice, Outcome, PeerConnected, Warned
+from ginnel.core.occ import exit_payload, request_payload
 from ginnel.core.options_string import client_terms, expected_from_peer, options_string
 from ginnel.core.static_peer import OCC_INTERVAL, OCC_TRIES, StaticPeerMachine
 from ginnel.core.types import Endpoint, Instant

@@ -1,12 +1,9 @@
-"""The OCC messages of a client: small requests inside the data channel (protocol-facts 12).
+"""The OCC messages: small requests inside the data channel (protocol-facts 12).
 
-Responsible for their bytes. When to send or to obey one is ``client``'s business.
+Responsible for their bytes. When to send or to obey one is the machines' business.
 """
 
 from enum import Enum
-
-from ginnel.core.options_string import client_terms, options_string
-from ginnel.options.model import ClientOptions, ConnectionProfile
 
 OCC_MAGIC = bytes.fromhex("287f346bd4ef7a812d56b8d3afc5459c")
 
@@ -96,7 +93,6 @@ def _message(operation: OccOperation, *sizes: int) -> bytes:
     return OCC_MAGIC + bytes((operation.value,)) + numbers
 
 
-def reply_payload(options: ClientOptions, profile: ConnectionProfile) -> bytes:
+def reply_payload(options_string: str) -> bytes:
     """Answers a request with our options string."""
-    text = options_string(client_terms(options, profile))
-    return _message(OccOperation.REPLY) + text.encode() + b"\0"
+    return _message(OccOperation.REPLY) + options_string.encode() + b"\0"

@@ -1,0 +1,126 @@
+"""Where one client of a server is: what the parts of its machine share.
+
+Responsible for the state, the deadlines, who the client is, and the last notice. What leads from
+one state to the next is the business of the parts.
+"""
+
+from collections.abc import Callable
+
+from ginnel.core import server_end as end
+from ginnel.core.messages import clean_text
+from ginnel.core.negotiate import DataCapabilities
+from ginnel.core.notices import Ended
+from ginnel.core.server_actions import AgreedClient, ClientFacts
+from ginnel.core.server_link import ServerLink
+from ginnel.core.server_notices import AuthenticationFailed
+from ginnel.core.server_outbox import ServerOutbox
+from ginnel.core.server_state import Deadline, Idle, Leaving, Over, State
+from ginnel.core.timers import Timers
+from ginnel.core.tunnel_keys import TunnelKeys
+from ginnel.core.types import Instant
+from ginnel.dataclass import dataclass, replace
+from ginnel.options.model import CompressionKind, TlsOptions
+from ginnel.options.server_model import ServerOptions
+
+
+@dataclass(slots=True, kw_only=True)
+class ServerTunnel:
+    """A client that the data plane knows."""
+
+    agreed: AgreedClient
+    compression: CompressionKind | None
+    """The framing that ``compress migrate`` moves the client to."""
+    keys: TunnelKeys
+
+
+class ServerCourse:
+    """One client from its start to its end."""
+
+    def __init__(
+        self,
+        *,
+        options: ServerOptions,
+        facts: ClientFacts,
+        link: ServerLink,
+        outbox: ServerOutbox,
+        entropy: Callable[[int], bytes],
+        unix_time: int,
+        capabilities: DataCapabilities,
+    ) -> None:
+        """``unix_time`` is the wall clock in seconds at the start."""
+        self.options = options
+        self.tls = _with_own_interval(options, entropy)
+        """The TLS options, with the interval between renegotiations of this one client."""
+        self.facts = facts
+        self.link = link
+        self.outbox = outbox
+        self.entropy = entropy
+        self.capabilities = capabilities
+        self.timers: Timers[Deadline] = Timers()
+        self.state: State = Idle()
+        self.tunnel: ServerTunnel | None = None
+        """From when the data plane has the client."""
+        self._unix_time = unix_time
+        self._started = Instant(0.0)
+
+    def start(self, now: Instant) -> None:
+        """Notes when the client came."""
+        self._started = now
+
+    def unix_time(self, now: Instant) -> int:
+        """The wall clock in seconds."""
+        return self._unix_time + int(now - self._started)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the last notice was given."""
+        return isinstance(self.state, Over)
+
+    @property
+    def is_ending(self) -> bool:
+        """Whether nothing new is begun any more."""
+        return isinstance(self.state, Over | Leaving)
+
+    def finish(self, ended: Ended) -> None:
+        """Gives the last notice; later inputs do nothing."""
+        if self.is_over:
+            return
+        self.state = Over()
+        self.timers.clear()
+        self.outbox.actions.clear()
+        self.outbox.tell(ended)
+
+    def leave(self, ended: Ended, delay: float, now: Instant) -> None:
+        """Ends after so many seconds, and does nothing more until then than to repeat itself."""
+        if self.is_ending:
+            return
+        self.state = Leaving(ended)
+        self.timers.clear()
+        self.timers.arm(Deadline.LEAVE, now + delay)
+
+    def refuse(self, reason: str, now: Instant) -> None:
+        """Tells the client that it may not in, over every session of it, and leaves."""
+        if self.is_ending:
+            return
+        self.outbox.tell(AuthenticationFailed(reason=reason))
+        for guest in self.link.guests:
+            guest.talk.say(auth_failed(reason), now)
+        self.leave(end.delayed(), end.EXIT_DELAY, now)
+
+
+def auth_failed(reason: str) -> str:
+    """The message that lets nobody in."""
+    return f"AUTH_FAILED,{clean_text(reason)}" if reason else "AUTH_FAILED"
+
+
+def _with_own_interval(options: ServerOptions, entropy: Callable[[int], bytes]) -> TlsOptions:
+    """Draws ``reneg-sec`` between its bounds, lest all clients come at once for ever.
+
+    Without a lower bound that is nine tenths of the upper one, as in OpenVPN.
+    """
+    tls = options.tls
+    lowest, highest = options.limits.reneg_sec_range or (tls.reneg_sec * 9 // 10, tls.reneg_sec)
+    if lowest >= highest:
+        return replace(tls, reneg_sec=highest)
+    drawn = int.from_bytes(entropy(4), "big") % (highest - lowest + 1)
+    return replace(tls, reneg_sec=lowest + drawn)

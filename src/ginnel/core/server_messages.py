@@ -1,0 +1,85 @@
+"""What a server does about a client's text messages, and what it says of its own.
+
+Responsible for push requests, exits and answers to questions, and for telling a client to wait.
+Parsing is ``messages``' business, what is pushed ``server_push``'s.
+"""
+
+from ginnel.core import messages as said
+from ginnel.core import server_end as end
+from ginnel.core.actions import Failed
+from ginnel.core.peer_info import ProtocolFlag, protocol_flags
+from ginnel.core.server_actions import AnswerChallenge, ServerActionResult
+from ginnel.core.server_course import ServerCourse
+from ginnel.core.server_link import Guest
+from ginnel.core.server_setup import ServerSetup
+from ginnel.core.server_state import Deadline
+from ginnel.core.types import ActionId, Instant
+
+LONGEST_EXTRA = 1024 - 84
+"""Bytes that go along with AUTH_PENDING: old clients read no more at a time."""
+
+
+class ServerMessages:
+    """Handles what is said once the keys are exchanged."""
+
+    def __init__(self, course: ServerCourse, setup: ServerSetup) -> None:
+        self._course = course
+        self._setup = setup
+        self._answering: ActionId | None = None
+        """The client's answer that somebody looks at; there is one at a time."""
+
+    def handle(self, guest: Guest, message: said.TextMessage, now: Instant) -> None:
+        """Obeys a message; what only servers say is dropped."""
+        course = self._course
+        match message:
+            case said.PushRequest():
+                self._setup.push_requested(guest, now)
+            case said.Exit():
+                if guest is course.link.active:
+                    course.outbox.message("EXIT", "")
+                    course.leave(end.delayed(), end.EXIT_DELAY, now)
+            case said.CrResponse(response=response):
+                self._answered(response)
+            case said.Info(text=text):
+                course.outbox.message("INFO", text)
+            case said.Unknown(keyword=keyword, text=text):
+                course.outbox.message(keyword, text)
+            case _:
+                course.link.drops["message"] += 1
+
+    def take_answer(self, action_id: ActionId, result: ServerActionResult, now: Instant) -> bool:
+        """Takes the answer to AnswerChallenge; whether it was one."""
+        if self._answering != action_id:
+            return False
+        self._answering = None
+        if isinstance(result, Failed):
+            self._course.outbox.warn(f"the client's answer was refused: {result.reason}")
+            self._course.refuse("", now)
+        return True
+
+    def pend(self, guest: Guest, timeout: int, extra: str, now: Instant) -> bool:
+        """Asks the client for patience; False when ``extra`` is too long for it."""
+        course = self._course
+        if len(extra.encode("utf-8", "replace")) > LONGEST_EXTRA:
+            return False
+        longest = max(course.tls.reneg_sec // 2, course.tls.hand_window)
+        waited = now - guest.talk.current.key.started
+        granted = max(min(timeout, int(longest - waited)), 0)
+        knows_words = ProtocolFlag.AUTH_PENDING_KEYWORDS in protocol_flags(guest.peer_info)
+        pending = f"AUTH_PENDING,timeout {granted}" if knows_words else "AUTH_PENDING"
+        guest.talk.say(pending, now)
+        if extra:
+            guest.talk.say(f"INFO_PRE,{said.clean_text(extra)}", now)
+        deadline = Deadline.DECISION if guest is course.link.active else Deadline.NEWCOMER
+        course.timers.arm(deadline, now + granted)
+        return True
+
+    def _answered(self, response: str) -> None:
+        course = self._course
+        if self._answering is not None:
+            course.link.drops["message"] += 1
+            return
+        facts = course.facts
+        self._answering = course.outbox.ask(
+            lambda action_id: AnswerChallenge(id=action_id, client=facts, response=response)
+        )

@@ -1,0 +1,145 @@
+"""Renegotiations of either side, and what becomes of a client whose handshake fails."""
+
+import pytest
+
+from ginnel.core.notices import KeyRenegotiating, Warned
+from ginnel.core.server_actions import Authenticate, Refused
+from ginnel.core.server_notices import AuthenticationFailed
+from ginnel.core.types import Side, Transport
+from ginnel.dataclass import replace
+from ginnel.options.model import TlsOptions
+from tests.sim.client import Said, SimClient, usual
+from tests.sim.duo import Duo, server_options
+from tests.sim.fake_tls import FakeTls
+from tests.sim.pair import client_options, profile
+from tests.sim.wire import Faults
+from tests.unit.core.test_server_login import PASSWORDS
+
+SHORT = TlsOptions(reneg_sec=100, tran_window=50)
+
+
+def test_the_server_renegotiates_in_time() -> None:
+    duo = Duo(server=server_options(tls=TlsOptions(reneg_sec=100)))
+    duo.connect()
+    for _ in range(12):  # over the last key-id and round again
+        duo.advance(100.0)
+        assert duo.keys_match
+    assert len(duo.told(KeyRenegotiating)) >= 11
+    assert duo.ended is None
+
+
+def test_the_client_renegotiates_in_time() -> None:
+    options = client_options(profile())
+    duo = Duo(
+        client=replace(options, tls=replace(options.tls, reneg_sec=100)),
+        server=server_options(tls=TlsOptions(reneg_sec=0)),
+    )
+    duo.connect()
+    for _ in range(12):
+        duo.advance(100.0)
+        assert duo.keys_match
+    assert duo.ended is None
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_both_sides_at_once_still_agree(seed: int) -> None:
+    options = client_options(profile())
+    duo = Duo(
+        client=replace(options, tls=replace(options.tls, reneg_sec=100)),
+        server=server_options(tls=TlsOptions(reneg_sec=111)),
+        faults=Faults(delay=0.2, jitter=0.3, loss=0.1),
+        seed=seed,
+    )
+    duo.connect()
+    for _ in range(30):
+        duo.advance(60.0)
+        assert duo.keys_match
+    assert duo.ended is None
+    assert duo.server_ended is None
+
+
+def test_old_keys_are_forgotten() -> None:
+    duo = Duo(server=server_options(tls=SHORT))
+    duo.connect()
+    duo.advance(1000.0)
+    assert len(duo.server.keys.slots) <= 2
+    assert len(duo.keys.slots) <= 2
+
+
+def test_a_client_that_renegotiates_no_more_is_lost_with_its_key() -> None:
+    duo = Duo(server=server_options(tls=TlsOptions(reneg_sec=100, hand_window=20, tran_window=50)))
+    duo.connect()
+    duo.up.cut = True
+    duo.until(lambda: duo.server_ended is not None, 200.0)
+    assert duo.server_ended is not None
+    assert duo.server_ended.signal_text == "tls-error"
+    assert any("serves on" in str(notice) for notice in duo.told(Warned))
+
+
+def test_a_client_may_come_again_while_its_key_serves_on() -> None:
+    duo = Duo(server=server_options(tls=TlsOptions(reneg_sec=100, hand_window=20)))
+    duo.connect()
+    duo.up.cut = True
+    duo.advance(150.0)
+    assert duo.server.machine is not None
+    duo.up.cut = False
+    duo.restart_client()
+    duo.until(lambda: duo.is_connected and duo.keys_match, 60.0)
+
+
+def test_over_tcp_a_failed_negotiation_is_the_end() -> None:
+    duo = Duo(
+        server=server_options(tls=TlsOptions(reneg_sec=100, hand_window=20)),
+        transport=Transport.TCP,
+    )
+    duo.connect()
+    duo.up.cut = True
+    duo.advance(130.0)
+    assert duo.server_ended is not None
+    assert duo.server_ended.signal_text == "tls-error"
+
+
+def test_a_certificate_that_is_refused_ends_the_client() -> None:
+    duo = Duo(server_tls=lambda: FakeTls(Side.SERVER, 1, refuse=True))
+    duo.start()
+    duo.until(lambda: duo.server_ended is not None, 10.0)
+    assert duo.server_ended is not None
+    assert duo.server_ended.signal_text == "tls-error"
+    assert "told to refuse" in duo.server_ended.explanation
+
+
+def test_another_session_that_fails_harms_nobody() -> None:
+    client = SimClient()
+    client.connect()
+    running = client.machine
+    client.begin()
+    client.write(b"nonsense")
+    assert client.machine is running
+    assert client.ended is None
+    client.connect()
+    assert len(client.told(AuthenticationFailed)) == 0
+    assert client.messages[-1].startswith("PUSH_REPLY")
+
+
+def test_another_session_with_a_bad_password_harms_nobody() -> None:
+    options = server_options(access=PASSWORDS)
+    client = SimClient(
+        options,
+        said=Said(username="user", password=b"good"),
+        answer=lambda action: (
+            Refused(reason="no")
+            if isinstance(action, Authenticate) and action.login.password.reveal() != b"good"
+            else usual(action, options)
+        ),
+    )
+    client.connect()
+    running = client.machine
+    client.said.password = b"bad"
+    client.connect()
+    assert client.messages[-1] == "AUTH_FAILED,no"
+    client.advance(6.0)
+    assert client.machine is running
+    client.said.password = b"good"
+    client.connect()
+    assert client.messages[-1].startswith("PUSH_REPLY")
+    assert client.machine is running
