@@ -182,11 +182,6 @@ def _linear(draft: Draft, use: Use) -> None:
     draft.warn("DEPRECATED OPTION: --ifconfig-pool-linear: it means --topology p2p", use)
 
 
-def _hash_size(draft: Draft, use: Use) -> None:
-    """Tables grow as they need to; the sizes only have to make sense."""
-    draft.places.note("hash-size", use.origin)
-
-
 HANDLERS: dict[str, Handler] = {
     "mode": _mode,
     "server": _server,
@@ -205,7 +200,6 @@ HANDLERS: dict[str, Handler] = {
     "port-share": _port_share,
     "vlan-accept": _vlan_accept,
     "vlan-pvid": _vlan_pvid,
-    "hash-size": _hash_size,
     "multihome": _multihome,
     "dh": _dh,
 }

@@ -8,7 +8,7 @@ from ginnel.options.files import FileLoader, FileRef
 from ginnel.options.freeze import check_scripts, finish_host, load_files
 from ginnel.options.model import LinkProtocol
 from ginnel.options.profiles import build_profile, shared_wrapping
-from ginnel.options.server_checks import check_listeners, check_server, note_server
+from ginnel.options.server_checks import check_listeners, check_server, note_server, scripts_of
 from ginnel.options.server_draft import LocalDraft
 from ginnel.options.server_helpers import expand_server
 from ginnel.options.server_model import Listener, ServerOptions, TlsCryptV2Server
@@ -132,20 +132,12 @@ def _check_paths(draft: Draft, loader: FileLoader) -> None:
     access = draft.server.access
     if draft.server.dh is not None:
         loader.load(draft.server.dh)
-    check_scripts(
-        draft,
-        loader,
-        (
-            ("auth-user-pass-verify", access.auth_user_pass_verify),
-            ("client-connect", access.client_connect),
-            ("client-disconnect", access.client_disconnect),
-            ("client-crresponse", access.client_crresponse),
-            ("learn-address", access.learn_address),
-            ("tls-crypt-v2-verify", draft.server.crypt_v2_verify),
-        ),
-    )
-    origin = draft.places.of("client-config-dir")
-    in_chroot = draft.options.process.chroot is not None
-    if access.client_config_dir is not None and origin is not None and not in_chroot:
-        path = access.client_config_dir
-        loader.directory(FileRef(option="client-config-dir", origin=origin, path=path))
+    check_scripts(draft, loader, scripts_of(draft))
+    directories = {
+        "client-config-dir": access.client_config_dir,
+        "tmp-dir": draft.options.scripts.tmp_dir,
+    }
+    for name, path in directories.items():
+        origin = draft.places.of(name)
+        if path is not None and origin is not None and draft.options.process.chroot is None:
+            loader.directory(FileRef(option=name, origin=origin, path=path))

@@ -39,6 +39,10 @@ _FOR_CLIENTS = {
 }
 """Options that a server cannot have, with the hint that follows."""
 
+SCRIPTS_ALLOWED = 2
+"""From this ``script-security`` level on, scripts may run."""
+
+_LEVEL_FOR_PASSWORDS = 3
 _NEEDS_A_JUDGE = (
     "must be used with --management-client-auth, an --auth-user-pass-verify script, or "
     "--ginnel-authenticator"
@@ -108,8 +112,41 @@ def note_server(draft: Draft) -> None:
             "future release. Please migrate to --topology subnet as soon as possible.",
             "topology",
         )
+    if draft.profile.tls_crypt_v2 is None:
+        for name in ("tls-crypt-v2-verify", "tls-crypt-v2-max-age"):
+            if draft.places.has(name):
+                text = f"--{name} has no effect without --tls-crypt-v2, whose client keys it is for"
+                _warn(draft, text, name)
+    _note_scripts(draft)
     if not draft.options.link.ping or not draft.options.link.ping_restart:
         _warn(draft, "--keepalive option is missing from server config", "keepalive")
+
+
+def scripts_of(draft: Draft) -> tuple[tuple[str, tuple[str, ...] | None], ...]:
+    """The script options that only servers have, with their commands."""
+    access = draft.server.access
+    return (
+        ("auth-user-pass-verify", access.auth_user_pass_verify),
+        ("client-connect", access.client_connect),
+        ("client-disconnect", access.client_disconnect),
+        ("client-crresponse", access.client_crresponse),
+        ("learn-address", access.learn_address),
+        ("tls-crypt-v2-verify", draft.server.crypt_v2_verify),
+    )
+
+
+def _note_scripts(draft: Draft) -> None:
+    """A script that may not run fails at each client: say so before the first one comes."""
+    access, level = draft.server.access, draft.options.scripts.script_security
+    for name, command in scripts_of(draft):
+        in_env = name == "auth-user-pass-verify" and access.passes_in_environment
+        needed = _LEVEL_FOR_PASSWORDS if in_env else SCRIPTS_ALLOWED
+        if command is not None and level < needed:
+            text = (
+                f"--{name} may not be called unless '--script-security {needed}' or higher is "
+                "enabled"
+            )
+            _warn(draft, text, name)
 
 
 def _check_roles(draft: Draft) -> None:
@@ -198,11 +235,6 @@ def _check_keys(draft: Draft) -> None:
         raise _wrong(draft, "--tls-auth and --tls-crypt are mutually exclusive", "tls-crypt")
     if profile.tls_auth is not None and draft.options.data.auth == "none":
         raise _wrong(draft, "--tls-auth needs a digest, but --auth is none", "tls-auth")
-    if profile.tls_crypt_v2 is None:
-        for name in ("tls-crypt-v2-verify", "tls-crypt-v2-max-age"):
-            if draft.places.has(name):
-                text = f"--{name} needs --tls-crypt-v2, whose client keys it looks at"
-                raise _wrong(draft, text, name)
 
 
 def _warn(draft: Draft, text: str, option: str) -> None:

@@ -141,6 +141,14 @@ class AccessOptions:
     """``ginnel-authenticator NAME [word ...]``: authenticators of Python, in order."""
 
     @property
+    def passes_in_environment(self) -> bool:
+        """Whether a script is given passwords in its environment, which others may see."""
+        return (
+            self.auth_user_pass_verify is not None
+            and self.auth_user_pass_method is ScriptMethod.VIA_ENV
+        )
+
+    @property
     def asks_password(self) -> bool:
         """Whether something judges user names and passwords."""
         return bool(

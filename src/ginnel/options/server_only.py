@@ -6,7 +6,7 @@ Most are refused as openvpn 2.6 does; the ones that it takes and forgets leave a
 from ginnel.options.draft import Draft
 from ginnel.options.errors import ConfigError
 from ginnel.options.notes import Note
-from ginnel.options.table import OptionSide, Support, find_row
+from ginnel.options.table import OptionSide, find_row
 
 _TAKEN = frozenset(
     {
@@ -27,6 +27,7 @@ _TAKEN = frozenset(
         "vlan-pvid",
     }
 )
+_PEERS_TOO = frozenset({"dh", "tls-server"})
 _ALSO = ("multihome", "opt-verify")
 """Options without a side that only servers act upon."""
 
@@ -64,5 +65,4 @@ def note_server_options(draft: Draft) -> None:
 
 def _is_server_option(name: str) -> bool:
     row = find_row(name)
-    is_meant = row is not None and row.side is OptionSide.SERVER and row.name != "tls-server"
-    return is_meant and row is not None and row.support is Support.SUPPORTED
+    return row is not None and row.side is OptionSide.SERVER and name not in _PEERS_TOO

@@ -77,6 +77,11 @@ def test_a_last_compress_takes_migrate_back() -> None:
     assert not serve(*NET, "--compress", "migrate", "--compress", "stub").options.compress_migrate
 
 
+def test_sizes_of_tables_are_said_to_do_nothing() -> None:
+    notes = serve(*NET, "--hash-size", "64", "64").notes
+    assert any("--hash-size has no effect here: tables grow" in note.text for note in notes)
+
+
 def test_dh_is_said_to_do_nothing_on_either_side() -> None:
     for notes in (serve(*NET, "--dh", "dh.pem").notes, run("--dh", "no.pem").notes):
         assert any("--dh has no effect here" in note.text for note in notes)

@@ -140,6 +140,8 @@ def test_files_are_looked_for() -> None:
     with pytest.raises(ConfigError, match="--client-config-dir fails with 'nowhere'"):
         serve(*NET, "--client-config-dir", "nowhere")
     serve(*NET, "--client-config-dir", "nowhere", "--chroot", "dir")
+    with pytest.raises(ConfigError, match="--tmp-dir fails with 'nowhere'"):
+        serve(*NET, "--tmp-dir", "nowhere")
     with pytest.raises(ConfigError, match="--client-connect script fails with '/none'"):
         serve(*NET, "--client-connect", "/none")
 

@@ -37,8 +37,6 @@ def test_what_openvpn_takes_is_taken(lines: str) -> None:
     ("words", "message"),
     [
         (("--connection",), "expected a block"),
-        (("--tls-crypt-v2-max-age", "3"), "needs --tls-crypt-v2"),
-        (("--tls-crypt-v2-verify", "/bin/true"), "needs --tls-crypt-v2"),
         (("--local", "192.0.2.1", "443", "tcp-client"), "say tcp-server"),
         (("--mtu-test",), "--mtu-test cannot be used with --mode server"),
         (("--ifconfig-noexec", "--tls-auth", "ta.key", "--auth", "none"), "needs a digest"),
@@ -65,6 +63,13 @@ def test_a_names_address_cannot_be_resolved_into_a_servers_tunnel() -> None:
         (("--duplicate-cn", "--ifconfig-pool-persist", "x"), "not work with --duplicate-cn"),
         (("--verify-client-cert", "none", "--ginnel-authenticator", "pam"), "DANGEROUS"),
         ((), "--topology net30 support for server configs"),
+        (("--tls-crypt-v2-max-age", "3"), "no effect without --tls-crypt-v2"),
+        (("--client-connect", "/bin/x"), "unless '--script-security 2' or higher"),
+        (("--auth-user-pass-verify", "/bin/x", "via-file"), "unless '--script-security 2'"),
+        (
+            ("--auth-user-pass-verify", "/bin/x", "via-env", "--script-security", "2"),
+            "unless '--script-security 3'",
+        ),
         (("--proto", "tcp", "--explicit-exit-notify"), "ignored for --proto tcp"),
         (("--management", "127.0.0.1", "7505"), "WITHOUT passwords"),
         (("--cipher", "AES-256-CBC"), "missing in --data-ciphers"),
@@ -78,3 +83,14 @@ def test_a_server_without_keepalive_is_told_so() -> None:
     notes = resolve_case("server 10.8.0.0 255.255.255.0;topology subnet").notes
     assert [note.option for note in notes] == ["keepalive"]
     assert not serve(*NET, "--topology", "subnet").notes
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--client-connect", "/bin/x", "--script-security", "2"),
+        ("--auth-user-pass-verify", "/bin/x", "via-env", "--script-security", "3"),
+    ],
+)
+def test_scripts_that_may_run_need_no_word(words: tuple[str, ...]) -> None:
+    assert not serve(*NET, *words, "--topology", "subnet").notes

@@ -171,6 +171,8 @@ ROWS: tuple[OptionRow, ...] = (
         repeat=Repeat.LAST,
         default="4 x max-clients (2.7); 256 256 before",
         tier="C",
+        support=Support.NO_EFFECT,
+        why="tables grow as they need to",
         help="Sizes of internal tables.",
     ),
     OptionRow(
