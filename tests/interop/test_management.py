@@ -69,6 +69,10 @@ class Gui:
         self._socket.sendall(line.encode() + b"\n")
         return self.hear(reply)
 
+    def send(self, text: str) -> None:
+        """Sends what may be no whole line."""
+        self._socket.sendall(text.encode())
+
     def flood(self, commands: bytes) -> None:
         """Sends without reading, until the other side takes no more."""
         self._socket.setblocking(False)

@@ -4,19 +4,22 @@ State only; ``executor`` carries out commands on it, ``session`` feeds it with w
 """
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Protocol
 
 from ginnel.compat.log_lines import LogLine
-from ginnel.core.types import Instant
+from ginnel.core.server_actions import ClientId
+from ginnel.core.types import Endpoint, Instant, Transport
 from ginnel.dataclass import dataclass, field
 from ginnel.management.commands import BodyKind, HistoryKind
 from ginnel.management.intents import Intent
 from ginnel.management.outbox import Outbox
 from ginnel.management.queries import Query
+from ginnel.management.server_commands import KeyOf
 from ginnel.management.state import Histories
 from ginnel.options.model import AuthRetry
 from ginnel.options.values import Secret
+from ginnel.shell.server_frontend import LoadStats, Traffic
 
 INTERFACE_VERSION = 5
 """What OpenVPN 2.6 announces; the wording of every reply follows it."""
@@ -76,6 +79,42 @@ class Daemon(Protocol):
         ...
 
 
+class ServerDaemon(Protocol):
+    """What the interface of a server asks besides. Must not block; what is long comes in lines."""
+
+    def status_lines(self, form: int | None) -> Iterator[str]:
+        """Renders the status, END included; None is the form of ``status-version``."""
+        ...
+
+    def load_stats(self) -> LoadStats: ...
+
+    def traffic(self) -> Iterable[Traffic]:
+        """Counters of the connected clients."""
+        ...
+
+    def kill_by_name(self, common_name: str) -> int: ...
+
+    def kill_by_address(self, remote: Endpoint, transport: Transport | None) -> int: ...
+
+    def restart_client(self, client_id: ClientId, message: str) -> bool: ...
+
+    def allow(self, key: KeyOf, config: tuple[str, ...]) -> bool:
+        """Lets a client in; False when there is no such negotiation."""
+        ...
+
+    def deny(self, key: KeyOf, reason: str, client_reason: str | None) -> bool:
+        """Keeps a client out, or throws out one that is in."""
+        ...
+
+    def pend(self, key: KeyOf, extra: str, timeout: int) -> bool:
+        """Asks a client for patience; False when it is not waiting, or the text is too long."""
+        ...
+
+    def push_update(self, client_id: ClientId | None, options: Sequence[str]) -> int | None:
+        """Changes options of one or all; the number of clients, None when the one is unknown."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Idle:
     """No client."""
@@ -102,6 +141,8 @@ class Serving:
     name_only: bool = False
     """The pending query, as this client saw it, asks for no password."""
     body: BodyKind | None = None
+    body_words: tuple[str, ...] = ()
+    """The line of the command that the body belongs to, for ``client-auth``."""
     body_type: str = ""
     """The type of password that the body holds."""
     body_lines: list[str] = field(default_factory=list)

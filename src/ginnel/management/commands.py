@@ -101,7 +101,10 @@ class Exit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
-    """``status``; a client shows the same for every version asked for."""
+    """``status``; a client shows the same for every form asked for."""
+
+    form: int | None = None
+    """Which of a server's forms; None is the one of ``status-version``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -233,6 +236,8 @@ class Body:
     """A command that is followed by lines up to END."""
 
     kind: BodyKind
+    words: tuple[str, ...] = ()
+    """Of ``client-auth``: all words of the line."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -262,10 +267,12 @@ class TestLines:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class OtherMode:
-    """A command of servers or of another system, known but without use here."""
+class ServerCommand:
+    """A command of servers (``server_commands``); clients refuse it by its name."""
 
     name: str
+    """As it is refused, which is not always as it was sent."""
+    words: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -307,7 +314,7 @@ Command = (
     | TokenIdCount
     | TokenId
     | TestLines
-    | OtherMode
+    | ServerCommand
     | ShowNet
     | Refused
 )
@@ -481,8 +488,8 @@ def _remote_entries(words: tuple[str, ...]) -> Command:
     return RemoteEntries(first=first, end=end)
 
 
-def _other(name: str) -> Callable[[tuple[str, ...]], Command]:
-    return lambda words: OtherMode(name=name)
+def _server(name: str) -> Callable[[tuple[str, ...]], Command]:
+    return lambda words: ServerCommand(name=name, words=words)
 
 
 _GRAMMAR: dict[str, _Grammar] = {
@@ -491,9 +498,9 @@ _GRAMMAR: dict[str, _Grammar] = {
     "pid": _Grammar(0, False, lambda words: Pid()),
     "exit": _Grammar(0, False, lambda words: Exit()),
     "quit": _Grammar(0, False, lambda words: Exit()),
-    "status": _Grammar(0, False, lambda words: Status()),
+    "status": _Grammar(0, False, lambda words: Status(form=_optional_number(words))),
     "load-stats": _Grammar(0, False, lambda words: LoadStats()),
-    "nclients": _Grammar(0, False, _other("nclients")),
+    "nclients": _Grammar(0, False, _server("nclients")),
     "state": _Grammar(0, False, _state),
     "log": _Grammar(1, True, _history),
     "echo": _Grammar(1, True, _history),
@@ -521,13 +528,16 @@ _GRAMMAR: dict[str, _Grammar] = {
     "remote-entry-count": _Grammar(0, False, lambda words: RemoteEntryCount()),
     "remote-entry-get": _Grammar(1, True, _remote_entries),
     "proxy": _Grammar(1, True, lambda words: Proxy(words=words[1:])),
-    "kill": _Grammar(1, False, _other("kill")),
-    "client-auth": _Grammar(2, False, lambda words: Body(kind=BodyKind.CLIENT_AUTH)),
+    "kill": _Grammar(1, False, _server("kill")),
+    "client-auth": _Grammar(2, False, lambda words: Body(kind=BodyKind.CLIENT_AUTH, words=words)),
     # OpenVPN names client-auth here, whichever of the two was sent.
-    "client-auth-nt": _Grammar(2, False, _other("client-auth")),
-    "client-deny": _Grammar(3, True, _other("client-deny")),
-    "client-pending-auth": _Grammar(4, False, _other("client-pending-auth")),
-    "client-kill": _Grammar(1, True, _other("client-kill")),
+    "client-auth-nt": _Grammar(2, False, _server("client-auth")),
+    "client-deny": _Grammar(3, True, _server("client-deny")),
+    "client-pending-auth": _Grammar(4, False, _server("client-pending-auth")),
+    "client-kill": _Grammar(1, True, _server("client-kill")),
+    # Of OpenVPN 2.7; a client's interface does not know them (``server_executor``).
+    "push-update-broad": _Grammar(1, True, _server("push-update-broad")),
+    "push-update-cid": _Grammar(2, True, _server("push-update-cid")),
     "env-filter": _Grammar(
         0, False, lambda words: EnvFilter(level=max(0, _optional_number(words) or 0))
     ),
@@ -539,4 +549,4 @@ _GRAMMAR: dict[str, _Grammar] = {
     "pkcs11-id-get": _Grammar(1, False, lambda words: TokenId(index=leading_number(words[1]))),
     "test": _Grammar(1, False, lambda words: TestLines(count=max(0, leading_number(words[1])))),
 }
-"""Commands of interface version 5. An argument too many is ignored, as OpenVPN does."""
+"""Commands of interface version 5, and two of 6. OpenVPN ignores arguments too many; so do we."""

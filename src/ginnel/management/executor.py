@@ -43,6 +43,7 @@ from ginnel.management.queries import (
     wanted_body,
     wanted_type,
 )
+from ginnel.management.server_executor import ServerExecutor
 from ginnel.management.state import clean
 from ginnel.options.values import Secret
 
@@ -72,15 +73,16 @@ _HTTP_NEEDS_TCP = "HTTP proxy support only works for TCP based connections"
 class Executor:
     """Carries out commands on the board."""
 
-    def __init__(self, board: Board) -> None:
+    def __init__(self, board: Board, server: ServerExecutor) -> None:
         self._board = board
+        self._server = server
 
     def execute(self, command: Command, client: Serving, now: Instant) -> None:
         match command:
             case commands.Refused(replies=replies):
                 self._board.say(*replies)
-            case commands.OtherMode(name=name):
-                self._board.say(commands.NOT_SUPPORTED.format(name))
+            case commands.ServerCommand(name=name, words=words):
+                self._server.execute(name, words)
             case commands.Exit():
                 self._board.finished = True
             case commands.History():
@@ -96,8 +98,8 @@ class Executor:
                 self._board.say(f"SUCCESS: env_filter_level={level}")
             case commands.TokenIdCount() | commands.TokenId():
                 self._token_ids(command)
-            case commands.Body(kind=kind):
-                self._open_body(kind, client)
+            case commands.Body():
+                self._open_body(command, client)
             case commands.PasswordBody(type_name=name):
                 self._open_password(name, client)
             case (
@@ -172,7 +174,9 @@ class Executor:
         daemon = self._board.daemon
         match command:
             case commands.Help():
-                self._board.say(*texts.help_lines(daemon.title()), "END")
+                self._board.say(
+                    *texts.help_lines(daemon.title(), server=self._server.serves), "END"
+                )
             case commands.Version():
                 self._board.say(
                     f"OpenVPN Version: {daemon.title()}",
@@ -181,8 +185,12 @@ class Executor:
                 )
             case commands.Pid():
                 self._board.say(f"SUCCESS: pid={daemon.pid()}")
+            case commands.Status(form=form) if self._server.serves:
+                self._server.status(form or 0)
             case commands.Status():
                 self._board.say(*(daemon.status_lines() if self._available("status") else ()))
+            case commands.LoadStats() if self._server.serves:
+                self._server.load_stats()
             case commands.LoadStats():
                 read, written = daemon.link_bytes()
                 self._board.say(f"SUCCESS: nclients=0,bytesin={read},bytesout={written}")
@@ -197,16 +205,18 @@ class Executor:
                 if self._available("remote-entry-get"):
                     self._board.say(*_entry_lines(daemon.remotes(), first, end), "END")
             case commands.ShowNet():
-                if self._available("net"):
-                    self._board.say(commands.WINDOWS_ONLY)
+                started = self._board.started
+                refusal = commands.NOT_SUPPORTED.format("net")
+                self._board.say(commands.WINDOWS_ONLY if started else refusal)
             case _:
                 assert_never(command)
 
     def _available(self, name: str) -> bool:
-        """Says so, and returns False, when the command exists only after the start."""
-        if not self._board.started:
+        """Says so, and returns False, when the command is for clients after the start only."""
+        available = self._board.started and not self._server.serves
+        if not available:
             self._board.say(commands.NOT_SUPPORTED.format(name))
-        return self._board.started
+        return available
 
     def _change(
         self,
@@ -226,10 +236,10 @@ class Executor:
             case commands.ForgetPasswords():
                 self._wish(PasswordsForgotten(), "Passwords were forgotten")
             case commands.ChallengeResponse(response=response):
-                if not self._board.started:
-                    # The slip of the pen is OpenVPN's.
-                    self._board.say(commands.NOT_SUPPORTED.format("cr-repsonse"))
-                elif daemon.takes_challenge_response():
+                # The slip of the pen is OpenVPN's.
+                if not self._available("cr-repsonse"):
+                    return
+                if daemon.takes_challenge_response():
                     self._wish(ChallengeAnswered(response=response), "command succeeded")
                 else:
                     self._board.say("ERROR: command failed")
@@ -285,8 +295,7 @@ class Executor:
                 self._typed_answer(command, client)
             case commands.Remote(words=words):
                 asked = isinstance(self._board.query, RemoteQuery)
-                if not asked and not self._board.started:
-                    self._board.say(commands.NOT_SUPPORTED.format("remote"))
+                if not asked and not self._available("remote"):
                     return
                 self._conclude("remote", remote_answer(words) if asked else None)
             case commands.Proxy(words=words):
@@ -352,8 +361,8 @@ class Executor:
                 text = _HTTP_NEEDS_TCP if words[0] == "HTTP" and len(words) > 2 else _BAD_PROXY
                 self._board.log(LogLine(text=text, verb=0, severity=Severity.WARNING))
             self._conclude("proxy", answer)
-        elif not self._board.started:
-            self._board.say(commands.NOT_SUPPORTED.format("proxy"))
+        elif not self._available("proxy"):
+            return
         elif words[0] == "NONE":
             # Nobody asked, and without a proxy everything stays as it is.
             self._board.say("SUCCESS: proxy command succeeded")
@@ -373,12 +382,17 @@ class Executor:
 
     # --- bodies --------------------------------------------------------------------------------
 
-    def _open_body(self, kind: commands.BodyKind, client: Serving) -> None:
+    def _open_body(self, command: commands.Body, client: Serving) -> None:
         """Takes the lines that follow; those nobody asked for are refused at once."""
-        if kind is not commands.BodyKind.CLIENT_AUTH and kind not in wanted_body(self._board.query):
+        kind = command.kind
+        if kind is commands.BodyKind.CLIENT_AUTH:
+            if not self._server.opens_body(command.words):
+                return
+        elif kind not in wanted_body(self._board.query):
             self._board.say(f"ERROR: The {kind.value} command is not currently available")
             return
         client.body = kind
+        client.body_words = command.words
         client.body_lines = []
         client.body_size = 0
 
@@ -410,7 +424,8 @@ class Executor:
         kind, client.body = client.body, None
         lines, client.body_lines = client.body_lines, []
         if kind is commands.BodyKind.CLIENT_AUTH:
-            self._board.say(commands.NOT_SUPPORTED.format("client-auth"))
+            fits = client.body_size <= MAX_BODY_BYTES
+            self._server.allow(client.body_words, tuple(lines) if fits else None)
             return
         assert kind is not None, "a body belongs to a command"
         query = self._board.query

@@ -25,7 +25,7 @@ from ginnel.core.notices import (
 )
 from ginnel.core.types import Endpoint, Instant
 from ginnel.dataclass import replace
-from ginnel.management.board import RemoteEntry
+from ginnel.management.board import RemoteEntry, ServerDaemon
 from ginnel.management.commands import ProxyKind
 from ginnel.management.intents import (
     Answered,
@@ -119,6 +119,7 @@ class ManagementFrontend:
         clock: Callable[[], Instant],
         wall_clock: Callable[[], int],
         local_time: Callable[[], str],
+        server: ServerDaemon | None = None,
     ) -> None:
         self.settings = settings
         self._log = log
@@ -130,6 +131,7 @@ class ManagementFrontend:
             password=settings.password,
             hold=settings.hold,
             log_cache=settings.log_cache,
+            server=server,
         )
         self._server = ManagementServer(
             session=self._session,

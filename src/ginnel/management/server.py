@@ -21,6 +21,9 @@ from ginnel.management.settings import ManagementSettings, TcpAddress, UnixAddre
 
 READ_BYTES = 4096
 WRITE_BYTES = 65536
+PIECES = 16
+"""So many pieces are sent before others have their turn."""
+
 LINGER = 5.0
 """Seconds that a client gets to read the last lines before its connection is closed."""
 
@@ -290,8 +293,10 @@ class ManagementServer:
             self._drop()
             return
         try:
-            while self._send_some():
-                pass
+            for _ in range(PIECES):
+                # A long reply is rendered in turns with everything else in the loop.
+                if not self._send_some() or self._session.streaming:
+                    break
         except OSError as error:
             self._log(_line(f"MANAGEMENT: TCP send error: {error.strerror}", Severity.ERROR))
             self._drop()

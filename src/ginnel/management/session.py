@@ -6,7 +6,7 @@ Nothing here reads a clock: ``now`` is monotonic, ``when`` wall-clock seconds.
 """
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from hmac import compare_digest
 from typing import assert_never
 
@@ -19,15 +19,18 @@ from ginnel.management.board import (
     Board,
     Daemon,
     Idle,
+    ServerDaemon,
     Serving,
 )
 from ginnel.management.commands import HistoryKind
 from ginnel.management.executor import Executor
 from ginnel.management.framing import LineBuffer
 from ginnel.management.intents import ClientLeft, Intent
-from ginnel.management.outbox import Outbox
+from ginnel.management.outbox import CLOSE_BYTES, SERVER_CLOSE_BYTES, Outbox
 from ginnel.management.queries import Query, asks_name_only, render_query
+from ginnel.management.server_executor import ServerExecutor
 from ginnel.management.state import EchoRecord, Histories, LogRecord, StateRecord, clean, log_flags
+from ginnel.management.traffic import TrafficReports
 from ginnel.options.values import Secret
 
 PASSWORD_TRIES = 3
@@ -56,9 +59,12 @@ class ManagementSession:
         password: Secret | None = None,
         hold: bool = False,
         log_cache: int,
+        server: ServerDaemon | None = None,
     ) -> None:
         self._board = Board(daemon=daemon, log=log, histories=Histories(log_cache), hold=hold)
-        self._executor = Executor(self._board)
+        self._server = server
+        self._executor = Executor(self._board, ServerExecutor(self._board, server))
+        self._reports = TrafficReports()
         self._password = password
         self._framing = LineBuffer()
         self._lines: deque[str] = deque()
@@ -98,9 +104,11 @@ class ManagementSession:
         """A client came; the one before has left."""
         self._framing = LineBuffer()
         self._lines.clear()
-        self._board.outbox = Outbox()
+        limit = CLOSE_BYTES if self._server is None else SERVER_CLOSE_BYTES
+        self._board.outbox = Outbox(limit)
         self._board.finished = False
         self._board.env_filter = 0
+        self._reports = TrafficReports()
         if self._password is None:
             self._admit()
         else:
@@ -124,7 +132,12 @@ class ManagementSession:
     @property
     def waiting_output(self) -> bool:
         """True while there is something for the client to read."""
-        return len(self._board.outbox) > 0
+        return self._board.outbox.waiting
+
+    @property
+    def streaming(self) -> bool:
+        """True while a long reply is rendered as the client reads it."""
+        return self._board.outbox.streaming
 
     def peek_output(self, limit: int) -> bytes:
         """Returns what the client is to get next, about ``limit`` bytes."""
@@ -149,8 +162,14 @@ class ManagementSession:
         client = self._board.client
         if isinstance(client, Serving) and client.interval and client.next_report <= now:
             client.next_report = Instant(now + client.interval)
+            self._report_traffic()
+
+    def _report_traffic(self) -> None:
+        if self._server is None:
             read, written = self._board.daemon.link_bytes()
             self._board.outbox.inform(f">BYTECOUNT:{read},{written}")
+        elif not self._board.outbox.paused:
+            self._board.outbox.stream(self._reports.lines(self._server.traffic()))
 
     # --- queries -------------------------------------------------------------------------------
 
@@ -225,10 +244,39 @@ class ManagementSession:
         if not isinstance(self._board.client, Serving):
             return
         self._board.outbox.notify(f">UPDOWN:{'UP' if up else 'DOWN'}")
-        for name, value in environment.items():
+        self._show_environment("UPDOWN", environment.items())
+
+    def client_event(
+        self,
+        event: str,
+        environment: Mapping[str, str],
+        *,
+        clients: int | None = None,
+        peer_info: Sequence[tuple[str, str]] = (),
+    ) -> None:
+        """Something about a client of the server, such as ``CONNECT,0,1``.
+
+        Its environment is shown backwards, as OpenVPN does, after the number of ``clients``.
+        ``peer_info`` is what a filter does not hide, in its own order.
+        """
+        if not isinstance(self._board.client, Serving):
+            return
+        self._board.outbox.notify(f">CLIENT:{clean(event)}")
+        if clients is not None and self._shows_variable("n_clients"):
+            self._board.outbox.notify(f">CLIENT:ENV,n_clients={clients}")
+        for name, value in peer_info if self._board.env_filter > 0 else ():
+            self._board.outbox.notify(f">CLIENT:ENV,{clean(f'{name}={value}')}")
+        self._show_environment("CLIENT", reversed(tuple(environment.items())))
+
+    def client_address(self, client_id: int, address: str, *, is_primary: bool) -> None:
+        """An inner address leads to a client of the server."""
+        self._tell(f">CLIENT:ADDRESS,{client_id},{clean(address)},{int(is_primary)}")
+
+    def _show_environment(self, kind: str, variables: Iterable[tuple[str, str]]) -> None:
+        for name, value in variables:
             if self._shows_variable(name):
-                self._board.outbox.notify(f">UPDOWN:ENV,{clean(f'{name}={value}')}")
-        self._board.outbox.notify(">UPDOWN:ENV,END")
+                self._board.outbox.notify(f">{kind}:ENV,{clean(f'{name}={value}')}")
+        self._board.outbox.notify(f">{kind}:ENV,END")
 
     def _tell(self, line: str) -> None:
         if isinstance(self._board.client, Serving):

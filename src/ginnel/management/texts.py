@@ -35,8 +35,29 @@ HELP: tuple[tuple[str, str], ...] = (
 )
 
 
-def help_lines(title: str) -> tuple[str, ...]:
+SERVER_HELP: tuple[tuple[str, str], ...] = (
+    ("client-auth CID KID", "Let a client in: lines for its configuration, then END."),
+    ("client-auth-nt CID KID", "Let a client in as it is."),
+    ("client-deny CID KID TEXT [TEXT]", "Keep a client out: why, for the log and for the client."),
+    ("client-kill CID [MESSAGE]", "End a client with RESTART, or with HALT,text."),
+    ("client-pending-auth CID KID TEXT N", "Have a client wait N seconds for its verdict."),
+    ("kill CN", "End the clients of that common name."),
+    ("kill [udp:|tcp:]ADDRESS:PORT", "End the client at that address."),
+    ("nclients", "How many clients are connected."),
+    ("push-update-broad OPTIONS", "Change options of all clients, separated by commas."),
+    ("push-update-cid CID OPTIONS", "Change options of one client."),
+)
+"""What only servers have."""
+
+_CLIENTS_ONLY = ("cr-response", "proxy", "remote")
+
+
+def help_lines(title: str, *, server: bool = False) -> tuple[str, ...]:
     """Renders the reply of ``help`` without END."""
-    width = max(len(usage) for usage, _ in HELP)
-    commands = (f"{usage:<{width}} : {text}" for usage, text in HELP)
+    shown = HELP
+    if server:
+        common = (each for each in HELP if not each[0].startswith(_CLIENTS_ONLY))
+        shown = tuple(sorted((*common, *SERVER_HELP)))
+    width = max(len(usage) for usage, _ in shown)
+    commands = (f"{usage:<{width}} : {text}" for usage, text in shown)
     return (f"Management Interface for {title}", "Commands:", *commands)

@@ -167,7 +167,7 @@ class Admission:
             if isinstance(agreed, Refused):
                 return agreed
             guest.allowed_options, username = agreed.options, agreed.username
-        if self._frontend.judges_clients:
+        if self._access.management_client_auth:
             refusal = await self._ask_management(action, guest, pend)
             if refusal is not None:
                 return refusal
@@ -351,9 +351,9 @@ class Admission:
         visitor = self._visitor(facts, guest)
         primary = _own_addresses(agreed.terms)
         environment = client_environment(self._base(), self._options, guest.story(facts))
-        self._frontend.client_established(facts, environment)
         for index, address in enumerate(guest.addresses):
             self._frontend.client_address(facts.client_id, address, is_primary=index < primary)
+        self._frontend.client_established(facts, environment)
         await self._authenticators.connected(visitor, facts)
         for address in guest.addresses:
             await self._authenticators.address_learned(visitor, facts, address, added=True)
@@ -402,7 +402,7 @@ class Admission:
         command = self._access.client_disconnect
         if departure.agreed is not None and command is not None:
             await self._gate.run(facts, ServerHook.DISCONNECT, command, (), environment)
-        self._frontend.client_gone(facts, environment)
+        self._frontend.client_gone(facts, environment, reason=departure.reason)
         for address in guest.addresses:
             await self._forget_one(facts, address)
         if departure.agreed is None or not self._authenticators:

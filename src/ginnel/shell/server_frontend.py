@@ -117,13 +117,12 @@ class ServerFrontend(Frontend, Protocol):
     and cleans the values.
     """
 
-    @property
-    def judges_clients(self) -> bool:
-        """True when it decides who may in (``management-client-auth``)."""
-        ...
-
     def serve(self, control: ServerControl) -> None:
         """A lifecycle begins: from now on this is the server to steer."""
+        ...
+
+    def addresses_assigned(self, tun_ip4: str, tun_ip6: str) -> None:
+        """Hears the addresses of our end of the tunnel (state ASSIGN_IP); empty for none."""
         ...
 
     def server_started(
@@ -135,12 +134,15 @@ class ServerFrontend(Frontend, Protocol):
     async def judge(
         self, client: ClientFacts, environment: Mapping[str, str], pend: Pend, *, is_first: bool
     ) -> Allowed | Denied:
-        """Asks whether the client may in or stay. Waits for ever: the caller's task is cancelled
-        when the client goes, as it does when its hand-window is over."""
+        """Asks whether the client may in or stay (``management-client-auth``).
+
+        Waits for ever: the caller's task is cancelled when the client goes, as it does when its
+        hand-window is over.
+        """
         ...
 
     def client_address(self, client_id: ClientId, address: str, *, is_primary: bool) -> None:
-        """Hears an address that leads to the client: ``10.8.0.6``, ``10.9.0.0/255.255.0.0``."""
+        """Hears an address that leads to the client: ``10.8.0.6``, ``10.9.0.0/16``."""
         ...
 
     def client_established(self, client: ClientFacts, environment: Mapping[str, str]) -> None:
@@ -153,18 +155,21 @@ class ServerFrontend(Frontend, Protocol):
         """Hears an answer to a question (``CR_RESPONSE``, base64)."""
         ...
 
-    def client_gone(self, client: ClientFacts, environment: Mapping[str, str]) -> None:
-        """Hears that a client which it was told of is gone."""
+    def client_gone(
+        self, client: ClientFacts, environment: Mapping[str, str], *, reason: str = ""
+    ) -> None:
+        """Hears that a client is gone, with a soft signal's text; also one that never got in."""
         ...
 
 
 class UnattendedServer(Unattended):
     """No interface: nobody judges, nothing is heard."""
 
-    judges_clients = False
-
     def serve(self, control: ServerControl) -> None:
         """Nobody steers."""
+
+    def addresses_assigned(self, tun_ip4: str, tun_ip6: str) -> None:
+        """Nobody listens."""
 
     def server_started(
         self, *, with_errors: bool, tun_ip4: str, tun_ip6: str, local: Endpoint | None
@@ -187,5 +192,7 @@ class UnattendedServer(Unattended):
     ) -> None:
         """Nobody listens."""
 
-    def client_gone(self, client: ClientFacts, environment: Mapping[str, str]) -> None:
+    def client_gone(
+        self, client: ClientFacts, environment: Mapping[str, str], *, reason: str = ""
+    ) -> None:
         """Nobody listens."""

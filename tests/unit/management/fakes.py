@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from ginnel.compat.log_lines import LogLine
 from ginnel.core.types import Instant
-from ginnel.management.board import RemoteEntry
+from ginnel.management.board import RemoteEntry, ServerDaemon
 from ginnel.management.intents import AuthRetrySet, Intent, MuteSet, VerbSet
 from ginnel.management.session import ManagementSession
 from ginnel.options.model import AuthRetry
@@ -71,14 +71,24 @@ class Rig:
     """A session whose log lines come back to it, and whose settings take effect."""
 
     def __init__(
-        self, *, hold: bool = False, password: Secret | None = None, log_cache: int = 250
+        self,
+        *,
+        hold: bool = False,
+        password: Secret | None = None,
+        log_cache: int = 250,
+        server: ServerDaemon | None = None,
     ) -> None:
         self.daemon = FakeDaemon()
         self.logged: list[LogLine] = []
         self.now = Instant(100.0)
         self.intents: list[Intent] = []
         self.session = ManagementSession(
-            daemon=self.daemon, log=self.log, password=password, hold=hold, log_cache=log_cache
+            daemon=self.daemon,
+            log=self.log,
+            password=password,
+            hold=hold,
+            log_cache=log_cache,
+            server=server,
         )
 
     def log(self, line: LogLine) -> None:

@@ -1,5 +1,7 @@
 """The queue towards a client: order, partial sends and the three bounds."""
 
+from collections.abc import Iterator
+
 from ginnel.management.outbox import CLOSE_BYTES, DROP_BYTES, PAUSE_BYTES, Outbox
 
 
@@ -56,3 +58,31 @@ def test_a_client_that_never_reads_overflows_within_bounds() -> None:
         outbox.notify(line)
     assert outbox.overflowed
     assert len(outbox) <= CLOSE_BYTES + len(line) + 2
+
+
+def test_a_stream_is_rendered_as_it_is_read() -> None:
+    rendered = 0
+
+    def lines() -> Iterator[str]:
+        nonlocal rendered
+        for number in range(1000):
+            rendered += 1
+            yield f"{number:08d}"
+
+    outbox = Outbox()
+    outbox.stream(lines())
+    assert (outbox.waiting, outbox.paused) == (True, True)
+    assert outbox.peek(100).startswith(b"00000000\r\n")
+    assert rendered < 20
+    outbox.notify(">CLIENT:x")
+    heard = drained(outbox, 64).decode().splitlines()
+    assert heard == [*(f"{number:08d}" for number in range(1000)), ">CLIENT:x"]
+    assert (outbox.waiting, outbox.paused) == (False, False)
+
+
+def test_what_waits_behind_a_stream_is_bounded() -> None:
+    outbox = Outbox(close_bytes=1000)
+    outbox.stream(iter(["x"] * 10))
+    outbox.notify("y" * 2000)
+    outbox.notify("z")
+    assert outbox.overflowed

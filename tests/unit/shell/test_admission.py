@@ -58,7 +58,6 @@ class Board(UnattendedServer):
 
     def __init__(self, verdict: Allowed | Denied | None = None) -> None:
         self.verdict = verdict
-        self.judges_clients = verdict is not None
         self.heard: list[str] = []
         self.environments: list[Mapping[str, str]] = []
 
@@ -80,7 +79,9 @@ class Board(UnattendedServer):
     ) -> None:
         self.heard.append(f"answered {response}")
 
-    def client_gone(self, client: ClientFacts, environment: Mapping[str, str]) -> None:
+    def client_gone(
+        self, client: ClientFacts, environment: Mapping[str, str], *, reason: str = ""
+    ) -> None:
         self.heard.append(f"gone {environment.get('bytes_sent')}")
 
 
@@ -107,6 +108,7 @@ class Rig:
         self.scripts = FakeScripts(plan or {})
         self.said = Said()
         self.board = board or Board()
+        access.setdefault("management_client_auth", self.board.verdict is not None)
         self.options = options or server_options(folder, **access)
         self.pool = AddressPool(self.options)
         named = [(f"a{number}", one) for number, one in enumerate(authenticators)]
@@ -151,7 +153,11 @@ def test_a_whole_visit(tmp_path: Path) -> None:
     async def work() -> tuple[Rig, Silent]:
         one = Silent(Allow(options=('push "route 10.3.0.0"',)))
         board = Board(Allowed(config=('push "route 10.4.0.0"',)))
-        options = server_options(shared, client_config_dir=str(tmp_path), **SCRIPTS)
+        access: dict[str, Any] = {
+            "client_config_dir": str(tmp_path),
+            "management_client_auth": True,
+        }
+        options = server_options(shared, **access, **SCRIPTS)
         made = Rig(shared, one, board=board, options=options, plan={"client-connect": connect})
         facts = client()
         assert await made.authenticate(facts) == Admitted()
@@ -179,9 +185,9 @@ def test_a_whole_visit(tmp_path: Path) -> None:
         "learn-address delete 10.20.0.0/16",
     ]
     assert made.board.heard == [
-        "established",
         "address 10.8.0.4 True",
         "address 10.20.0.0/16 False",
+        "established",
         "gone 22",
     ]
     assert made.board.environments[0]["password"] == "secret word"

@@ -20,8 +20,7 @@ FACTS = ClientFacts(
 
 def test_nobody_is_there_to_judge() -> None:
     frontend: ServerFrontend = UnattendedServer()
-    assert not frontend.judges_clients
     frontend.client_established(FACTS, {})
-    frontend.client_gone(FACTS, {})
+    frontend.client_gone(FACTS, {}, reason="ping-restart")
     with pytest.raises(AssertionError):
         run(frontend.judge(FACTS, {}, lambda timeout, extra: True, is_first=True))
