@@ -1,5 +1,6 @@
 """What several scenarios look at: a tunnel that carries traffic, the device's addresses."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +9,7 @@ from tests.deadlines import wait_until
 from tests.interop.lab import OFFICE_HOST, OFFICE_HOST_V6
 from tests.interop.lab.base import BaseLab
 from tests.interop.lab.namespaces import Namespace
+from tests.interop.lab.openvpn import Running
 
 FULL_SIZE_V4 = 1500 - 28
 FULL_SIZE_V6 = 1500 - 48
@@ -22,6 +24,31 @@ def assert_carries(lab: BaseLab, *, ipv6: bool = True, where: Namespace | None =
         host.wait_ping(address)
         assert host.ping(address, count=3, interval=0.05) == 3
         assert host.ping(address, count=3, interval=0.05, size=full_size) == 3
+
+
+def assert_reaches(host: Namespace, *, ipv6: bool = True, full: bool = True) -> None:
+    """The office answers, also to packets of full size: once each, for tests with many clients."""
+    for address, size in ((OFFICE_HOST, FULL_SIZE_V4), (OFFICE_HOST_V6, FULL_SIZE_V6)):
+        if ipv6 or ":" not in address:
+            host.wait_ping(address)
+            assert not full or host.ping(address, count=1, size=size) == 1
+
+
+def pushed(client: Running) -> list[str]:
+    """The options of the last PUSH_REPLY, as the client's log has them."""
+    replies = re.findall(r"PUSH: Received control message: '(PUSH_REPLY,.*)'", client.log())
+    assert replies
+    return str(replies[-1]).split(",")[1:]
+
+
+def tunnel_routes(host: Namespace, device: str = "tun0") -> list[str]:
+    """The routes through a device, of both families, as ``ip route`` prints them."""
+    lines = [
+        line
+        for family in ("-4", "-6")
+        for line in host.ip(family, "route", "show", "dev", device).splitlines()
+    ]
+    return sorted(" ".join(line.split()) for line in lines if "fe80::" not in line)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -61,6 +61,8 @@ class BaseLab(ABC):
         self.directory.chmod(0o755)  # programs that drop their rights write below it
         self.pki = pki or Pki(self.directory / "pki")
         self._running: list[Process] = []
+        self.busy: set[str] = set()
+        """Names of the namespaces in which programs were started."""
         self._service: Process | None = None
         self._started = 0
 
@@ -107,17 +109,12 @@ class BaseLab(ABC):
         self._running.append(process)
         return process
 
-    def run_server(
-        self, where: Namespace, setup: ServerSetup, label: str, program: Sequence[str] | None = None
-    ) -> Running:
+    def run_server(self, where: Namespace, setup: ServerSetup, label: str) -> Running:
         """Starts a server in a namespace and returns at once."""
         name = self._name(label)
         config = self.directory / f"{name}.conf"
         config.write_text(setup.render(self.pki))
-        named = command_of(setup.program) if setup.program else server_program(self.server_default)
-        argv = [*(program or named), "--config", str(config)]
-        process = self._track(where.spawn(argv, name=name))
-        return Running(process=process, config=config, label=label)
+        return self.run_file(where, config, self.server_command(setup.program), label, name=name)
 
     def run_client(
         self,
@@ -131,10 +128,34 @@ class BaseLab(ABC):
         name = self._name(label)
         config = self.directory / f"{name}.ovpn"
         config.write_text(setup.render(self.pki))
-        named = command_of(setup.program) if setup.program else client_program(self.client_default)
-        argv = [*(program or named), "--config", str(config), *setup.arguments]
-        process = self._track(where.spawn(argv, name=name, stdin=stdin))
+        command = program or self.client_command(setup.program)
+        return self.run_file(
+            where, config, command, label, name=name, arguments=setup.arguments, stdin=stdin
+        )
+
+    def run_file(
+        self,
+        where: Namespace,
+        config: Path,
+        program: Sequence[str],
+        label: str,
+        *,
+        name: str | None = None,
+        arguments: Sequence[str] = (),
+        stdin: bytes | None = None,
+    ) -> Running:
+        """Starts a program with a configuration file and returns at once."""
+        self.busy.add(where.name)
+        argv = [*program, "--config", str(config), *arguments]
+        process = self._track(where.spawn(argv, name=name or self._name(label), stdin=stdin))
         return Running(process=process, config=config, label=label)
+
+    def server_command(self, program: str | None = None) -> tuple[str, ...]:
+        """Gives the command of a server: the named program, the environment's, or the lab's."""
+        return command_of(program) if program else server_program(self.server_default)
+
+    def client_command(self, program: str | None = None) -> tuple[str, ...]:
+        return command_of(program) if program else client_program(self.client_default)
 
     def spawn(self, where: Namespace, argv: Sequence[str], *, label: str) -> Process:
         """Starts a program in a namespace, to be ended with the test's other programs."""

@@ -11,9 +11,11 @@ responsible for configurations (``openvpn``).
 """
 
 import contextlib
-from collections.abc import Iterator, Sequence
+import os
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 from tests.deadlines import wait_until
 from tests.interop.lab.base import (
@@ -28,6 +30,11 @@ from tests.interop.lab.namespaces import Namespace, connect
 from tests.interop.lab.openvpn import PORT, ClientSetup, Running, ServerSetup
 from tests.interop.lab.pki import Identity, Pki
 from tests.interop.lab.snapshot import Snapshot, take_snapshot
+
+T = TypeVar("T")
+
+WHOLE = os.environ.get("GINNEL_SERVER") == "all"
+"""True to tell every story of the server: CI leaves out what is a variation of another."""
 
 CLIENTS = 5
 DIRECT = 3
@@ -46,6 +53,11 @@ BRANCH_HOST = "172.16.1.10"
 BRANCH_HOST_V6 = "fd00:16:1::10"
 
 
+def variations(always: Sequence[T], others: Sequence[T]) -> list[T]:
+    """Parameters of a scenario: some for every run, the others where all are asked for."""
+    return [*always, *(others if WHOLE else ())]
+
+
 def client_address(number: int) -> str:
     """Gives the address of a client's ``wlan0``."""
     return f"192.0.2.1{number}" if number <= DIRECT else f"192.168.7.1{number}"
@@ -54,7 +66,7 @@ def client_address(number: int) -> str:
 class Fleet(BaseLab):
     """Many clients of one server. Clients are numbered from 1."""
 
-    server_default = "ginnel"
+    server_default = "openvpn"
     client_default = "openvpn"
 
     def __init__(self, directory: Path | None = None, pki: Pki | None = None) -> None:
@@ -174,6 +186,31 @@ class Fleet(BaseLab):
             running.wait_connected(timeout=30)
         return started
 
+    def start_pair(self, **changes: object) -> tuple[Running, Running]:
+        """Starts Debian's program as client 1 and ginnel as client 2, at the same time."""
+        setups = [
+            self.client_setup(1, **(changes | {"program": "openvpn"})),
+            self.client_setup(2, **(changes | {"program": "ginnel"})),
+        ]
+        theirs, ours = (self.client_process(n, setup) for n, setup in enumerate(setups, 1))
+        for running in (theirs, ours):
+            running.wait_connected(timeout=30)
+        return theirs, ours
+
+    def spare_file(self, name: str, *lines: str) -> Path:
+        """Writes a file of a test's own and returns its path; a test's files share no names."""
+        path = self.directory / f"{self._name(name)}"
+        path.write_text("".join(f"{line}\n" for line in lines))
+        return path
+
+    def spare_directory(self, name: str, files: Mapping[str, Sequence[str]]) -> Path:
+        """Makes a directory with files: client-config-dir and the like."""
+        path = self.directory / self._name(name)
+        path.mkdir()
+        for stem, lines in files.items():
+            (path / stem).write_text("".join(f"{line}\n" for line in lines))
+        return path
+
     # --- changes of the network ----------------------------------------------------------------
 
     @contextlib.contextmanager
@@ -193,10 +230,11 @@ class Fleet(BaseLab):
     # --- tidying -------------------------------------------------------------------------------
 
     def differences(self) -> list[str]:
-        """Lists what is not as it was when the lab was made, for clients and server."""
+        """Lists what is not as it was when the lab was made, on hosts that something ran on."""
         return [
             f"{host.label}: {line}"
             for host in self._watched
+            if host.name in self.busy
             for line in self._before[host.name].difference(take_snapshot(host))
         ]
 
@@ -204,12 +242,14 @@ class Fleet(BaseLab):
         """Ends all programs. Raises when a host is not as it was, or a program is left."""
         self.end_programs()
         for host in self._watched:
-            host.wait_empty()
+            if host.name in self.busy:
+                host.wait_empty()
         wait_until(
             lambda: not self.differences(),
             timeout=3.0,
             what=f"all hosts as they were; still different: {self.differences()}",
         )
+        self.busy.clear()
 
 
 _MASQUERADE = """

@@ -67,11 +67,12 @@ class ServerSetup:
     """One server's configuration. ``lines`` come last and may override single-valued options."""
 
     wrapping: Wrapping = Wrapping.TLS_CRYPT
+    device: str = "tun"
     protocol: str = "udp"
     port: int = PORT
     local: str | None = None
     topology: str = "subnet"
-    network: str = TUNNEL_NETWORK
+    network: str | None = TUNNEL_NETWORK
     network_v6: str | None = TUNNEL_NETWORK_V6
     identity: Identity | None = None
     ciphers: Sequence[str] = DATA_CIPHERS
@@ -86,11 +87,10 @@ class ServerSetup:
     def render(self, pki: Pki) -> str:
         identity = self.identity or pki.server
         lines = [
-            "dev tun",
+            f"dev {self.device}",
             f"proto {self.protocol}",
             f"port {self.port}",
             f"topology {self.topology}",
-            f"server {self.network}",
             f"cert {identity.cert}",
             f"key {identity.key}",
             "dh none",
@@ -98,6 +98,7 @@ class ServerSetup:
             "script-security 2",
             f"verb {self.verb}",
         ]
+        lines += [f"server {self.network}"] if self.network else []
         lines += [f"ca {pki.authority.cert}"] if self.ca else []
         lines += [f"local {self.local}"] if self.local else []
         lines += [f"server-ipv6 {self.network_v6}"] if self.network_v6 else []

@@ -200,6 +200,10 @@ class Pki:
     def empty_revocation_list(self) -> Path:
         return self._revocations("empty.crl", None)
 
+    def revoke(self, name: str, identity: Identity) -> Path:
+        """Writes a CRL that revokes one certificate of the lab's CA."""
+        return self._revocations(name, identity)
+
     def _revocations(self, name: str, revoked: Identity | None) -> Path:
         now = datetime.datetime.now(datetime.UTC)
         builder = (
