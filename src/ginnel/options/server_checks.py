@@ -23,7 +23,6 @@ from ginnel.options.server_model import Listener, VerifyClientCert, VlanAccept
 _FOR_CLIENTS = {
     "pull": "",
     "remote": "",
-    "connection": "",
     "nobind": " (its clients find it at an address and port of their own choice)",
     "auth-user-pass": " (it should be used on the client side only)",
     "http-proxy": "",
@@ -153,6 +152,12 @@ def _check_roles(draft: Draft) -> None:
     for name, hint in _FOR_CLIENTS.items():
         if draft.places.has(name):
             raise _wrong(draft, f"--{name} cannot be used with --mode server{hint}", name)
+    if draft.blocks:
+        raise ConfigError(
+            "<connection> cannot be used with --mode server",
+            origin=draft.blocks[0].origin,
+            option="connection",
+        )
     for name in ("tls-client", "secret", "client"):
         if draft.places.has(name):
             text = f"specify only one of --tls-server, --tls-client, or --secret (here --{name})"

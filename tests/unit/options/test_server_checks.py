@@ -36,7 +36,6 @@ def test_what_openvpn_takes_is_taken(lines: str) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("--connection",), "expected a block"),
         (("--local", "192.0.2.1", "443", "tcp-client"), "say tcp-server"),
         (("--mtu-test",), "--mtu-test cannot be used with --mode server"),
         (("--ifconfig-noexec", "--tls-auth", "ta.key", "--auth", "none"), "needs a digest"),
@@ -49,6 +48,11 @@ def test_further_mistakes_are_refused(words: tuple[str, ...], message: str) -> N
     with pytest.raises(ConfigError) as raised:
         serve(*NET, *words)
     assert message in raised.value.message
+
+
+def test_a_server_has_nobody_to_connect_to() -> None:
+    with pytest.raises(ConfigError, match="<connection> cannot be used with --mode server"):
+        resolve_case("server 10.8.0.0 255.255.255.0;<connection>;remote 192.0.2.1;</connection>")
 
 
 def test_a_names_address_cannot_be_resolved_into_a_servers_tunnel() -> None:
