@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 
     from ginnel.core.tls import PeerCheck, TlsChannel
+    from ginnel.options.server_model import VerifyClientCert
 
     SigningKey = (
         rsa.RSAPrivateKey
@@ -140,12 +141,14 @@ def build_tls_context(
     unix_time: int,
     is_revoked: Callable[[int], bool] | None = None,
     outside: OutsideKey | None = None,
+    peer_check: "PeerCheck | None" = None,
 ) -> TlsContext:
     """Builds the context for one side. Raises ConfigError (PassphraseNeeded, PassphraseWrong).
 
     ``unix_time`` (seconds) serves only to warn about an expired own certificate. ``is_revoked``
     answers for ``crl-verify DIR dir`` and must be given when that is configured. With ``outside``
     there is a certificate and no key, and the system's library takes the place of the wheel's.
+    ``peer_check`` None is what is usual: a server wants its clients' certificates.
     """
     from ginnel.core.tls import PeerCheck
 
@@ -160,7 +163,10 @@ def build_tls_context(
     bundle_trust = _load_identity(library, options, identity, unix_time, warnings)
     trusted = _load_trust(library, options, bundle_trust)
     _load_crl(library, options)
-    if not trusted and not options.peer_fingerprint:
+    if peer_check is None:
+        peer_check = PeerCheck.REQUIRED if side is Side.SERVER else PeerCheck.IF_SENT
+    checks = side is Side.CLIENT or peer_check is not PeerCheck.NONE
+    if checks and not trusted and not options.peer_fingerprint:
         raise ConfigError(
             "nothing to check the peer's certificate with: give 'ca', 'capath', a 'pkcs12' bundle "
             "with CA certificates, or 'peer-fingerprint'",
@@ -174,9 +180,21 @@ def build_tls_context(
             is_revoked=is_revoked if options.crl_verify_dir is not None else None,
         ),
         side=side,
-        peer_check=PeerCheck.REQUIRED if side is Side.SERVER else PeerCheck.IF_SENT,
+        peer_check=peer_check,
         warnings=tuple(warnings),
     )
+
+
+def client_check(wanted: "VerifyClientCert") -> "PeerCheck":
+    """What ``verify-client-cert`` asks of a server's clients."""
+    from ginnel.core.tls import PeerCheck
+    from ginnel.options.server_model import VerifyClientCert
+
+    return {
+        VerifyClientCert.NONE: PeerCheck.NONE,
+        VerifyClientCert.OPTIONAL: PeerCheck.IF_SENT,
+        VerifyClientCert.REQUIRE: PeerCheck.REQUIRED,
+    }[wanted]
 
 
 def _library(outside: OutsideKey | None) -> TlsLibrary:

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from ginnel.compat import shell_lines
 from ginnel.compat.log_lines import LogLine
@@ -21,6 +21,9 @@ from ginnel.options.model import AuthRetry, TlsOptions
 from ginnel.options.values import Secret
 from ginnel.shell.clock import unix_now
 from ginnel.shell.prompt import ask_passphrase
+
+if TYPE_CHECKING:
+    from ginnel.core.tls import PeerCheck
 
 WRONG_PASSPHRASE = "private-key-password-failure"  # noqa: S105 -- a signal's name
 """The soft signal of another try to open the private key."""
@@ -45,6 +48,8 @@ class Unlocking:
     tls: TlsOptions
     side: Side
     outside: OutsideKey | None = None
+    peer_check: "PeerCheck | None" = None
+    """What is asked of the other side's certificate; None is what is usual."""
     auth_retry: AuthRetry = AuthRetry.NONE
     pause: int = 1
     """Seconds before another try."""
@@ -58,7 +63,7 @@ async def unlock(
     """Builds the TLS context, asking for the passphrase if one is missing. Raises ConfigError."""
     given = wanted.tls.askpass
     try:
-        return build_context(wanted.tls, side=wanted.side, outside=wanted.outside)
+        return build_context(wanted.tls, wanted)
     except PassphraseNeeded:
         if given is not None:
             raise
@@ -69,7 +74,7 @@ async def unlock(
         entered = await _passphrase(frontend)
         try:
             opened = replace(wanted.tls, askpass=entered)
-            return build_context(opened, side=wanted.side, outside=wanted.outside)
+            return build_context(opened, wanted)
         except PassphraseWrong as wrong:
             frontend.verification_failed("Private Key")
             if frontend.choose_auth_retry(wanted.auth_retry) is not AuthRetry.INTERACT:
@@ -90,15 +95,21 @@ async def _passphrase(frontend: PassphraseSource) -> Secret:
     return await ask_passphrase()
 
 
-def build_context(
-    options: TlsOptions, *, side: Side, outside: OutsideKey | None = None
-) -> TlsContext:
-    """Raises ConfigError; PassphraseNeeded and PassphraseWrong are such."""
+def build_context(options: TlsOptions, wanted: Unlocking) -> TlsContext:
+    """Builds it with these options, and all else as wanted.
+
+    Raises ConfigError; PassphraseNeeded and PassphraseWrong are such.
+    """
     directory = options.crl_verify_dir
 
     def is_revoked(serial: int) -> bool:
         return directory is not None and (Path(directory) / str(serial)).exists()
 
     return build_tls_context(
-        options, side=side, unix_time=unix_now(), is_revoked=is_revoked, outside=outside
+        options,
+        side=wanted.side,
+        unix_time=unix_now(),
+        is_revoked=is_revoked,
+        outside=wanted.outside,
+        peer_check=wanted.peer_check,
     )
