@@ -93,6 +93,8 @@ def _is_later(row: OptionRow) -> bool:
 
 def _help_entry(row: OptionRow) -> list[str]:
     text = row.help
+    if row.ccd_only:
+        text += " In a client's file only."
     if row.default:
         text += f" Default: {row.default}."
     body = wrap(text, _WIDTH, initial_indent=_INDENT, subsequent_indent=_INDENT)
@@ -109,6 +111,9 @@ def _reference_row(row: OptionRow) -> str:
         meaning += " May be an inline block."
     if row.in_connection:
         meaning += " May stand in `<connection>`."
+    if row.ccd:
+        only = " only" if row.ccd_only else ""
+        meaning += f" May stand in a client's file{only}."
     pushed = "pushed" if row.push is not None else ""
     cells = (
         f"`{usage}`",

@@ -152,12 +152,6 @@ def _check_roles(draft: Draft) -> None:
     for name, hint in _FOR_CLIENTS.items():
         if draft.places.has(name):
             raise _wrong(draft, f"--{name} cannot be used with --mode server{hint}", name)
-    if draft.blocks:
-        raise ConfigError(
-            "<connection> cannot be used with --mode server",
-            origin=draft.blocks[0].origin,
-            option="connection",
-        )
     for name in ("tls-client", "secret", "client"):
         if draft.places.has(name):
             text = f"specify only one of --tls-server, --tls-client, or --secret (here --{name})"

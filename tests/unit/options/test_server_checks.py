@@ -51,7 +51,7 @@ def test_further_mistakes_are_refused(words: tuple[str, ...], message: str) -> N
 
 
 def test_a_server_has_nobody_to_connect_to() -> None:
-    with pytest.raises(ConfigError, match="<connection> cannot be used with --mode server"):
+    with pytest.raises(ConfigError, match="--remote cannot be used with --mode server"):
         resolve_case("server 10.8.0.0 255.255.255.0;<connection>;remote 192.0.2.1;</connection>")
 
 
