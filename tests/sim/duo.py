@@ -142,6 +142,8 @@ class Duo:
         self.up = Wire(seed * 2 + 1, Faults() if faults is None else faults)
         self.down = Wire(seed * 2 + 2, Faults() if faults is None else faults)
         self.client_address = CLIENT
+        self.wall_clock_error = 0
+        """Seconds by which the server's idea of the date differs from the client's."""
         self._clients = 0
         self.client = self._make_client(None)
         if transport is Transport.TCP:
@@ -289,7 +291,7 @@ class Duo:
             admission=None if welcome is None else welcome.admission,
             tls=self._server_tls,
             entropy=self._draw.randbytes,
-            unix_time=UNIX_TIME + int(self.now - 1000.0),
+            unix_time=UNIX_TIME + int(self.now - 1000.0) + self.wall_clock_error,
             capabilities=replace(CAPABILITIES, formats=ALL_FORMATS),
             tokens=self._tokens,
         )
