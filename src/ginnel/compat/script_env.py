@@ -200,7 +200,8 @@ def _process_variables(context: ScriptContext) -> Iterator[tuple[str, str]]:
 def _remote_variables(profiles: Sequence[ConnectionProfile]) -> Iterator[tuple[str, str]]:
     for number, profile in enumerate(profiles, start=1):
         yield f"proto_{number}", _protocol_name(profile)
-        yield f"remote_{number}", profile.host
+        if profile.host:  # a server has none
+            yield f"remote_{number}", profile.host
         yield f"remote_port_{number}", profile.port
         if profile.local is not None:
             yield f"local_{number}", profile.local

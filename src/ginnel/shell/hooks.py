@@ -101,6 +101,8 @@ class ClientHooks:
         self._context = self._blank
         self._certificates: dict[int, CertificateInfo] = {}
         self._routes_added = False
+        self.tunnel_environment: Mapping[str, str] = {}
+        """What a script would be told of the tunnel that stands, but for the script's own names."""
         if self._scripts.script_security >= SCRIPT_SECURITY_USER:
             log(shell_lines.scripts_allowed())
 
@@ -203,7 +205,8 @@ class ClientHooks:
         """Runs ``route-up``; its failure is a warning."""
         self._routes_added = not config.options.routes.route_noexec
         context = self._tunnel_context(config, plan, device, restart=False)
-        self._frontend.up_down(up=True, environment=_told(Hook.UP, context))
+        self.tunnel_environment = _told(Hook.UP, context)
+        self._frontend.up_down(up=True, environment=self.tunnel_environment)
         await self._optional(Hook.ROUTE_UP, "route-up", self._scripts.route_up, context)
 
     async def route_pre_down(
@@ -301,7 +304,7 @@ class ClientHooks:
         return script.result()
 
 
-def _told(hook: Hook, context: ScriptContext) -> dict[str, str]:
+def _told(hook: Hook, context: ScriptContext) -> Mapping[str, str]:
     """What a frontend is told of a tunnel: the same as a script, but for the script's own names."""
     told = script_environment(hook, replace(context, signal=None))
     told.pop("script_type", None)

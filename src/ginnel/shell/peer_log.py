@@ -19,17 +19,30 @@ RATE = 5.0
 class PeerLog:
     """A token bucket in front of the log."""
 
-    def __init__(self, log: Callable[[LogLine], None], clock: Callable[[], Instant]) -> None:
+    __slots__ = ("_burst", "_clock", "_filled_at", "_left_out", "_log", "_rate", "_tokens", "_who")
+
+    def __init__(
+        self,
+        log: Callable[[LogLine], None],
+        clock: Callable[[], Instant],
+        *,
+        who: str = "the server",
+        burst: int = BURST,
+        rate: float = RATE,
+    ) -> None:
         self._log = log
         self._clock = clock
-        self._tokens = float(BURST)
+        self._who = who
+        self._burst = float(burst)
+        self._rate = rate
+        self._tokens = self._burst
         self._filled_at = clock()
         self._left_out = 0
 
     def log_all(self, lines: Iterable[LogLine]) -> None:
         """Writes the lines, or counts those for which there is no room now."""
         now = self._clock()
-        self._tokens = min(float(BURST), self._tokens + (now - self._filled_at) * RATE)
+        self._tokens = min(self._burst, self._tokens + (now - self._filled_at) * self._rate)
         self._filled_at = now
         for line in lines:
             if self._tokens < 1.0:
@@ -42,6 +55,6 @@ class PeerLog:
     def tell_left_out(self) -> None:
         """Says how many lines were left out since the last time, if any were."""
         if self._left_out:
-            text = f"WARNING: {self._left_out} line(s) left out: the server causes too many"
+            text = f"WARNING: {self._left_out} line(s) left out: {self._who} causes too many"
             self._log(LogLine(text=text, verb=0, severity=Severity.WARNING))
             self._left_out = 0

@@ -6,6 +6,7 @@ import struct
 from ginnel.compat import shell_lines
 from ginnel.core.errors import LinkError
 from ginnel.core.types import Endpoint
+from ginnel.dataclass import dataclass
 from ginnel.options.model import ConnectionProfile, LinkOptions
 from ginnel.shell.addresses import endpoint_of
 from ginnel.shell.link import Attempt, LinkUnavailable
@@ -20,6 +21,14 @@ DEFAULT_RECEIVE_BUFFER = 1 << 21
 """Bytes; the kernel doubles them for its own bookkeeping."""
 
 _MTU_DISCOVER = {"no": 0, "maybe": 1, "yes": 2}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SocketTerms:
+    """What a profile or a listener says about its socket, besides the options for all."""
+
+    mtu_disc: str | None = None
+    ipv6only: bool = False
 
 
 def open_socket(
@@ -38,9 +47,11 @@ def open_socket(
         cause = f"this host has no IPv{remote.address.version} ({error.strerror})"
         raise LinkUnavailable(str(remote), cause) from error
     try:
-        before = _buffers(sock)
-        _configure(sock, attempt.profile, attempt.options)
-        after = _buffers(sock)
+        before = buffer_sizes(sock)
+        profile = attempt.profile
+        terms = SocketTerms(mtu_disc=profile.mtu_disc, ipv6only=profile.bind_ipv6only)
+        configure_socket(sock, terms, attempt.options)
+        after = buffer_sizes(sock)
         local = _bind(sock, attempt.profile)
     except OSError as error:
         sock.close()
@@ -78,15 +89,16 @@ def _enlarge(sock: socket.socket, force: int, plain: int, size: int) -> None:
         sock.setsockopt(socket.SOL_SOCKET, plain, size)
 
 
-def _buffers(sock: socket.socket) -> tuple[int, int]:
+def buffer_sizes(sock: socket.socket) -> tuple[int, int]:
+    """Bytes for what is received, and for what is sent."""
     return (
         sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF),
         sock.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF),
     )
 
 
-def _configure(sock: socket.socket, profile: ConnectionProfile, link: LinkOptions) -> None:
-    """Everything that has to be set before the socket is bound or connected."""
+def configure_socket(sock: socket.socket, terms: SocketTerms, link: LinkOptions) -> None:
+    """Sets everything that must be set before the socket is bound or connected. Raises OSError."""
     if sock.type is socket.SOCK_DGRAM:
         set_datagram_buffers(sock, link)
     else:  # the kernel fits a stream's buffers to its speed, unless told a size
@@ -97,14 +109,14 @@ def _configure(sock: socket.socket, profile: ConnectionProfile, link: LinkOption
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, mark)
     if link.bind_dev is not None:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, link.bind_dev.encode())
-    if profile.mtu_disc is not None:
-        mode = _MTU_DISCOVER[profile.mtu_disc]
+    if terms.mtu_disc is not None:
+        mode = _MTU_DISCOVER[terms.mtu_disc]
         if sock.family == socket.AF_INET:
             sock.setsockopt(socket.IPPROTO_IP, _IP_MTU_DISCOVER, mode)
         else:
             sock.setsockopt(socket.IPPROTO_IPV6, _IPV6_MTU_DISCOVER, mode)
     if sock.family == socket.AF_INET6:
-        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, int(profile.bind_ipv6only))
+        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, int(terms.ipv6only))
 
 
 def _bind(sock: socket.socket, profile: ConnectionProfile) -> Endpoint | None:
@@ -115,14 +127,14 @@ def _bind(sock: socket.socket, profile: ConnectionProfile) -> Endpoint | None:
             sock.bind((unspecified, 0))
         return None
     host = profile.local or unspecified
-    port = _port_number(profile.lport, "udp" if sock.type is socket.SOCK_DGRAM else "tcp")
+    port = port_number(profile.lport, "udp" if sock.type is socket.SOCK_DGRAM else "tcp")
     found = socket.getaddrinfo(host, port, sock.family, sock.type)
     sock.bind(found[0][4])
     return endpoint_of(found[0][4])
 
 
-def _port_number(port: str | None, protocol: str) -> int:
-    """Raises OSError for a service name that the system does not know."""
+def port_number(port: str | None, protocol: str) -> int:
+    """Finds a port by number or name. Raises OSError for a service the system does not know."""
     if port is None:
         return 0
     return int(port) if port.isdigit() else socket.getservbyname(port, protocol)

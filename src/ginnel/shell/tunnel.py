@@ -188,10 +188,43 @@ class Tunnel:
             device = await self._device(outer)
             if over.done():
                 return Failed(reason="the connection ended meanwhile")
-            self._data_plane = self._open_data_plane(device, config, link)
+            return self.open_plane(device, lambda plane: self._connect_peer(plane, config, link))
         except GinnelError as error:
             return Failed(reason=str(error))
-        return self._data_plane
+
+    async def open_device(
+        self, config: TunnelConfig, over: asyncio.Future[Ended]
+    ) -> TunDevice | None:
+        """Sets up all of the host's part, routes included, before there is a data plane.
+
+        That is a server's order. Raises GinnelError.
+        """
+        config = await resolve_names(config, self._lookup, self._name_failed)
+        device = await self._device(config)
+        if not over.done():
+            await self.finish_start(over)
+        return device
+
+    def open_plane(
+        self, device: TunDevice | None, connect: Callable[[DataPlane], None]
+    ) -> DataPlane:
+        """Opens the data plane; ``connect`` gives it links and peers. Raises GinnelError."""
+        data_plane, reasons = self._open_plane(device)
+        offloads = ", ".join(sorted(data_plane.capabilities.offloads)) or "none"
+        why = "; ".join(reasons)
+        self._log(
+            LogLine(
+                text=f"Data plane: {data_plane.capabilities.name} ({why}), offloads: {offloads}",
+                verb=3,
+            )
+        )
+        try:
+            connect(data_plane)
+        except GinnelError:
+            data_plane.close()
+            raise
+        self._data_plane = data_plane
+        return data_plane
 
     async def finish_start(self, over: asyncio.Future[Ended]) -> None:
         """Adds the routes, runs ``route-up`` and reports that the start is complete.
@@ -317,25 +350,6 @@ class Tunnel:
         await self._scripts.up(config, plan, device, restart=False)
         self._pending = changes(plan.routes)
         return replace(device, mtu=_largest_mtu(config))
-
-    def _open_data_plane(
-        self, device: TunDevice | None, config: TunnelConfig, link: Link
-    ) -> DataPlane:
-        data_plane, reasons = self._open_plane(device)
-        offloads = ", ".join(sorted(data_plane.capabilities.offloads)) or "none"
-        why = "; ".join(reasons)
-        self._log(
-            LogLine(
-                text=f"Data plane: {data_plane.capabilities.name} ({why}), offloads: {offloads}",
-                verb=3,
-            )
-        )
-        try:
-            self._connect_peer(data_plane, config, link)
-        except GinnelError:
-            data_plane.close()
-            raise
-        return data_plane
 
     def _connect_peer(self, data_plane: DataPlane, config: TunnelConfig, link: Link) -> None:
         """Hands the link over, and tells about the one peer of a client."""
