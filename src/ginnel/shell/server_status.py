@@ -1,0 +1,70 @@
+"""Writes a server's status file, from time to time and when the server ends."""
+
+import asyncio
+from collections.abc import Callable, Iterable
+
+from ginnel.compat import shell_lines
+from ginnel.compat.log_lines import LogLine
+from ginnel.compat.status_file import StatusFile
+from ginnel.core.errors import ConfigError
+from ginnel.options.model import ProcessOptions
+
+LINES_AT_ONCE = 500
+"""Lines rendered before the loop may do something else."""
+
+
+class ServerStatusFile:
+    """The file of ``status``; without one all of this does nothing."""
+
+    def __init__(self, process: ProcessOptions, log: Callable[[LogLine], None]) -> None:
+        """Raises ConfigError when the file cannot be opened."""
+        self._interval = max(1, process.status_interval)
+        self._version = process.status_version
+        self._log = log
+        self._refused = False
+        self._file: StatusFile | None = None
+        if process.status is None:
+            return
+        try:
+            self._file = StatusFile(process.status)
+        except OSError as error:
+            raise ConfigError(
+                f"--status fails with '{process.status}': {error.strerror} (errno={error.errno})",
+                option="status",
+            ) from error
+
+    async def keep(self, status: Callable[[int], Iterable[str]]) -> None:
+        """Writes the file at once and then at each interval, until it is cancelled."""
+        while self._file is not None:
+            lines: list[str] = []
+            for number, line in enumerate(status(self._version), start=1):
+                lines.append(line)
+                if number % LINES_AT_ONCE == 0:
+                    await asyncio.sleep(0)
+            self._write(lines)
+            await asyncio.sleep(self._interval)
+
+    def log(self, status: Callable[[int], Iterable[str]]) -> None:
+        """Shows the status in the log (SIGUSR2)."""
+        for line in status(self._version):
+            self._log(LogLine(text=line))
+
+    def close(self) -> None:
+        """Closes the file. Idempotent."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def _write(self, lines: Iterable[str]) -> None:
+        """A full disk is a warning, once, and not the end of the server."""
+        if self._file is None:
+            return
+        try:
+            self._file.write("".join(f"{line}\n" for line in lines))
+        except OSError as error:
+            if not self._refused:
+                self._refused = True
+                text = f"the status file cannot be written: {error.strerror}"
+                self._log(shell_lines.warning(text))
+        else:
+            self._refused = False
