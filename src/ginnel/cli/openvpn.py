@@ -37,6 +37,7 @@ from ginnel.options.model import ManagementOptions, ProcessOptions
 if TYPE_CHECKING:
     from ginnel.shell.frontend import Frontend
     from ginnel.shell.logging_setup import LogOutput
+    from ginnel.shell.server_frontend import ServerFrontend
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -96,7 +97,31 @@ def _run_client(request: RunClient, arguments: Sequence[str]) -> int:
 
 
 def _run_server(request: RunServer, arguments: Sequence[str]) -> int:
-    raise GinnelError("--mode server is not supported by this release of ginnel yet")
+    from ginnel.shell.server import run_server
+
+    start = _working_directory()
+
+    def reload() -> RunServer:
+        """Reads everything again as if started anew where the program was started."""
+        resolved = resolve_arguments(arguments, start)
+        if not isinstance(resolved, RunServer):
+            raise ConfigError("the configuration is no longer that of a server")
+        _enter_directory(start, resolved)
+        return resolved
+
+    _enter_directory(start, request)
+    return run_server(request, reload, _server_frontend)
+
+
+def _server_frontend(options: ManagementOptions, log: "LogOutput") -> "ServerFrontend":
+    """Makes the management interface, if the options ask for one. Raises ConfigError."""
+    if options.address is None:
+        from ginnel.shell.server_frontend import UnattendedServer
+
+        return UnattendedServer()
+    from ginnel.management.server_frontend import make_server_frontend
+
+    return make_server_frontend(options, log)
 
 
 def _frontend(options: ManagementOptions, log: "LogOutput") -> "Frontend":
