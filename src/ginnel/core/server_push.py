@@ -13,12 +13,10 @@ from ginnel.core.peer_info import ProtocolFlag, protocol_flags
 from ginnel.core.server_actions import ClientTerms
 from ginnel.core.types import UNDEFINED_PEER_ID
 from ginnel.dataclass import dataclass
+from ginnel.options.apply_instance import without
 from ginnel.options.model import CompressionKind
 from ginnel.options.server_model import ClientConfig
 from ginnel.options.values import Secret
-
-_ADDRESSES = ("ifconfig", "ifconfig-ipv6")
-"""These are no items of the list, yet ``push-remove`` takes them away as well."""
 
 
 def pushes_for(common: Sequence[str], config: ClientConfig) -> tuple[str, ...]:
@@ -26,8 +24,7 @@ def pushes_for(common: Sequence[str], config: ClientConfig) -> tuple[str, ...]:
 
     ``push-remove`` names the beginning of an option; ``push-reset`` leaves none.
     """
-    prefixes = tuple(prefix for prefix in config.push_remove if prefix not in _ADDRESSES)
-    kept = () if config.push_reset else (item for item in common if not item.startswith(prefixes))
+    kept = () if config.push_reset else without(tuple(common), config.push_remove)
     return (*kept, *config.push)
 
 

@@ -13,6 +13,8 @@ MAX_CLIENT_ITEMS = 16384
 """Networks behind one client, and pushes it does not get."""
 
 MAX_USERNAME = 128
+PUSHED_ADDRESSES = ("ifconfig", "ifconfig-ipv6")
+"""Words that ``push-remove`` takes for the client's addresses, and not for how options begin."""
 
 
 def _ifconfig_push(draft: Draft, use: Use) -> None:
@@ -50,7 +52,8 @@ def _push_remove(draft: Draft, use: Use) -> None:
 
 def without(push: tuple[str, ...], removed: tuple[str, ...]) -> tuple[str, ...]:
     """The pushed options that begin with none of the ``push-remove`` texts."""
-    return tuple(text for text in push if not text.startswith(removed)) if removed else push
+    prefixes = tuple(text for text in removed if text not in PUSHED_ADDRESSES)
+    return tuple(text for text in push if not text.startswith(prefixes))
 
 
 def _push_reset(draft: Draft, use: Use) -> None:

@@ -255,7 +255,7 @@ class ClientConfig:
     """What our side calls the client, if not its address."""
     ifconfig_ipv6_push: tuple[IPv6Interface, IPv6Address | None] | None = None
     push_reset: bool = False
-    """None of the options for every client is pushed, but what topology and addresses need."""
+    """No option for every client is pushed, ``topology`` and ``route-gateway`` neither."""
     push_remove: tuple[str, ...] = ()
     push: tuple[str, ...] = ()
     iroutes: tuple[IPv4Network, ...] = ()

@@ -6,7 +6,7 @@ the management client. Who asks them when is ``admission``'s business.
 
 import os
 import stat
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 
@@ -14,8 +14,8 @@ from ginnel.compat import admission_lines
 from ginnel.compat.log_lines import LogLine
 from ginnel.core.pool import AddressPool, Lease
 from ginnel.core.server_actions import ClientTerms
+from ginnel.core.server_push import pushes_for
 from ginnel.dataclass import dataclass, replace
-from ginnel.options.apply_instance import without
 from ginnel.options.client_config import merge, parse_client_config
 from ginnel.options.model import DeviceType
 from ginnel.options.server_model import ClientConfig, ServerOptions
@@ -159,16 +159,10 @@ class TermsMaker:
     def _pushes(self, config: ClientConfig) -> tuple[str, ...]:
         """A client is not told to send what is behind itself into the tunnel."""
         behind = {*map(str, config.iroutes), *map(str, config.iroutes_ipv6)}
-        pushes = _pushes_for(self._options.push, config)
+        pushes = pushes_for(self._options.push, config)
         if not behind:
             return pushes
         return tuple(item for item in pushes if _route_of(item) not in behind)
-
-
-def _pushes_for(common: Sequence[str], config: ClientConfig) -> tuple[str, ...]:
-    """The options for all, less what the client's own take away, and then its own."""
-    kept = () if config.push_reset else without(tuple(common), config.push_remove)
-    return (*kept, *config.push)
 
 
 def _route_of(item: str) -> str | None:

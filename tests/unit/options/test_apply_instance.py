@@ -67,6 +67,7 @@ def test_reset_and_remove_hit_what_the_client_was_given_before() -> None:
     assert config.push == ("echo x", "route 11.0.0.0")
     assert config.push_remove == ("route",)
     assert not config.push_reset
+    assert good("push 'ifconfig 1 2'\npush-remove ifconfig").push == ("ifconfig 1 2",)
 
 
 def test_a_clients_lists_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
