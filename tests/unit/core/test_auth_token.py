@@ -1,6 +1,8 @@
 """Tokens in place of passwords: what is issued is accepted, for as long as it shall be."""
 
+import json
 from base64 import b64decode, b64encode
+from pathlib import Path
 
 import pytest
 
@@ -17,6 +19,7 @@ from ginnel.core.server_actions import TokenState
 from ginnel.options.server_model import TokenOptions
 from ginnel.options.values import FileContent, Origin, Secret
 
+VECTORS = Path(__file__).parents[2] / "vectors" / "server_scripts"
 NOW = 1_700_000_000
 ENTROPY = bytes(range(SESSION_ID_LENGTH))
 
@@ -26,6 +29,44 @@ def issuer(
 ) -> TokenIssuer:
     options = TokenOptions(lifetime=lifetime, renewal=renewal)
     return TokenIssuer(options, reneg_sec=3600, hand_window=60, process_key=Secret(process_key))
+
+
+def recorded(name: str) -> tuple[TokenIssuer, Secret, list[dict[str, str]]]:
+    """A real server's key, its last token for ``ada`` and what its script was told each time."""
+    vector = json.loads((VECTORS / f"{name}.json").read_text())
+    secret = FileContent(
+        option="auth-gen-token-secret",
+        origin=Origin("server.conf", 1),
+        path="token.key",
+        content=Secret(vector["token_key"].encode()),
+    )
+    options = TokenOptions(renewal=200, secret=secret)
+    made = TokenIssuer(options, reneg_sec=6, hand_window=60, process_key=Secret(b""))
+    told = [call["environment"] for call in vector["calls"] if call["hook"] == "user-pass-verify"]
+    return made, Secret(vector["tokens"][-1].encode()), told
+
+
+@pytest.mark.parametrize("name", ["passwords-via-env", "passwords-via-file"])
+def test_tokens_of_openvpn_are_accepted_and_made_alike(name: str) -> None:
+    made, token, told = recorded(name)
+    issued = int.from_bytes(b64decode(token.reveal()[len(PREFIX) :])[20:28], "big")
+    judged = made.judge("ada", token, issued + 399)
+    assert judged.is_good
+    assert judged.session is not None
+    assert judged.session.text == told[0]["session_id"]
+    assert told[0]["session_state"] == TokenState.INITIAL.value
+    assert made.issue("ada", judged.session, issued) == token
+    assert made.judge("ada", token, issued + 400).state is TokenState.EXPIRED
+    assert made.judge("bob", token, issued).state is TokenState.INVALID
+
+
+def test_what_openvpn_called_a_good_token_is_one() -> None:
+    made, _token, told = recorded("passwords-via-env")
+    again = told[-1]
+    assert again["session_state"] == TokenState.AUTHENTICATED.value
+    token = Secret(again["password"].encode())
+    issued = int.from_bytes(b64decode(token.reveal()[len(PREFIX) :])[20:28], "big")
+    assert made.judge(again["username"], token, issued + 6).state is TokenState.AUTHENTICATED
 
 
 def judged(
