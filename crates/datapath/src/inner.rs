@@ -69,6 +69,21 @@ impl Inner {
     }
 }
 
+/// Source address; None for what does not start with a whole IP header.
+pub fn source(packet: &[u8]) -> Option<IpAddr> {
+    match packet.first()? >> 4 {
+        4 => {
+            let address = packet.first_chunk::<16>()?.last_chunk::<4>()?;
+            (packet.len() >= 20).then(|| IpAddr::V4(Ipv4Addr::from(*address)))
+        }
+        6 => {
+            let address = packet.first_chunk::<24>()?.last_chunk::<16>()?;
+            (packet.len() >= 40).then(|| IpAddr::V6(Ipv6Addr::from(*address)))
+        }
+        _ => None,
+    }
+}
+
 /// Destination address; None for what does not start with a whole IP header.
 pub fn destination(packet: &[u8]) -> Option<IpAddr> {
     match packet.first()? >> 4 {

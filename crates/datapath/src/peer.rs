@@ -18,7 +18,7 @@ pub enum Slot {
 }
 
 /// What does not change while a peer exists.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct PeerConfig {
     /// The handle of the peer.
     pub peer_id: u32,
@@ -38,6 +38,14 @@ pub struct PeerConfig {
     pub replay_time: u64,
     /// Drop packets from tun that are addressed to `remote` itself.
     pub drop_recursive: bool,
+    /// The number of the link that it came by.
+    pub link: u32,
+    /// Which of our addresses its packets leave from; None leaves that to the kernel.
+    pub local: Option<IpAddr>,
+    /// How many hardware addresses are learnt from it at most.
+    pub max_learned: usize,
+    /// Its VLAN, where there are any.
+    pub vlan: u16,
 }
 
 /// Limits in seconds; 0 switches one off.
@@ -159,6 +167,16 @@ pub struct Peer {
     pub payload: Option<Box<Payload>>,
     /// It was said already that the peer's compression framing is not ours.
     pub reported_framing: bool,
+    /// The number of the link that it is on now.
+    pub link: u32,
+    /// Its link is a stream, which is its alone.
+    pub on_stream: bool,
+    /// Which of our addresses its packets leave from.
+    pub local: Option<IpAddr>,
+    /// When its clock is looked at next; a mark of the caller's.
+    pub due_at: u64,
+    /// When a bad inner source was last reported; a mark of the caller's.
+    pub bad_source_at: Option<u64>,
     primary: Option<Key>,
     secondary: Option<Key>,
 }
@@ -173,6 +191,11 @@ impl Peer {
             clock: KeepaliveClock::new(Keepalive::default(), now_ms),
             payload: payload.map(Box::new),
             reported_framing: false,
+            link: config.link,
+            on_stream: false,
+            local: config.local,
+            due_at: u64::MAX,
+            bad_source_at: None,
             primary: None,
             secondary: None,
         }

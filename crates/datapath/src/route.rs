@@ -1,8 +1,9 @@
 //! Inner destinations to peers: the longest prefix wins.
 
-use std::collections::HashMap;
 use std::hash::Hash;
 use std::net::IpAddr;
+
+use crate::hash::QuickMap;
 
 /// The prefixes of all peers, IPv4 and IPv6 apart.
 #[derive(Debug, Default)]
@@ -14,12 +15,13 @@ pub struct Routes {
 /// Prefixes by length, longest first; only lengths in use are looked at.
 #[derive(Debug)]
 struct Table<A> {
-    levels: Vec<(u8, HashMap<A, u32>)>,
+    levels: Vec<(u8, QuickMap<A, u32>)>,
+    of_peer: QuickMap<u32, Vec<(u8, A)>>,
 }
 
 impl<A> Default for Table<A> {
     fn default() -> Self {
-        Self { levels: Vec::new() }
+        Self { levels: Vec::new(), of_peer: QuickMap::default() }
     }
 }
 
@@ -37,6 +39,20 @@ impl Routes {
             }
             IpAddr::V6(address) if length <= 128 => {
                 self.ipv6.add(address.to_bits() & mask_v6(length), length, peer_id);
+            }
+            _ => return Err(BadPrefix),
+        }
+        Ok(())
+    }
+
+    /// Takes a prefix from a peer, if it is the peer's.
+    pub fn remove(&mut self, network: IpAddr, length: u8, peer_id: u32) -> Result<(), BadPrefix> {
+        match network {
+            IpAddr::V4(address) if length <= 32 => {
+                self.ipv4.remove(address.to_bits() & mask_v4(length), length, peer_id);
+            }
+            IpAddr::V6(address) if length <= 128 => {
+                self.ipv6.remove(address.to_bits() & mask_v6(length), length, peer_id);
             }
             _ => return Err(BadPrefix),
         }
@@ -64,20 +80,54 @@ impl Routes {
     }
 }
 
-impl<A: Eq + Hash> Table<A> {
+impl<A: Copy + Eq + Hash> Table<A> {
     fn add(&mut self, network: A, length: u8, peer_id: u32) {
         let at = self.levels.partition_point(|(other, _)| *other > length);
         if self.levels.get(at).is_none_or(|(other, _)| *other != length) {
-            self.levels.insert(at, (length, HashMap::new()));
+            self.levels.insert(at, (length, QuickMap::default()));
         }
-        self.levels[at].1.insert(network, peer_id);
+        let former = self.levels[at].1.insert(network, peer_id);
+        if former == Some(peer_id) {
+            return;
+        }
+        if let Some(former) = former {
+            self.disown(former, (length, network));
+        }
+        self.of_peer.entry(peer_id).or_default().push((length, network));
+    }
+
+    fn remove(&mut self, network: A, length: u8, peer_id: u32) {
+        if self.take(network, length, peer_id) {
+            self.disown(peer_id, (length, network));
+        }
     }
 
     fn remove_peer(&mut self, peer_id: u32) {
-        for (_, networks) in &mut self.levels {
-            networks.retain(|_, owner| *owner != peer_id);
+        for (length, network) in self.of_peer.remove(&peer_id).unwrap_or_default() {
+            self.take(network, length, peer_id);
         }
-        self.levels.retain(|(_, networks)| !networks.is_empty());
+    }
+
+    /// Takes a prefix out of its level; false when it is not the peer's.
+    fn take(&mut self, network: A, length: u8, peer_id: u32) -> bool {
+        let Ok(at) = self.levels.binary_search_by(|(other, _)| length.cmp(other)) else {
+            return false;
+        };
+        let networks = &mut self.levels[at].1;
+        if networks.get(&network) != Some(&peer_id) {
+            return false;
+        }
+        networks.remove(&network);
+        if networks.is_empty() {
+            self.levels.remove(at);
+        }
+        true
+    }
+
+    fn disown(&mut self, peer_id: u32, prefix: (u8, A)) {
+        if let Some(own) = self.of_peer.get_mut(&peer_id) {
+            own.retain(|other| *other != prefix);
+        }
     }
 
     fn lookup(&self, masked: impl Fn(u8) -> A) -> Option<u32> {
@@ -134,5 +184,21 @@ mod tests {
         routes.add(ip("10.9.9.9"), 8, 2).unwrap();
         assert_eq!(routes.lookup(ip("10.3.3.3")), Some(2));
         assert_eq!(routes.add(ip("10.0.0.0"), 33, 1), Err(BadPrefix));
+        routes.remove_peer(1);
+        assert_eq!(routes.lookup(ip("10.3.3.3")), Some(2), "it was not the first one's any more");
+    }
+
+    #[test]
+    fn one_prefix_of_several_is_taken_from_its_owner_only() {
+        let mut routes = Routes::default();
+        routes.add(ip("10.0.0.0"), 8, 1).unwrap();
+        routes.add(ip("10.1.0.0"), 16, 1).unwrap();
+        routes.remove(ip("10.1.0.0"), 16, 2).unwrap();
+        routes.remove(ip("10.2.0.0"), 15, 1).unwrap();
+        assert_eq!(routes.lookup(ip("10.1.0.1")), Some(1));
+        routes.remove(ip("10.0.0.0"), 8, 1).unwrap();
+        assert_eq!(routes.lookup(ip("10.2.0.1")), None);
+        assert_eq!(routes.lookup(ip("10.1.0.1")), Some(1));
+        assert_eq!(routes.remove(ip("::"), 129, 1), Err(BadPrefix));
     }
 }

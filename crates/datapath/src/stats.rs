@@ -43,12 +43,16 @@ pub enum Drop {
     Decompression,
     /// A fragment that cannot be one.
     Fragment,
-    /// IPv6 from tun, which is blocked.
+    /// IPv6 that is blocked.
     BlockedIpv6,
+    /// From a peer, with an inner source that is not its own.
+    SourceAddress,
+    /// A frame whose VLAN, or lack of one, is not let in.
+    Vlan,
 }
 
 /// All reasons with their names on the interface.
-pub const DROPS: [(Drop, &str); 21] = [
+pub const DROPS: [(Drop, &str); 23] = [
     (Drop::Replay, "replay"),
     (Drop::Auth, "auth"),
     (Drop::NoKey, "no-key"),
@@ -70,6 +74,8 @@ pub const DROPS: [(Drop, &str); 21] = [
     (Drop::Decompression, "decompression"),
     (Drop::Fragment, "fragment"),
     (Drop::BlockedIpv6, "blocked-ipv6"),
+    (Drop::SourceAddress, "source-address"),
+    (Drop::Vlan, "vlan"),
 ];
 
 /// Counters since the peer was added; they survive key changes.

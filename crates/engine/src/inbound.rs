@@ -1,6 +1,6 @@
-//! From the link to tun: control goes up, data is opened in place and joined for the device.
+//! From a link to the device: control goes up, data is opened in place and joined for the device.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
 
 use ginnel_datapath::coalesce::{Coalescer, Sink};
@@ -9,7 +9,9 @@ use ginnel_datapath::payload::Unwrapped;
 use ginnel_datapath::payload::framing::looks_framed;
 use ginnel_datapath::payload::nat::Direction;
 use ginnel_datapath::peer::{Peer, drop_of};
+use ginnel_datapath::route::Routes;
 use ginnel_datapath::stats::{Drop, Stats};
+use ginnel_datapath::vlan::{self, Dress};
 use ginnel_datapath::vnet::VnetHeader;
 use ginnel_datapath::wire::{DataHeader, Kind, OCC_MAGIC, PING};
 use ginnel_datapath::{ether, inner};
@@ -17,25 +19,36 @@ use ginnel_netio::sys::errno;
 use ginnel_netio::tun::Tun;
 
 use crate::bucket::Bucket;
-use crate::outbound::{clamp, report_worn};
-use crate::outbox::{Note, NoteKind, Outbox};
-use crate::peers::{Peers, is_same};
+use crate::control::{Acquaintances, Control, Standing};
+use crate::lane::{clamp, report_worn, send_payload};
+use crate::outbound::Carrier;
+use crate::outbox::{Note, NoteKind};
+use crate::peers::is_same;
+use crate::switch::{Switch, Target, Verdict};
 
 /// A control packet holds at most 2048 bytes of TLS, a wrapped client key of 1024, and headers.
 const MAX_CONTROL_LEN: usize = 4096;
 
 /// What the way in needs of the state.
 pub(crate) struct Inbound<'a> {
-    pub(crate) peers: &'a mut Peers,
+    pub(crate) carrier: Carrier<'a>,
+    pub(crate) routes: &'a Routes,
+    /// Of a server.
+    pub(crate) switch: Option<&'a mut Switch>,
     pub(crate) coalescer: &'a mut Coalescer,
     pub(crate) tun: TunSink<'a>,
-    pub(crate) outbox: &'a Outbox,
     pub(crate) bucket: &'a mut Bucket,
+    pub(crate) acquaintances: &'a Acquaintances,
     pub(crate) unassigned: &'a mut Stats,
-    pub(crate) is_ethernet: bool,
-    pub(crate) now: u64,
-    /// A peer that had been reported silent was heard.
-    pub(crate) broke_silence: bool,
+    /// The link that is read.
+    pub(crate) link: u32,
+}
+
+/// Where a datagram came from, and which of our addresses it came to.
+#[derive(Clone, Copy)]
+pub(crate) struct Way {
+    pub(crate) from: SocketAddr,
+    pub(crate) local: Option<IpAddr>,
 }
 
 /// The device as the coalescer sees it; None discards.
@@ -67,27 +80,13 @@ impl Sink for TunSink<'_> {
 }
 
 impl Inbound<'_> {
-    /// Takes one packet of the link, which lies in `storage`.
-    pub(crate) fn packet(
-        &mut self,
-        storage: &mut [u8],
-        range: Range<usize>,
-        from: Option<SocketAddr>,
-    ) {
-        match self.peers.classify(&storage[range.clone()]) {
+    /// Takes one packet of the link, which lies in `storage`; on a stream it has no way.
+    pub(crate) fn packet(&mut self, storage: &mut [u8], range: Range<usize>, way: Option<Way>) {
+        match self.carrier.peers.classify(&storage[range.clone()]) {
             None => self.unassigned.drop(Drop::Malformed, 1),
-            Some(Kind::Data(header)) => self.data(storage, range, header, from),
+            Some(Kind::Data(header)) => self.data(storage, range, header, way),
             Some(Kind::Control { hard_reset }) => {
-                if range.len() > MAX_CONTROL_LEN {
-                    self.unassigned.drop(Drop::Malformed, 1);
-                } else if hard_reset && !self.bucket.take(self.now) {
-                    self.unassigned.drop(Drop::Flood, 1);
-                } else {
-                    let is_peer = from.is_none_or(|from| !self.peers.is_free(from));
-                    if !self.outbox.push_control(&storage[range], from, is_peer) {
-                        self.unassigned.drop(Drop::ControlFull, 1);
-                    }
-                }
+                self.control(&storage[range], hard_reset, way);
             }
         }
     }
@@ -101,68 +100,105 @@ impl Inbound<'_> {
         self.unassigned.drop(Drop::TunError, self.tun.failed);
     }
 
+    fn control(&mut self, packet: &[u8], hard_reset: bool, way: Option<Way>) {
+        if packet.len() > MAX_CONTROL_LEN {
+            self.unassigned.drop(Drop::Malformed, 1);
+            return;
+        }
+        // Who has a stream has shown that its address is its own.
+        if hard_reset && way.is_some() && !self.bucket.take(self.carrier.ways.now) {
+            self.unassigned.drop(Drop::Flood, 1);
+            return;
+        }
+        let source = way.map(|way| way.from);
+        let place = (self.link, source);
+        let is_client = self.switch.is_none() && way.is_none();
+        let standing = if is_client || self.carrier.peers.at(place).is_some() {
+            Standing::Peer
+        } else if way.is_none() || self.acquaintances.knows(&place) {
+            Standing::Acquaintance
+        } else {
+            Standing::Stranger
+        };
+        let local = way.and_then(|way| way.local);
+        let control = Control { payload: packet.to_vec(), source, link: self.link, local };
+        if !self.carrier.outbox.push_control(control, standing) {
+            self.unassigned.drop(Drop::ControlFull, 1);
+        }
+    }
+
     fn data(
         &mut self,
         storage: &mut [u8],
         range: Range<usize>,
         header: DataHeader,
-        from: Option<SocketAddr>,
+        way: Option<Way>,
     ) {
-        let moved = match self.check_source(header, from) {
-            Ok(moved) => moved,
-            Err(Ignored) => return,
+        let place = (self.link, way.map(|way| way.from));
+        let sender = self.carrier.peers.sender(header.peer_id, place);
+        let Some(peer) = sender.and_then(|peer_id| self.carrier.peers.get(peer_id)) else {
+            self.unassigned.drop(Drop::NoPeer, 1);
+            return;
         };
-        let Some(peer) = self.peers.sender(header.peer_id, from) else { return };
         let peer_id = peer.config().peer_id;
+        let Ok(moved) = self.check_place(peer_id, way) else { return };
+        let Some(peer) = self.carrier.peers.get(peer_id) else { return };
         let packet = &mut storage[range.clone()];
         let length = packet.len() as u64;
-        let plain = match peer.open(header, packet, self.now) {
+        let now = self.carrier.ways.now;
+        let plain = match peer.open(header, packet, now) {
             Ok(plain) => plain,
             Err(error) => {
                 peer.stats.drop(drop_of(error), 1);
-                report_worn(peer, self.outbox);
+                report_worn(peer, self.carrier.outbox);
                 let ends_stream = matches!(
                     error,
                     OpenError::Unauthentic | OpenError::Malformed | OpenError::Replayed
                 );
-                if from.is_none() && ends_stream {
+                if way.is_none() && ends_stream {
                     let note = Note::new(NoteKind::DecryptError, peer_id);
-                    self.outbox.push_note(Note { key_id: header.key_id, ..note });
+                    let (key_id, link) = (header.key_id, self.link);
+                    self.carrier.outbox.push_note(Note { key_id, link, ..note });
                 }
                 return;
             }
         };
-        self.broke_silence |= peer.clock.received(self.now);
+        let broke_silence = peer.clock.received(now);
         peer.stats.link_read_packets += 1;
         peer.stats.link_read_bytes += length;
-        report_worn(peer, self.outbox);
+        report_worn(peer, self.carrier.outbox);
+        let local = way.and_then(|way| way.local);
+        if local.is_some() {
+            peer.local = local;
+        }
+        if broke_silence {
+            self.carrier.peers.schedule(peer_id);
+        }
         if let Some(to) = moved {
-            self.peers.float(peer_id, to);
+            self.carrier.peers.float(peer_id, self.link, to);
             let note = Note::new(NoteKind::Floated, peer_id);
-            self.outbox.push_note(Note { remote: Some(to), ..note });
+            let link = self.link;
+            self.carrier.outbox.push_note(Note { remote: Some(to), link, local, ..note });
         }
         self.deliver(storage, range.start + plain.start..range.start + plain.end, peer_id);
     }
 
     /// Tells where the peer moved to if its packet turns out authentic.
-    fn check_source(
+    fn check_place(
         &mut self,
-        header: DataHeader,
-        from: Option<SocketAddr>,
+        peer_id: u32,
+        way: Option<Way>,
     ) -> Result<Option<SocketAddr>, Ignored> {
-        let Some(peer) = self.peers.sender(header.peer_id, from) else {
-            self.unassigned.drop(Drop::NoPeer, 1);
-            return Err(Ignored);
-        };
-        let Some(from) = from else { return Ok(None) };
-        if peer.remote.is_some_and(|remote| is_same(remote, from)) {
+        let Some(peer) = self.carrier.peers.get(peer_id) else { return Err(Ignored) };
+        let Some(Way { from, .. }) = way else { return Ok(None) };
+        if peer.link == self.link && peer.remote.is_some_and(|remote| is_same(remote, from)) {
             return Ok(None);
         }
-        let allow_float = peer.config().allow_float;
-        if allow_float && self.peers.is_free(from) {
+        let may_move = peer.config().allow_float && !peer.on_stream;
+        if may_move && self.carrier.peers.at((self.link, Some(from))).is_none() {
             return Ok(Some(from));
         }
-        if let Some(peer) = self.peers.sender(header.peer_id, Some(from)) {
+        if let Some(peer) = self.carrier.peers.get(peer_id) {
             peer.stats.drop(Drop::Source, 1);
         }
         Err(Ignored)
@@ -170,26 +206,21 @@ impl Inbound<'_> {
 
     /// Takes an opened payload: ping, OCC or an inner packet.
     fn deliver(&mut self, storage: &mut [u8], range: Range<usize>, peer_id: u32) {
-        let Some(peer) = self.peers.get(peer_id) else { return };
-        let accept = Accept { outbox: self.outbox, is_ethernet: self.is_ethernet, now: self.now };
+        let now = self.carrier.ways.now;
+        let Some(peer) = self.carrier.peers.get(peer_id) else { return };
         let Some(payload) = &mut peer.payload else {
-            if accept.packet(peer, &mut storage[range.clone()]) {
-                self.coalescer.push(storage, range, &mut self.tun);
-            }
+            self.inner(storage, range, peer_id);
             return;
         };
-        match payload.unwrap(&mut storage[range.clone()], self.now) {
+        match payload.unwrap(&mut storage[range.clone()], now) {
             Ok(Unwrapped::Here(Range { start, end })) => {
-                let range = range.start + start..range.start + end;
-                if accept.packet(peer, &mut storage[range.clone()]) {
-                    self.coalescer.push(storage, range, &mut self.tun);
-                }
+                self.inner(storage, range.start + start..range.start + end, peer_id);
             }
             Ok(Unwrapped::Apart(mut bytes, range)) => {
-                if accept.packet(peer, &mut bytes[range.clone()]) {
+                if let Some(way) = self.judge(peer_id, &mut bytes[range.clone()]) {
                     // What came before it goes first.
                     self.coalescer.finish(storage, &mut self.tun);
-                    self.tun.write(VnetHeader::default(), &bytes, &[range]);
+                    write(&mut self.tun, &bytes[range], way);
                 }
             }
             Ok(Unwrapped::Unfinished) => {}
@@ -197,31 +228,37 @@ impl Inbound<'_> {
                 let first = payload.refused;
                 peer.stats.drop(reason, 1);
                 if matches!(reason, Drop::Framing | Drop::Compressed) {
-                    accept.report_framing(peer, first);
+                    self.report_framing(peer_id, first);
                 }
             }
         }
     }
-}
 
-/// Looks at one payload.
-struct Accept<'a> {
-    outbox: &'a Outbox,
-    is_ethernet: bool,
-    now: u64,
-}
+    /// Takes a payload that lies in the storage.
+    fn inner(&mut self, storage: &mut [u8], range: Range<usize>, peer_id: u32) {
+        match self.judge(peer_id, &mut storage[range.clone()]) {
+            None => {}
+            Some((Dress::AsItIs, _)) => self.coalescer.push(storage, range, &mut self.tun),
+            Some(tagged) => {
+                self.coalescer.finish(storage, &mut self.tun);
+                write(&mut self.tun, &storage[range], tagged);
+            }
+        }
+    }
 
-impl Accept<'_> {
-    /// True for an inner packet, which is ready for the device then.
-    fn packet(&self, peer: &mut Peer, payload: &mut [u8]) -> bool {
+    /// Looks at a payload and sends it to the peers it is for; returns how the device gets it, if
+    /// it does.
+    fn judge(&mut self, peer_id: u32, payload: &mut [u8]) -> Option<(Dress, u16)> {
         if payload == PING {
-            return false;
+            return None;
         }
         if payload.starts_with(&OCC_MAGIC) {
-            self.outbox.push_occ(peer.config().peer_id, payload);
-            return false;
+            self.carrier.outbox.push_occ(peer_id, payload);
+            return None;
         }
-        let is_whole = if self.is_ethernet {
+        let ways = self.carrier.ways;
+        let peer = self.carrier.peers.get(peer_id)?;
+        let is_whole = if ways.is_ethernet {
             payload.len() >= ether::HEADER_LEN
         } else {
             inner::destination(payload).is_some()
@@ -229,27 +266,73 @@ impl Accept<'_> {
         if !is_whole {
             peer.stats.drop(Drop::NotIp, 1);
             if looks_framed(payload) {
-                self.report_framing(peer, payload[0]);
+                self.report_framing(peer_id, payload[0]);
             }
-            return false;
+            return None;
         }
-        clamp(peer, payload, self.is_ethernet);
-        if let Some(rules) = &peer.payload {
-            rules.translate(payload, Direction::In);
+        let Some(switch) = self.switch.as_deref_mut() else {
+            clamp(peer, payload, ways.is_ethernet);
+            if let Some(rules) = &peer.payload {
+                rules.translate(payload, Direction::In);
+            }
+            count_written(peer, payload, ways.now);
+            return Some((Dress::AsItIs, 0));
+        };
+        let checked =
+            switch.check_source(self.routes, peer, payload, self.carrier.outbox, ways.now);
+        if let Err(reason) = checked {
+            peer.stats.drop(reason, 1);
+            return None;
         }
-        peer.stats.tun_write_packets += 1;
-        peer.stats.tun_write_bytes += payload.len() as u64;
-        peer.clock.crossed_tun(payload.len() as u64, self.now);
-        true
+        if let Some(answer) = peer.payload.as_ref().and_then(|rules| rules.refuse(payload)) {
+            peer.stats.drop(Drop::BlockedIpv6, 1);
+            send_payload(peer, self.carrier.links, &answer, ways);
+            return None;
+        }
+        clamp(peer, payload, ways.is_ethernet);
+        let Verdict { target, dress, vlan } = switch.judge_peers(self.routes, peer, payload);
+        if dress.is_some() {
+            count_written(peer, payload, ways.now);
+        } else if target.is_some() {
+            peer.clock.crossed_tun(payload.len() as u64, ways.now);
+        }
+        match target {
+            None => {}
+            Some(Target::Peer(to)) => self.carrier.take_from_peer(to, payload),
+            Some(Target::All { vlan }) => {
+                for to in self.carrier.members(switch, vlan, Some(peer_id)) {
+                    self.carrier.take_from_peer(to, payload);
+                }
+            }
+        }
+        dress.map(|dress| (dress, vlan))
     }
 
     /// Says once that the two ends do not agree on the framing.
-    fn report_framing(&self, peer: &mut Peer, first: u8) {
+    fn report_framing(&mut self, peer_id: u32, first: u8) {
+        let Some(peer) = self.carrier.peers.get(peer_id) else { return };
         if !std::mem::replace(&mut peer.reported_framing, true) {
-            let note = Note::new(NoteKind::BadFraming, peer.config().peer_id);
-            self.outbox.push_note(Note { payload: vec![first], ..note });
+            let note = Note::new(NoteKind::BadFraming, peer_id);
+            self.carrier.outbox.push_note(Note { payload: vec![first], ..note });
         }
     }
+}
+
+fn count_written(peer: &mut Peer, payload: &[u8], now: u64) {
+    peer.stats.tun_write_packets += 1;
+    peer.stats.tun_write_bytes += payload.len() as u64;
+    peer.clock.crossed_tun(payload.len() as u64, now);
+}
+
+/// Writes a packet to the device as it wants to have it.
+fn write(tun: &mut TunSink<'_>, packet: &[u8], (dress, vlan): (Dress, u16)) {
+    let tagged = match dress {
+        Dress::AsItIs => None,
+        Dress::Tag => Some(vlan::tagged(packet, vlan)),
+    };
+    let packet = tagged.as_deref().unwrap_or(packet);
+    let whole = 0..packet.len();
+    tun.write(VnetHeader::default(), packet, &[whole]);
 }
 
 /// The packet was counted and goes nowhere.

@@ -1,4 +1,4 @@
-//! ginnel's data plane: one thread between a TUN device and the link.
+//! ginnel's data plane: one thread between a TUN device and its links.
 //!
 //! [`Engine`] is the whole interface. It owns the descriptors it was given duplicates of, the keys
 //! and the thread. What is a control packet goes up unread; what a peer may do is decided above.
@@ -7,16 +7,20 @@
 
 mod bucket;
 mod clock;
+mod control;
 mod device;
 mod inbound;
-mod link;
+mod lane;
+mod links;
 mod outbound;
 mod outbox;
 mod peers;
-mod port;
 mod state;
+mod stream;
+mod switch;
 mod thread;
 mod transmit;
+mod turn;
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -29,8 +33,10 @@ use ginnel_datapath::peer::{Keepalive, PeerConfig, Slot};
 use ginnel_datapath::stats::Stats;
 use ginnel_netio::udp;
 
+pub use control::Control;
 pub use ginnel_datapath as datapath;
-pub use outbox::{Control, Note, NoteKind};
+pub use outbox::{Note, NoteKind};
+pub use switch::Rules;
 
 use crate::outbox::Outbox;
 use crate::state::State;
@@ -45,8 +51,46 @@ pub struct TunSpec {
     pub mtu: usize,
     /// Each packet has a 10-byte vnet header.
     pub vnet_header: bool,
-    /// A tap device: what crosses it are Ethernet frames, all of them of the one peer.
+    /// A tap device: what crosses it are Ethernet frames. A client's are all of its one peer.
     pub ethernet: bool,
+}
+
+/// A link: a socket of the caller's, and what is known of it.
+#[derive(Clone, Copy, Debug)]
+pub struct LinkSpec<'a> {
+    /// The caller's descriptor.
+    pub fd: RawFd,
+    /// How packets are framed.
+    pub transport: Transport,
+    /// Of a stream: bytes that were read already.
+    pub unread: &'a [u8],
+    /// Of a stream: bytes that leave before anything else.
+    pub unsent: &'a [u8],
+    /// Of datagrams: what is before each packet, both ways: the header that a SOCKS relay wants,
+    /// which names the peer. The peer's address is then the relay's.
+    pub front: &'a [u8],
+    /// Of datagrams: which of our addresses they come to, and leave from, is told.
+    pub is_multihomed: bool,
+}
+
+impl LinkSpec<'_> {
+    /// A link that nothing more is known of.
+    pub const fn new(fd: RawFd, transport: Transport) -> Self {
+        Self { fd, transport, unread: &[], unsent: &[], front: &[], is_multihomed: false }
+    }
+}
+
+/// A hardware address that a peer sent from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Learned {
+    /// The address.
+    pub mac: [u8; 6],
+    /// Its VLAN; 0 where there are none.
+    pub vlan: u16,
+    /// Whose it is.
+    pub peer_id: u32,
+    /// Seconds since it was last seen.
+    pub age: u64,
 }
 
 /// How packets of the link are framed.
@@ -80,23 +124,39 @@ impl Engine {
         Ok(Self(Mutex::new(Some(Running { gate, outbox, worker }))))
     }
 
-    /// Starts to read a link, instead of an earlier one.
-    ///
-    /// Of a stream, `unread` was read already, and `unsent` leaves before anything else.
-    pub fn attach(
-        &self,
-        fd: RawFd,
-        transport: Transport,
-        unread: &[u8],
-        unsent: &[u8],
-    ) -> io::Result<()> {
-        self.change(|state| state.attach(fd, transport, unread, unsent))?
+    /// Starts to read the first link, instead of an earlier one.
+    pub fn attach(&self, link: &LinkSpec<'_>) -> io::Result<()> {
+        self.change(|state| state.attach(link))?
     }
 
-    /// Starts to read datagrams that bear `front` before each packet, both ways: the header that
-    /// a SOCKS relay wants, which names the peer. The peer's address is then the relay's.
-    pub fn attach_relayed(&self, fd: RawFd, front: &[u8]) -> io::Result<()> {
-        self.change(|state| state.attach_relayed(fd, front))?
+    /// Starts to read one more link of a server, and returns its number.
+    pub fn add_link(&self, link: &LinkSpec<'_>) -> io::Result<u32> {
+        self.change(|state| state.add_link(link))?
+    }
+
+    /// Stops reading a link.
+    pub fn remove_link(&self, link: u32) -> io::Result<()> {
+        self.change(|state| state.remove_link(link))?
+    }
+
+    /// Makes this a server's data plane; before the first peer.
+    pub fn serve(&self, rules: Rules) -> io::Result<()> {
+        self.change(|state| state.serve(rules))?
+    }
+
+    /// Lets so many hard resets pass in so many seconds.
+    pub fn limit_resets(&self, count: u32, seconds: u32) -> io::Result<()> {
+        self.change(|state| state.limit_resets(count, seconds))
+    }
+
+    /// Gives back what was taken for resets that turned out genuine.
+    pub fn credit_resets(&self, count: u32) -> io::Result<()> {
+        self.change(|state| state.credit_resets(count))
+    }
+
+    /// Every address learnt on tap.
+    pub fn learned(&self) -> io::Result<Vec<Learned>> {
+        self.change(|state| state.learned())
     }
 
     /// Adds a peer without keys, and what is done to its payloads.
@@ -142,6 +202,11 @@ impl Engine {
         self.change(|state| state.add_iroute(peer_id, network, length))?
     }
 
+    /// Takes a prefix from the peer, if it has it.
+    pub fn del_iroute(&self, peer_id: u32, network: IpAddr, length: u8) -> io::Result<()> {
+        self.change(|state| state.del_iroute(peer_id, network, length))?
+    }
+
     /// Counters of a peer.
     pub fn stats(&self, peer_id: u32) -> io::Result<Stats> {
         self.change(|state| state.peer(peer_id).map(|peer| peer.stats))?
@@ -157,9 +222,16 @@ impl Engine {
         self.change(|state| state.offloads(udp::probe()))
     }
 
-    /// Sends a control packet before any queued data, or drops it.
-    pub fn send_control(&self, packet: &[u8], to: Option<SocketAddr>) -> io::Result<()> {
-        self.change(|state| state.send_control(packet, to))
+    /// Sends a control packet by a link, before any queued data, or drops it; from an address of
+    /// ours, if one is named.
+    pub fn send_control(
+        &self,
+        packet: &[u8],
+        to: Option<SocketAddr>,
+        link: u32,
+        local: Option<IpAddr>,
+    ) -> io::Result<()> {
+        self.change(|state| state.send_control(packet, to, link, local))
     }
 
     /// Seals a payload with the primary key and sends it; nothing without one.

@@ -1,16 +1,16 @@
 //! What the engine hands up: control packets and reports, in bounded queues behind an eventfd.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::RawFd;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use ginnel_netio::event::EventFd;
 
-const MAX_CONTROL: usize = 256;
-/// Past this many only a peer's address adds to them, so that strangers cannot shut it out.
-const MAX_CONTROL_OF_STRANGERS: usize = MAX_CONTROL / 2;
+use crate::control::{Control, Lanes, Standing};
+
+/// Reports that a peer can cause at will; all others come once a peer, key or link.
 const MAX_NOTES: usize = 256;
 /// OCC messages, which a peer can send at will, leave room for everything else.
 const MAX_OCC_NOTES: usize = 64;
@@ -18,19 +18,19 @@ const MAX_OCC_NOTES: usize = 64;
 const MAX_OCC_LEN: usize = 16_384;
 
 /// What a report is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum NoteKind {
     /// Nothing authentic was heard for too long.
     Silent,
     /// Too little traffic.
     Inactive,
-    /// The peer moved to `remote`.
+    /// The peer moved to `remote`, on `link`.
     Floated,
     /// The key in `key_id` nears a limit.
     KeyExhausted,
     /// A packet of a stream did not open.
     DecryptError,
-    /// The socket is of no more use.
+    /// The socket of `link` is of no more use.
     LinkLost,
     /// The device is of no more use.
     TunLost,
@@ -39,6 +39,14 @@ pub enum NoteKind {
     /// Packets come with another framing than ours, or compressed: the first byte of the first
     /// such payload is in `payload`.
     BadFraming,
+    /// An inner source that is not the peer's: the address is in `payload`.
+    BadSource,
+    /// The hardware address in `payload`, in `vlan`, is the peer's.
+    Learned,
+    /// The same of an address that was another peer's.
+    Relearned,
+    /// A learnt address went stale.
+    Forgotten,
 }
 
 /// One report; fields that do not belong to its kind are empty.
@@ -54,29 +62,61 @@ pub struct Note {
     pub remote: Option<SocketAddr>,
     /// For a lost link or device.
     pub errno: i32,
-    /// For an OCC message.
+    /// For an OCC message, and for an address.
     pub payload: Vec<u8>,
+    /// For a lost link, and for a float.
+    pub link: u32,
+    /// For a learnt address.
+    pub vlan: u16,
+    /// For a float: which of our addresses the peer sends to.
+    pub local: Option<IpAddr>,
 }
 
 impl Note {
     pub(crate) const fn new(kind: NoteKind, peer_id: u32) -> Self {
-        Self { kind, peer_id, key_id: 0, remote: None, errno: 0, payload: Vec::new() }
+        Self {
+            kind,
+            peer_id,
+            key_id: 0,
+            remote: None,
+            errno: 0,
+            payload: Vec::new(),
+            link: 0,
+            vlan: 0,
+            local: None,
+        }
+    }
+
+    /// What makes two reports say the same; None for those that never do.
+    fn identity(&self) -> Option<Identity> {
+        match self.kind {
+            NoteKind::Occ | NoteKind::Learned | NoteKind::Relearned | NoteKind::Forgotten => None,
+            kind => Some((kind, self.peer_id, self.key_id, self.link)),
+        }
+    }
+
+    /// True for what a peer can cause as often as it likes.
+    const fn is_at_will(&self) -> bool {
+        matches!(
+            self.kind,
+            NoteKind::Occ
+                | NoteKind::BadFraming
+                | NoteKind::BadSource
+                | NoteKind::Learned
+                | NoteKind::Relearned
+                | NoteKind::Forgotten
+        )
     }
 }
 
-/// A packet that is not data.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Control {
-    /// The packet, whole.
-    pub payload: Vec<u8>,
-    /// Where it came from; None on TCP.
-    pub source: Option<SocketAddr>,
-}
+type Identity = (NoteKind, u32, u8, u32);
 
 #[derive(Default)]
 struct Queues {
-    control: VecDeque<Control>,
+    control: Lanes,
     notes: VecDeque<Note>,
+    identities: HashSet<Identity>,
+    at_will: usize,
     occ: usize,
 }
 
@@ -95,33 +135,33 @@ impl Outbox {
     }
 
     /// Queues a control packet; false when too many wait.
-    pub(crate) fn push_control(
-        &self,
-        payload: &[u8],
-        source: Option<SocketAddr>,
-        is_peer: bool,
-    ) -> bool {
+    pub(crate) fn push_control(&self, packet: Control, standing: Standing) -> bool {
         let mut queues = self.lock();
-        let limit = if is_peer { MAX_CONTROL } else { MAX_CONTROL_OF_STRANGERS };
-        if queues.control.len() >= limit {
-            return false;
-        }
         let was_empty = queues.is_empty();
-        queues.control.push_back(Control { payload: payload.to_vec(), source });
-        if was_empty {
+        let is_kept = queues.control.push(packet, standing);
+        if was_empty && is_kept {
             self.event.signal();
         }
-        true
+        is_kept
+    }
+
+    /// True while one more report on a learnt address will be kept.
+    pub(crate) fn has_room(&self) -> bool {
+        self.lock().at_will < MAX_NOTES
     }
 
     /// Queues a report. One that says nothing new beside a waiting one is left out.
     pub(crate) fn push_note(&self, note: Note) {
         let mut queues = self.lock();
-        if note.kind == NoteKind::Floated {
-            // Only the last address matters.
-            let same = |old: &Note| old.kind == note.kind && old.peer_id == note.peer_id;
-            queues.notes.retain(|old| !same(old));
-        } else if queues.notes.contains(&note) {
+        if let Some(identity) = note.identity()
+            && !queues.identities.insert(identity)
+        {
+            if note.kind == NoteKind::Floated {
+                // Only the last place matters.
+                let same = |old: &Note| old.kind == note.kind && old.peer_id == note.peer_id;
+                queues.notes.retain(|old| !same(old));
+                queues.notes.push_back(note);
+            }
             return;
         }
         self.keep_note(queues, note);
@@ -139,8 +179,14 @@ impl Outbox {
     }
 
     fn keep_note(&self, mut queues: MutexGuard<'_, Queues>, note: Note) {
-        if queues.notes.len() >= MAX_NOTES {
-            return;
+        if note.is_at_will() {
+            if queues.at_will >= MAX_NOTES {
+                if let Some(identity) = note.identity() {
+                    queues.identities.remove(&identity);
+                }
+                return;
+            }
+            queues.at_will += 1;
         }
         let was_empty = queues.is_empty();
         queues.notes.push_back(note);
@@ -152,6 +198,8 @@ impl Outbox {
     pub(crate) fn take_notes(&self) -> Vec<Note> {
         let mut queues = self.lock();
         queues.occ = 0;
+        queues.at_will = 0;
+        queues.identities.clear();
         let notes = queues.notes.drain(..).collect();
         self.settle(&queues);
         notes
@@ -159,8 +207,7 @@ impl Outbox {
 
     pub(crate) fn take_control(&self, limit: usize) -> Vec<Control> {
         let mut queues = self.lock();
-        let count = limit.min(queues.control.len());
-        let control = queues.control.drain(..count).collect();
+        let control = queues.control.take(limit);
         self.settle(&queues);
         control
     }

@@ -1,39 +1,65 @@
-//! All peers, found by peer-id or by the address their packets come from.
+//! All peers, found by peer-id, by where their packets come from, and by deadline.
 
-use std::collections::HashMap;
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap};
 use std::net::SocketAddr;
 
+use ginnel_datapath::hash::QuickMap;
 use ginnel_datapath::key::Key;
 use ginnel_datapath::peer::{Peer, Slot};
-use ginnel_datapath::wire::{self, DataFormat, DataHeader, Kind};
+use ginnel_datapath::wire::{self, DataFormat, DataHeader, Kind, UNDEFINED_PEER_ID};
+
+/// Where packets come from: a link, and an address on it where there are addresses.
+pub(crate) type Place = (u32, Option<SocketAddr>);
 
 #[derive(Default)]
 pub(crate) struct Peers {
-    by_id: HashMap<u32, Peer>,
-    by_address: HashMap<SocketAddr, u32>,
+    by_id: QuickMap<u32, Peer>,
+    /// The addresses are strangers' choice, so their hash is a keyed one.
+    by_place: HashMap<Place, u32>,
+    deadlines: BinaryHeap<Reverse<(u64, u32)>>,
     /// The link belongs to one peer without TLS, whose packets have no header.
     is_headerless: bool,
+    /// A server's peers are told apart even while there is only one.
+    pub(crate) is_serving: bool,
 }
 
 impl Peers {
-    /// Adds a peer; false when its id is taken.
+    /// Adds a peer; false when its id is taken. Of two peers at one address the last counts.
     pub(crate) fn add(&mut self, peer: Peer) -> bool {
         let peer_id = peer.config().peer_id;
         if self.by_id.contains_key(&peer_id) {
             return false;
         }
-        if let Some(remote) = peer.remote {
-            self.by_address.insert(plain(remote), peer_id);
+        if let Some(place) = place_of(&peer) {
+            self.by_place.insert(place, peer_id);
         }
         self.by_id.insert(peer_id, peer);
         true
     }
 
     pub(crate) fn remove(&mut self, peer_id: u32) -> bool {
-        self.by_address.retain(|_, owner| *owner != peer_id);
-        let is_known = self.by_id.remove(&peer_id).is_some();
+        let Some(peer) = self.by_id.remove(&peer_id) else { return false };
+        self.leave(place_of(&peer), peer_id);
         self.is_headerless &= !self.by_id.is_empty();
-        is_known
+        true
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.by_id.is_empty()
+    }
+
+    /// Takes note that a link is a stream now, or is none.
+    pub(crate) fn set_stream(&mut self, link: u32, on_stream: bool) {
+        let moved: Vec<u32> = self
+            .by_id
+            .values()
+            .filter(|peer| peer.link == link && peer.on_stream != on_stream)
+            .map(|peer| peer.config().peer_id)
+            .collect();
+        for peer_id in moved {
+            self.relocate(peer_id, |peer| peer.on_stream = on_stream);
+        }
     }
 
     /// Puts a key into a slot, or empties it; None when there is no such peer.
@@ -61,46 +87,94 @@ impl Peers {
         if self.by_id.len() == 1 { self.by_id.values_mut().next() } else { None }
     }
 
-    pub(crate) fn all(&mut self) -> impl Iterator<Item = &mut Peer> {
-        self.by_id.values_mut()
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Peer> {
+        self.by_id.values()
     }
 
-    /// Whose packet it is. A lone peer, a client's server, is meant whatever the packet says.
-    pub(crate) fn sender(
-        &mut self,
-        peer_id: Option<u32>,
-        source: Option<SocketAddr>,
-    ) -> Option<&mut Peer> {
-        if self.by_id.len() == 1 {
-            return self.by_id.values_mut().next();
+    /// Whose packet it is: the peer-id says so, the address where there is none, or the stream.
+    /// A client's lone peer, its server, is meant whatever the packet says.
+    pub(crate) fn sender(&self, peer_id: Option<u32>, (link, from): Place) -> Option<u32> {
+        if !self.is_serving && self.by_id.len() == 1 {
+            return self.by_id.keys().next().copied();
         }
-        let peer_id = match peer_id {
-            Some(peer_id) => peer_id,
-            None => *self.by_address.get(&plain(source?))?,
-        };
-        self.by_id.get_mut(&peer_id)
+        match peer_id {
+            Some(peer_id) if peer_id != UNDEFINED_PEER_ID && from.is_some() => Some(peer_id),
+            _ => self.at((link, from)),
+        }
     }
 
-    /// The peer at an address; the lone peer of a stream, which has none.
-    pub(crate) fn at(&mut self, address: Option<SocketAddr>) -> Option<&mut Peer> {
-        let Some(address) = address else { return self.by_id.values_mut().next() };
-        let peer_id = *self.by_address.get(&plain(address))?;
-        self.by_id.get_mut(&peer_id)
+    /// The peer whose packets come from there.
+    pub(crate) fn at(&self, (link, from): Place) -> Option<u32> {
+        self.by_place.get(&(link, from.map(plain))).copied()
     }
 
-    /// True when no peer has the address.
-    pub(crate) fn is_free(&self, address: SocketAddr) -> bool {
-        !self.by_address.contains_key(&plain(address))
-    }
-
-    /// Moves a peer that authenticated from another address.
-    pub(crate) fn float(&mut self, peer_id: u32, to: SocketAddr) {
-        self.by_address.retain(|_, owner| *owner != peer_id);
-        self.by_address.insert(plain(to), peer_id);
-        if let Some(peer) = self.by_id.get_mut(&peer_id) {
+    /// Moves a peer that authenticated from another place.
+    pub(crate) fn float(&mut self, peer_id: u32, link: u32, to: SocketAddr) {
+        self.relocate(peer_id, |peer| {
+            peer.link = link;
             peer.remote = Some(to);
+        });
+    }
+
+    fn relocate(&mut self, peer_id: u32, change: impl FnOnce(&mut Peer)) {
+        let Some(peer) = self.by_id.get_mut(&peer_id) else { return };
+        let old = place_of(peer);
+        change(peer);
+        let new = place_of(peer);
+        self.leave(old, peer_id);
+        if let Some(place) = new {
+            self.by_place.insert(place, peer_id);
         }
     }
+
+    fn leave(&mut self, place: Option<Place>, peer_id: u32) {
+        if let Some(place) = place
+            && self.by_place.get(&place) == Some(&peer_id)
+        {
+            self.by_place.remove(&place);
+        }
+    }
+
+    // --- deadlines ---
+
+    /// Has a peer looked at when its next deadline comes.
+    pub(crate) fn schedule(&mut self, peer_id: u32) {
+        let Some(peer) = self.by_id.get_mut(&peer_id) else { return };
+        if let Some(deadline) = peer.clock.next_deadline()
+            && deadline < peer.due_at
+        {
+            peer.due_at = deadline;
+            self.deadlines.push(Reverse((deadline, peer_id)));
+        }
+    }
+
+    /// A peer whose deadline has come; it is to be scheduled again.
+    pub(crate) fn take_due(&mut self, now: u64) -> Option<&mut Peer> {
+        while let Some(Reverse((deadline, peer_id))) = self.deadlines.peek().copied()
+            && deadline <= now
+        {
+            self.deadlines.pop();
+            if let Some(peer) = self.by_id.get_mut(&peer_id)
+                && peer.due_at == deadline
+            {
+                peer.due_at = u64::MAX;
+                return self.by_id.get_mut(&peer_id);
+            }
+        }
+        None
+    }
+
+    /// When the next deadline comes.
+    pub(crate) fn next_deadline(&self) -> u64 {
+        self.deadlines.peek().map_or(u64::MAX, |Reverse((deadline, _))| *deadline)
+    }
+}
+
+fn place_of(peer: &Peer) -> Option<Place> {
+    if peer.on_stream {
+        return Some((peer.link, None));
+    }
+    peer.remote.map(|remote| (peer.link, Some(plain(remote))))
 }
 
 /// Addresses compare without flow label, and without a scope that only one side knows.

@@ -1,58 +1,54 @@
-//! Everything one data plane holds; the thread and the callers take turns with it.
+//! Everything one data plane holds, and what callers do with it; the thread's part is in `turn`.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::os::fd::{AsFd, RawFd};
 use std::sync::Arc;
 
 use ginnel_datapath::coalesce::Coalescer;
 use ginnel_datapath::key::Key;
 use ginnel_datapath::payload::{Payload, PayloadSpec};
-use ginnel_datapath::peer::{Due, Keepalive, KeepaliveClock, Peer, PeerConfig, Slot};
+use ginnel_datapath::peer::{Keepalive, KeepaliveClock, Peer, PeerConfig, Slot};
 use ginnel_datapath::route::Routes;
 use ginnel_datapath::stats::{Drop, Stats};
-use ginnel_datapath::vnet::{self, VnetHeader};
-use ginnel_datapath::wire::{PING, UNDEFINED_PEER_ID};
-use ginnel_netio::event::{Epoll, Ready};
-use ginnel_netio::socket::take_error;
-use ginnel_netio::sys::{errno, is_retry};
-use ginnel_netio::udp::{Outcome, drain_errors};
+use ginnel_netio::event::Epoll;
 
 use crate::bucket::Bucket;
 use crate::clock::Clock;
-use crate::device::{Device, TUN_TOKEN};
-use crate::inbound::{Inbound, TunSink};
-use crate::link::{Link, Lost};
-use crate::outbound::{Outbound, report_worn, send_payload};
-use crate::outbox::{Note, NoteKind, Outbox};
+use crate::control::Acquaintances;
+use crate::device::Device;
+use crate::lane::{Ways, report_worn, send_payload};
+use crate::links::{FIRST_LINK, Link, Links, Open};
+use crate::outbox::Outbox;
 use crate::peers::Peers;
-use crate::port::Port;
-use crate::transmit::Batch;
-use crate::{Transport, TunSpec};
+use crate::switch::{Rules, Switch};
+use crate::{Learned, LinkSpec, Transport, TunSpec};
 
 pub(crate) const WAKE_TOKEN: u64 = 0;
-/// Most reads from tun before one send.
-const TUN_READS: usize = 64;
 const DEFAULT_MTU: usize = 1500;
 /// How much longer than our device's MTU a packet of the peer may become.
 const INNER_SLACK: usize = 128;
-const MAX_ERRORS: usize = 64;
+/// Hard resets, seconds: how many pass unless the caller says otherwise.
+const MAX_RESETS: (u32, u32) = (100, 10);
 
 pub(crate) struct State {
     pub(crate) epoll: Arc<Epoll>,
     pub(crate) unassigned: Stats,
-    outbox: Arc<Outbox>,
-    device: Device,
+    pub(crate) outbox: Arc<Outbox>,
+    pub(crate) device: Device,
     mtu: usize,
-    port: Port,
-    batch: Batch,
-    coalescer: Coalescer,
-    peers: Peers,
-    routes: Routes,
-    bucket: Bucket,
-    clock: Clock,
-    /// A peer has a limit on what it is sent.
-    has_shaper: bool,
+    pub(crate) links: Links,
+    pub(crate) coalescer: Coalescer,
+    pub(crate) peers: Peers,
+    pub(crate) routes: Routes,
+    /// Of a server.
+    pub(crate) switch: Option<Switch>,
+    pub(crate) bucket: Bucket,
+    pub(crate) acquaintances: Acquaintances,
+    pub(crate) clock: Clock,
+    /// What streams are read into.
+    pub(crate) incoming: Vec<u8>,
+    /// A client's peer has a limit on what it is sent.
+    pub(crate) has_shaper: bool,
 }
 
 impl State {
@@ -67,52 +63,87 @@ impl State {
             outbox,
             device,
             mtu,
-            port: Port::new(),
-            batch: Batch::new(),
+            links: Links::default(),
             coalescer: Coalescer::new(granted.tso, granted.uso),
             peers: Peers::default(),
             routes: Routes::default(),
-            bucket: Bucket::new(),
+            switch: None,
+            bucket: Bucket::new(MAX_RESETS.0, MAX_RESETS.1, 0),
+            acquaintances: Acquaintances::default(),
             clock: Clock::new(),
+            incoming: Vec::new(),
             has_shaper: false,
         })
     }
 
-    // --- calls from above ---
+    // --- links ---
 
-    pub(crate) fn attach(
-        &mut self,
-        fd: RawFd,
-        transport: Transport,
-        unread: &[u8],
-        unsent: &[u8],
-    ) -> io::Result<()> {
-        if transport == Transport::Udp && !(unread.is_empty() && unsent.is_empty()) {
-            return Err(io::Error::from_raw_os_error(libc::EINVAL));
-        }
-        let link = Link::open(fd, transport, (unread, unsent), self.mtu)?;
-        self.attach_link(link, !unread.is_empty())
-    }
-
-    pub(crate) fn attach_relayed(&mut self, fd: RawFd, front: &[u8]) -> io::Result<()> {
-        let link = Link::open_relayed(fd, front, self.mtu)?;
-        self.attach_link(link, false)
-    }
-
-    fn attach_link(&mut self, link: Link, has_unread: bool) -> io::Result<()> {
-        self.batch.restart(link.front());
-        self.port.attach(&self.epoll, link, has_unread)?;
+    pub(crate) fn attach(&mut self, spec: &LinkSpec<'_>) -> io::Result<()> {
+        let open = open_of(spec)?;
+        self.links.put(&self.epoll, FIRST_LINK, spec.fd, &open, self.mtu)?;
+        self.peers.set_stream(FIRST_LINK, self.links.is_stream(FIRST_LINK));
         self.settle();
         Ok(())
     }
 
-    pub(crate) fn new_peer(&mut self, config: PeerConfig, spec: PayloadSpec) -> io::Result<()> {
-        let payload = self.payload_of(spec);
-        if self.peers.add(Peer::new(config, payload, self.clock.now)) {
-            Ok(())
-        } else {
-            Err(io::Error::from_raw_os_error(libc::EEXIST))
+    pub(crate) fn add_link(&mut self, spec: &LinkSpec<'_>) -> io::Result<u32> {
+        if self.switch.is_none() || !spec.front.is_empty() {
+            return Err(invalid());
         }
+        let open = open_of(spec)?;
+        let link = self.links.add(&self.epoll, spec.fd, &open, self.mtu)?;
+        self.settle();
+        Ok(link)
+    }
+
+    pub(crate) fn remove_link(&mut self, link: u32) -> io::Result<()> {
+        if !self.links.remove(&self.epoll, link) {
+            return Err(io::Error::from_raw_os_error(libc::ENOENT));
+        }
+        self.settle();
+        Ok(())
+    }
+
+    pub(crate) fn serve(&mut self, rules: Rules) -> io::Result<()> {
+        if !self.peers.is_empty() {
+            return Err(invalid());
+        }
+        self.switch = Some(Switch::new(rules, self.device.is_ethernet(), self.clock.now));
+        self.peers.is_serving = true;
+        self.links.is_serving = true;
+        Ok(())
+    }
+
+    pub(crate) fn limit_resets(&mut self, count: u32, seconds: u32) {
+        self.bucket = Bucket::new(count, seconds, self.clock.now);
+    }
+
+    pub(crate) fn credit_resets(&mut self, count: u32) {
+        self.bucket.give(count);
+    }
+
+    pub(crate) fn learned(&self) -> Vec<Learned> {
+        let stations = self.switch.iter().flat_map(|switch| switch.stations.all());
+        stations
+            .map(|(station, entry)| Learned {
+                mac: station.mac,
+                vlan: station.vlan,
+                peer_id: entry.peer_id,
+                age: self.clock.now.saturating_sub(entry.seen_at) / 1000,
+            })
+            .collect()
+    }
+
+    // --- peers ---
+
+    pub(crate) fn new_peer(&mut self, config: PeerConfig, spec: PayloadSpec) -> io::Result<()> {
+        if self.switch.is_some() && !self.links.has(config.link) {
+            return Err(io::Error::from_raw_os_error(libc::ENOTCONN));
+        }
+        let payload = self.payload_of(spec);
+        let mut peer = Peer::new(config, payload, self.clock.now);
+        peer.on_stream = self.links.is_stream(config.link);
+        if self.peers.add(peer) { Ok(()) } else { Err(io::Error::from_raw_os_error(libc::EEXIST)) }
     }
 
     pub(crate) fn set_payload(&mut self, peer_id: u32, spec: PayloadSpec) -> io::Result<()> {
@@ -123,22 +154,23 @@ impl State {
     }
 
     fn payload_of(&mut self, spec: PayloadSpec) -> Option<Payload> {
-        self.has_shaper |= spec.shaper > 0;
+        self.has_shaper |= spec.shaper > 0 && self.switch.is_none();
         let limit = self.mtu.max(DEFAULT_MTU) + INNER_SLACK;
         (!spec.is_empty()).then(|| Payload::new(spec, limit, self.device.is_ethernet()))
     }
 
     pub(crate) fn set_peer(&mut self, peer_id: u32, limits: Keepalive) -> io::Result<()> {
         let now = self.clock.now;
-        let peer = self.peer(peer_id)?;
-        peer.clock = KeepaliveClock::new(limits, now);
-        let deadline = peer.clock.next_deadline().unwrap_or(u64::MAX);
-        self.clock.arm(deadline);
+        self.peer(peer_id)?.clock = KeepaliveClock::new(limits, now);
+        self.peers.schedule(peer_id);
         Ok(())
     }
 
     pub(crate) fn del_peer(&mut self, peer_id: u32) -> io::Result<()> {
         self.routes.remove_peer(peer_id);
+        if let Some(switch) = &mut self.switch {
+            switch.stations.remove_peer(peer_id);
+        }
         if self.peers.remove(peer_id) { Ok(()) } else { Err(unknown_peer()) }
     }
 
@@ -162,9 +194,19 @@ impl State {
             .map_err(|_| io::Error::from_raw_os_error(libc::EINVAL))
     }
 
-    pub(crate) fn offloads(&self, udp: (bool, bool)) -> Vec<&'static str> {
+    pub(crate) fn del_iroute(
+        &mut self,
+        peer_id: u32,
+        network: IpAddr,
+        length: u8,
+    ) -> io::Result<()> {
+        self.peer(peer_id)?;
+        self.routes.remove(network, length, peer_id).map_err(|_| invalid())
+    }
+
+    pub(crate) fn offloads(&mut self, udp: (bool, bool)) -> Vec<&'static str> {
         let tun = self.device.offloads();
-        let (segment, gro) = match &self.port.link {
+        let (segment, gro) = match self.links.get(FIRST_LINK) {
             Some(Link::Udp(link)) => (link.udp.can_segment(), link.udp.has_gro()),
             Some(Link::Tcp(_)) => (false, false),
             None => udp,
@@ -175,33 +217,38 @@ impl State {
             .collect()
     }
 
-    pub(crate) fn send_control(&mut self, packet: &[u8], to: Option<SocketAddr>) {
-        let taken = match (&mut self.port.link, to) {
-            (Some(Link::Udp(link)), Some(to)) => link.send_control(packet, to),
-            (Some(Link::Tcp(link)), _) => link.send_control(packet),
-            _ => false,
-        };
-        if !taken {
+    // --- packets of the caller's ---
+
+    pub(crate) fn send_control(
+        &mut self,
+        packet: &[u8],
+        to: Option<SocketAddr>,
+        link: u32,
+        local: Option<IpAddr>,
+    ) {
+        if !self.links.send_control(link, packet, to, local) {
             self.unassigned.drop(Drop::LinkFull, 1);
             return;
         }
-        let now = self.clock.now;
-        if let Some(peer) = self.peers.at(to) {
-            peer.clock.sent(now);
+        let is_stream = self.links.is_stream(link);
+        let place = (link, if is_stream { None } else { to });
+        let peer = self.peers.at(place);
+        if let Some(peer) = peer.and_then(|peer_id| self.peers.get(peer_id)) {
+            peer.clock.sent(self.clock.now);
+        } else if self.switch.is_some() && !is_stream {
+            self.acquaintances.meet(place);
         }
-        if matches!(self.port.link, Some(Link::Tcp(_))) {
+        if is_stream {
             self.flush();
             self.settle();
         }
     }
 
     pub(crate) fn send_inner(&mut self, peer_id: u32, payload: &[u8]) -> io::Result<()> {
-        let is_stream = self.port.is_stream();
+        let ways = self.ways();
         let peer = self.peers.get(peer_id).ok_or_else(unknown_peer)?;
-        if let Some(is_stream) = is_stream
-            && peer.send_layout().is_some()
-        {
-            send_payload(peer, &mut self.batch, is_stream, payload, self.clock.now);
+        if peer.send_layout().is_some() {
+            send_payload(peer, &mut self.links, payload, ways);
             report_worn(peer, &self.outbox);
             peer.clock.sent(self.clock.now);
             self.flush();
@@ -210,296 +257,28 @@ impl State {
         Ok(())
     }
 
-    // --- the thread's side ---
-
-    /// Reads the clock; once a batch, not once a packet.
-    pub(crate) fn read_clock(&mut self) {
-        self.clock.read();
-    }
-
-    /// How long the thread may wait, in milliseconds.
-    pub(crate) fn wait_ms(&self) -> i32 {
-        if self.port.has_unread() { 0 } else { self.clock.wait_ms() }
-    }
-
-    /// Does what is ready, once.
-    pub(crate) fn turn(&mut self, ready: &[Ready]) {
-        if self.port.take_unread() {
-            self.read_link();
-        }
-        for ready in ready {
-            match ready.token {
-                TUN_TOKEN => self.tun_ready(*ready),
-                token if self.port.is_token(token) => self.link_ready(*ready),
-                _ => {}
-            }
-        }
-        if self.clock.is_due() {
-            self.run_timers();
-        }
-        self.settle();
-    }
-
-    fn link_ready(&mut self, ready: Ready) {
-        if ready.writable {
-            self.flush();
-        }
-        if ready.readable {
-            self.read_link();
-        }
-        if ready.failed || ready.hung_up {
-            match &self.port.link {
-                Some(Link::Udp(link)) => {
-                    take_error(link.udp.as_fd());
-                    let errors = drain_errors(link.udp.as_fd(), MAX_ERRORS);
-                    self.unassigned.drop(Drop::LinkError, errors as u64);
-                    if ready.hung_up {
-                        self.lose_link(Lost(libc::ESHUTDOWN));
-                    }
-                }
-                Some(Link::Tcp(_)) if !ready.readable => self.read_link(),
-                _ => {}
-            }
-        }
-    }
-
-    fn read_link(&mut self) {
-        let Some(mut link) = self.port.link.take() else { return };
-        let mut inbound = Inbound {
-            peers: &mut self.peers,
-            coalescer: &mut self.coalescer,
-            tun: TunSink::new(self.device.tun()),
-            outbox: &self.outbox,
-            bucket: &mut self.bucket,
-            unassigned: &mut self.unassigned,
+    /// How packets get into links now.
+    pub(crate) fn ways(&self) -> Ways {
+        Ways {
             is_ethernet: self.device.is_ethernet(),
+            queue_limit: self.switch.as_ref().map(|switch| switch.rules.tcp_queue_limit),
             now: self.clock.now,
-            broke_silence: false,
-        };
-        let result = match &mut link {
-            Link::Udp(udp) => read_datagrams(udp, &mut inbound),
-            Link::Tcp(tcp) => read_records(tcp, &mut inbound),
-        };
-        if inbound.broke_silence {
-            // Its limit counts again: let the timers find the next deadline.
-            self.clock.arm(self.clock.now);
         }
-        let tun_lost = inbound.tun.lost;
-        self.port.link = Some(link);
-        if let Some(number) = tun_lost {
-            self.lose_tun(number);
-        }
-        if let Err(lost) = result {
-            self.lose_link(lost);
-        }
-    }
-
-    fn tun_ready(&mut self, ready: Ready) {
-        if !ready.readable && (ready.failed || ready.hung_up) {
-            self.lose_tun(libc::EIO);
-            return;
-        }
-        if ready.readable && !self.must_wait() {
-            self.read_tun();
-        }
-    }
-
-    fn read_tun(&mut self) {
-        let is_stream = self.port.is_stream();
-        let mut outbound = Outbound {
-            peers: &mut self.peers,
-            routes: &self.routes,
-            batch: &mut self.batch,
-            outbox: &self.outbox,
-            unassigned: &mut self.unassigned,
-            is_stream,
-            is_ethernet: self.device.is_ethernet(),
-            now: self.clock.now,
-        };
-        let mut lost = None;
-        let mut answers = Vec::new();
-        for _ in 0..TUN_READS {
-            if !outbound.batch.has_room()
-                || (self.has_shaper && shaped_until(outbound.peers, outbound.now).is_some())
-            {
-                break;
-            }
-            let Some(result) = self.device.read() else { break };
-            match result {
-                Ok((front, packet)) => {
-                    let header = front.first_chunk::<{ vnet::LEN }>().map(VnetHeader::decode);
-                    answers.extend(outbound.packet(header.unwrap_or_default(), packet));
-                }
-                Err(error) if is_retry(&error) => break,
-                Err(error) => {
-                    lost = Some(errno(&error));
-                    break;
-                }
-            }
-        }
-        for answer in answers.iter().filter(|answer| !answer.is_empty()) {
-            self.device.answer(answer);
-        }
-        self.flush();
-        if let Some(number) = lost {
-            self.lose_tun(number);
-        }
-    }
-
-    /// True while nothing more may be read from tun.
-    fn must_wait(&mut self) -> bool {
-        self.port.is_blocked(&self.batch) || self.shaped_until().is_some()
-    }
-
-    fn shaped_until(&mut self) -> Option<u64> {
-        if self.has_shaper { shaped_until(&mut self.peers, self.clock.now) } else { None }
-    }
-
-    /// Sends the batch as far as the link takes it.
-    fn flush(&mut self) {
-        let Some(link) = &mut self.port.link else {
-            self.batch.clear();
-            return;
-        };
-        let (peers, now) = (&mut self.peers, self.clock.now);
-        let result = link.flush(&mut self.batch, |owner, outcome| {
-            if let Some(peer) = peers.get(owner) {
-                count_sent(peer, outcome, now);
-            }
-        });
-        if let Err(lost) = result {
-            self.lose_link(lost);
-        }
-    }
-
-    fn run_timers(&mut self) {
-        let is_stream = self.port.is_stream();
-        let mut next = u64::MAX;
-        for peer in self.peers.all() {
-            for due in peer.clock.due(self.clock.now) {
-                let kind = match due {
-                    Due::Ping => {
-                        if let Some(is_stream) = is_stream
-                            && peer.send_layout().is_some()
-                        {
-                            send_payload(peer, &mut self.batch, is_stream, &PING, self.clock.now);
-                        }
-                        continue;
-                    }
-                    Due::Silent => NoteKind::Silent,
-                    Due::Inactive => NoteKind::Inactive,
-                };
-                self.outbox.push_note(Note::new(kind, peer.config().peer_id));
-            }
-            report_worn(peer, &self.outbox);
-            next = next.min(peer.clock.next_deadline().unwrap_or(u64::MAX));
-        }
-        self.clock.next_timer = next;
-        self.flush();
-    }
-
-    // --- descriptors ---
-
-    /// Waits for what can be done now, and for nothing else.
-    fn settle(&mut self) {
-        let blocked = self.port.is_blocked(&self.batch);
-        let shaped = self.shaped_until();
-        if let Some(until) = shaped {
-            self.clock.arm(until);
-        }
-        self.device.watch(&self.epoll, !blocked && shaped.is_none());
-        self.port.watch(&self.epoll, blocked);
-    }
-
-    fn lose_link(&mut self, lost: Lost) {
-        if self.port.detach(&self.epoll) {
-            self.batch.clear();
-            self.note_lost(NoteKind::LinkLost, lost.0);
-        }
-    }
-
-    fn lose_tun(&mut self, number: i32) {
-        if self.device.close(&self.epoll) {
-            self.note_lost(NoteKind::TunLost, number);
-        }
-    }
-
-    fn note_lost(&self, kind: NoteKind, errno: i32) {
-        self.outbox.push_note(Note { errno, ..Note::new(kind, UNDEFINED_PEER_ID) });
     }
 }
 
-/// When the limit of a client's one peer lets more be sent; None when it does now.
-fn shaped_until(peers: &mut Peers, now: u64) -> Option<u64> {
-    let ready_at = peers.lone()?.payload.as_ref()?.shaper?.ready_at();
-    (ready_at > now).then_some(ready_at)
+fn open_of<'a>(spec: &LinkSpec<'a>) -> io::Result<Open<'a>> {
+    match spec.transport {
+        Transport::Udp if !(spec.unread.is_empty() && spec.unsent.is_empty()) => Err(invalid()),
+        Transport::Udp => Ok(Open::Udp { front: spec.front, is_multihomed: spec.is_multihomed }),
+        Transport::Tcp => Ok(Open::Tcp { unread: spec.unread, unsent: spec.unsent }),
+    }
+}
+
+fn invalid() -> io::Error {
+    io::Error::from_raw_os_error(libc::EINVAL)
 }
 
 fn unknown_peer() -> io::Error {
     io::Error::from_raw_os_error(libc::ENOENT)
-}
-
-fn count_sent(peer: &mut Peer, outcome: Outcome, now: u64) {
-    peer.stats.link_write_packets += outcome.packets;
-    peer.stats.link_write_bytes += outcome.bytes;
-    peer.stats.drop(Drop::TooBig, outcome.too_big);
-    peer.stats.drop(Drop::LinkError, outcome.refused);
-    if outcome.packets > 0 {
-        peer.clock.sent(now);
-    }
-}
-
-fn read_datagrams(link: &mut crate::link::UdpLink, inbound: &mut Inbound<'_>) -> Result<(), Lost> {
-    if let Err(error) = link.receiver.receive(&link.udp) {
-        if is_retry(&error) {
-            return Ok(());
-        }
-        let number = errno(&error);
-        if matches!(number, libc::EBADF | libc::ENOTSOCK) {
-            return Err(Lost(number));
-        }
-        // An ICMP error that surfaces here is not the end.
-        inbound.unassigned.drop(Drop::LinkError, 1);
-        return Ok(());
-    }
-    inbound.unassigned.drop(Drop::Malformed, link.receiver.malformed());
-    let front = &link.front;
-    let (messages, storage) = link.receiver.messages();
-    for message in messages {
-        let mut start = message.range.start;
-        loop {
-            let end = (start + message.segment).min(message.range.end);
-            if storage[start..end].starts_with(front) {
-                inbound.packet(storage, start + front.len()..end, Some(message.from));
-            } else {
-                inbound.unassigned.drop(Drop::Malformed, 1);
-            }
-            start = end;
-            if start >= message.range.end {
-                break;
-            }
-        }
-    }
-    inbound.finish(storage);
-    Ok(())
-}
-
-fn read_records(link: &mut crate::link::TcpLink, inbound: &mut Inbound<'_>) -> Result<(), Lost> {
-    // What was read before is looked at even when the stream has ended.
-    let received = link.receive();
-    let mut used = 0;
-    let framing = loop {
-        match link.record(used) {
-            Ok(Some(range)) => {
-                used = range.end;
-                inbound.packet(link.incoming(), range, None);
-            }
-            Ok(None) => break Ok(()),
-            Err(lost) => break Err(lost),
-        }
-    };
-    inbound.finish(link.incoming());
-    link.consume(used);
-    framing?;
-    received.map(|_| ())
 }

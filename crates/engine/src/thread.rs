@@ -77,8 +77,8 @@ impl Worker {
 fn run(gate: &Gate) {
     let mut ready = [Ready::default(); MAX_READY];
     let (epoll, mut timeout) = {
-        let guard = gate.lock();
-        let Some(state) = guard.as_ref() else { return };
+        let mut guard = gate.lock();
+        let Some(state) = guard.as_mut() else { return };
         (Arc::clone(&state.epoll), state.wait_ms())
     };
     loop {

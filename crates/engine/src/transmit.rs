@@ -1,6 +1,6 @@
 //! The batch of sealed packets on its way to the link: one buffer, filled and sent as a whole.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use ginnel_netio::udp::{Group, MAX_BYTES, MAX_SEGMENTS};
 
@@ -20,25 +20,20 @@ pub(crate) struct Batch {
 }
 
 impl Batch {
-    pub(crate) fn new() -> Self {
+    /// An empty batch whose datagrams all begin with `front`.
+    pub(crate) fn new(front: &[u8]) -> Self {
         Self {
             storage: vec![0; CAPACITY],
             length: 0,
             groups: Vec::with_capacity(256),
             sent: 0,
-            front: Vec::new(),
+            front: front.to_vec(),
         }
     }
 
-    /// Empties the batch and begins each of its datagrams with `front` from now on.
-    pub(crate) fn restart(&mut self, front: &[u8]) {
-        self.clear();
-        self.front = front.to_vec();
-    }
-
-    /// Bytes to leave free at the start of a datagram; they are filled when it is kept.
-    pub(crate) fn front_len(&self) -> usize {
-        self.front.len()
+    /// What each datagram begins with; it is filled in when the datagram is kept.
+    pub(crate) fn front(&self) -> &[u8] {
+        &self.front
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -55,8 +50,14 @@ impl Batch {
         self.storage.get_mut(self.length..self.length + length)
     }
 
-    /// Keeps what was reserved last as a datagram of a type of service.
-    pub(crate) fn commit_datagram(&mut self, length: usize, to: SocketAddr, owner: u32, tos: u8) {
+    /// Keeps what was reserved last as a datagram of a type of service, from an address of ours.
+    pub(crate) fn commit(
+        &mut self,
+        length: usize,
+        (to, local): (SocketAddr, Option<IpAddr>),
+        owner: u32,
+        tos: u8,
+    ) {
         let start = self.length;
         self.storage[start..start + self.front.len()].copy_from_slice(&self.front);
         self.length += length;
@@ -65,6 +66,7 @@ impl Batch {
             let joins = group.to == to
                 && group.owner == owner
                 && group.tos == tos
+                && group.local == local
                 && length <= group.segment
                 && held.is_multiple_of(group.segment)
                 && held / group.segment < MAX_SEGMENTS
@@ -74,12 +76,8 @@ impl Batch {
                 return;
             }
         }
-        self.groups.push(Group { range: start..start + length, segment: length, to, owner, tos });
-    }
-
-    /// Keeps what was reserved last as bytes of a stream.
-    pub(crate) fn commit_record(&mut self, length: usize) {
-        self.length += length;
+        let range = start..start + length;
+        self.groups.push(Group { range, segment: length, to, owner, tos, local });
     }
 
     /// The bytes, and the groups that are not sent yet.
@@ -95,7 +93,7 @@ impl Batch {
         }
     }
 
-    pub(crate) fn clear(&mut self) {
+    fn clear(&mut self) {
         self.groups.clear();
         self.sent = 0;
         self.length = 0;

@@ -12,7 +12,7 @@ use ginnel_dataplane::datapath::payload::PayloadSpec;
 use ginnel_dataplane::datapath::peer::{Keepalive, PeerConfig, Slot};
 use ginnel_dataplane::datapath::stats::Stats;
 use ginnel_dataplane::datapath::wire::{DataFormat, OCC_MAGIC, PING};
-use ginnel_dataplane::{Control, Engine, NoteKind, Transport};
+use ginnel_dataplane::{Control, Engine, LinkSpec, NoteKind, Transport};
 use ginnel_netio::socket::option;
 use zeroize::Zeroizing;
 
@@ -30,7 +30,7 @@ impl Bench {
     fn new() -> Self {
         let [link, peer] = [0, 1].map(|_| UdpSocket::bind("127.0.0.1:0").unwrap());
         let engine = Engine::open(None).unwrap();
-        engine.attach(link.as_raw_fd(), Transport::Udp, b"", b"").unwrap();
+        engine.attach(&LinkSpec::new(link.as_raw_fd(), Transport::Udp)).unwrap();
         engine
             .new_peer(
                 PeerConfig {
@@ -43,6 +43,7 @@ impl Bench {
                     replay_window: 64,
                     replay_time: 15,
                     drop_recursive: true,
+                    ..PeerConfig::default()
                 },
                 PayloadSpec::default(),
             )
@@ -199,7 +200,7 @@ fn attaching_the_same_socket_again_keeps_its_offloads() {
     let bench = Bench::new();
     let joins = || option(bench.link.as_fd(), libc::SOL_UDP, libc::UDP_GRO).unwrap();
     let before = joins();
-    bench.engine.attach(bench.link.as_raw_fd(), Transport::Udp, b"", b"").unwrap();
+    bench.engine.attach(&LinkSpec::new(bench.link.as_raw_fd(), Transport::Udp)).unwrap();
     assert_eq!(joins(), before);
     bench.engine.close();
     assert_eq!(joins(), 0, "its next reader need not know joined packets");

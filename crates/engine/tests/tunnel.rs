@@ -16,7 +16,7 @@ use ginnel_dataplane::datapath::peer::{Keepalive, PeerConfig, Slot};
 use ginnel_dataplane::datapath::stats::Stats;
 use ginnel_dataplane::datapath::vnet::{GSO_UDP, NEEDS_CHECKSUM, VnetHeader};
 use ginnel_dataplane::datapath::wire::DataFormat;
-use ginnel_dataplane::{Engine, NoteKind, Transport, TunSpec};
+use ginnel_dataplane::{Engine, LinkSpec, NoteKind, Transport, TunSpec};
 use zeroize::Zeroizing;
 
 const PEER: u32 = 3;
@@ -55,6 +55,7 @@ impl Node {
                     replay_window: 64,
                     replay_time: 15,
                     drop_recursive: true,
+                    ..PeerConfig::default()
                 },
                 PayloadSpec::default(),
             )
@@ -135,9 +136,9 @@ fn relayed_pair(front: &[u8], format: DataFormat, vnet_header: bool) -> (Node, N
     for (index, node) in nodes.iter().enumerate() {
         let fd = sockets[index].as_raw_fd();
         if front.is_empty() {
-            node.engine.attach(fd, Transport::Udp, b"", b"").unwrap();
+            node.engine.attach(&LinkSpec::new(fd, Transport::Udp)).unwrap();
         } else {
-            node.engine.attach_relayed(fd, front).unwrap();
+            node.engine.attach(&LinkSpec { front, ..LinkSpec::new(fd, Transport::Udp) }).unwrap();
         }
         node.add_peer(Some(sockets[1 - index].local_addr().unwrap()), format);
     }
@@ -213,14 +214,16 @@ fn a_relay_gets_its_front_and_only_what_bears_it_is_taken() {
     relay.set_read_timeout(Some(DEADLINE)).unwrap();
     let to = own.local_addr().unwrap();
     let node = Node::new(true, false);
-    node.engine.attach_relayed(own.as_raw_fd(), FRONT).unwrap();
+    node.engine
+        .attach(&LinkSpec { front: FRONT, ..LinkSpec::new(own.as_raw_fd(), Transport::Udp) })
+        .unwrap();
     node.add_peer(Some(relay.local_addr().unwrap()), DataFormat::V2);
     let mut buffer = [0; 2048];
     node.inject(&packet(1, 300));
     let data = relay.recv(&mut buffer).unwrap();
     assert_eq!(data, FRONT.len() + 24 + 328);
     assert_eq!(&buffer[..FRONT.len()], FRONT);
-    node.engine.send_control(b"\x20control", Some(relay.local_addr().unwrap())).unwrap();
+    node.engine.send_control(b"\x20control", Some(relay.local_addr().unwrap()), 0, None).unwrap();
     let control = relay.recv(&mut buffer).unwrap();
     assert_eq!(&buffer[..control], [FRONT, b"\x20control"].concat());
     for datagram in [&b"\x20naked"[..], b"", b"\0\0\0\x01\xc0\0\x02\x07\x04"] {
@@ -261,16 +264,22 @@ fn keys_change_under_traffic_without_a_loss() {
 fn records_of_a_stream_survive_any_cut() {
     let (near, mut far) = tcp_pair();
     let (one, other) = (Node::new(true, false), Node::new(false, false));
-    one.engine.attach(near.as_raw_fd(), Transport::Tcp, b"", b"").unwrap();
+    one.engine.attach(&LinkSpec::new(near.as_raw_fd(), Transport::Tcp)).unwrap();
     one.add_peer(None, DataFormat::V2);
     one.inject(&packet(1, 300));
-    one.engine.send_control(b"\x20control", None).unwrap();
+    one.engine.send_control(b"\x20control", None, 0, None).unwrap();
     let mut record = vec![0; 2 + 24 + 328 + 2 + 8];
     far.read_exact(&mut record).unwrap();
     // The same bytes to the other engine: a part as read ahead, the rest byte by byte.
     let (mut feed, link) = tcp_pair();
     other.add_peer(None, DataFormat::V2);
-    other.engine.attach(link.as_raw_fd(), Transport::Tcp, &record[..100], b"").unwrap();
+    other
+        .engine
+        .attach(&LinkSpec {
+            unread: &record[..100],
+            ..LinkSpec::new(link.as_raw_fd(), Transport::Tcp)
+        })
+        .unwrap();
     feed.set_nodelay(true).unwrap();
     for byte in &record[100..] {
         feed.write_all(&[*byte]).unwrap();
@@ -288,7 +297,7 @@ fn records_of_a_stream_survive_any_cut() {
 fn control_overtakes_data_that_waits_for_a_full_stream() {
     let (near, mut far) = tcp_pair();
     let one = Node::new(true, false);
-    one.engine.attach(near.as_raw_fd(), Transport::Tcp, b"", b"").unwrap();
+    one.engine.attach(&LinkSpec::new(near.as_raw_fd(), Transport::Tcp)).unwrap();
     one.add_peer(None, DataFormat::V2);
     // Fill the stream until the engine stops to read its device.
     one.tun.set_nonblocking(true).unwrap();
@@ -302,7 +311,7 @@ fn control_overtakes_data_that_waits_for_a_full_stream() {
     }
     let sent_before = one.stats().link_write_packets;
     assert!(sent_before < u64::from(number), "the device's own queue holds the rest");
-    one.engine.send_control(b"\x20urgent", None).unwrap();
+    one.engine.send_control(b"\x20urgent", None, 0, None).unwrap();
     let (mut at, mut found) = (0u64, None);
     while found.is_none() {
         let mut frame = [0; 2];
@@ -325,7 +334,7 @@ fn a_bad_length_or_the_end_of_a_stream_ends_the_link() {
     for (bytes, errno) in [(&b"\0\0"[..], libc::EBADMSG), (b"\xFF\xFF", libc::EBADMSG), (b"", 0)] {
         let (mut far, near) = tcp_pair();
         let one = Node::new(true, false);
-        one.engine.attach(near.as_raw_fd(), Transport::Tcp, b"", b"").unwrap();
+        one.engine.attach(&LinkSpec::new(near.as_raw_fd(), Transport::Tcp)).unwrap();
         far.write_all(bytes).unwrap();
         drop(far);
         let mut notes = vec![];
@@ -342,7 +351,7 @@ fn a_flood_of_hard_resets_is_cut_and_other_control_is_not() {
     let (one, _other) = udp_pair(DataFormat::V2, false);
     let stranger = UdpSocket::bind("127.0.0.1:0").unwrap();
     let target = UdpSocket::bind("127.0.0.1:0").unwrap();
-    one.engine.attach(target.as_raw_fd(), Transport::Udp, b"", b"").unwrap();
+    one.engine.attach(&LinkSpec::new(target.as_raw_fd(), Transport::Udp)).unwrap();
     let to = target.local_addr().unwrap();
     let (mut resets, mut markers) = (0, 0);
     for round in 1..=300 {
@@ -387,13 +396,16 @@ fn callers_get_their_turn_under_load() {
             }
         });
         let start = Instant::now();
+        while one.stats().tun_read_packets == 0 {
+            assert!(start.elapsed() < DEADLINE, "nothing was read");
+        }
+        let start = Instant::now();
         for _ in 0..500 {
             one.stats();
         }
         stop.store(true, std::sync::atomic::Ordering::Relaxed);
         assert!(start.elapsed() < 4 * DEADLINE, "{:?}", start.elapsed());
     });
-    assert!(one.stats().tun_read_packets > 0);
 }
 
 #[test]
@@ -425,7 +437,7 @@ fn impossible_calls_are_refused() {
     let errno = |result: std::io::Result<()>| result.unwrap_err().raw_os_error();
     assert_eq!(errno(one.engine.swap_keys(99)), Some(libc::ENOENT));
     assert_eq!(errno(one.engine.del_peer(99)), Some(libc::ENOENT));
-    assert_eq!(errno(one.engine.attach(-1, Transport::Udp, b"", b"")), Some(libc::EBADF));
+    assert_eq!(errno(one.engine.attach(&LinkSpec::new(-1, Transport::Udp))), Some(libc::EBADF));
     let network = "10.0.0.0".parse().unwrap();
     assert_eq!(errno(one.engine.add_iroute(PEER, network, 33)), Some(libc::EINVAL));
     assert_eq!(errno(one.engine.add_iroute(99, network, 8)), Some(libc::ENOENT));
@@ -439,6 +451,7 @@ fn impossible_calls_are_refused() {
         replay_window: 0,
         replay_time: 0,
         drop_recursive: false,
+        ..PeerConfig::default()
     };
     assert_eq!(errno(one.engine.new_peer(config, PayloadSpec::default())), Some(libc::EEXIST));
     config.peer_id = 4;

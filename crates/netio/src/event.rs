@@ -50,8 +50,8 @@ pub struct Ready {
 }
 
 /// Most descriptors reported by one wait.
-pub const MAX_READY: usize = 8;
-const READY_LIMIT: libc::c_int = 8;
+pub const MAX_READY: usize = 64;
+const READY_LIMIT: libc::c_int = 64;
 
 /// A set of descriptors to wait for, level-triggered.
 #[derive(Debug)]

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::mem::{size_of, zeroed};
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::ops::Range;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
@@ -16,7 +16,11 @@ pub const MAX_BYTES: usize = 65_507;
 
 const MAX_MESSAGES: usize = 64;
 /// `UDP_GRO` gives super-packets of up to 64 KiB; four of them stay inside a core's own cache.
-const GRO_BUFFERS: usize = 4;
+const FEW_BUFFERS: usize = 4;
+/// Packets that come from many peers are not joined, and more of them are taken at once.
+const GRO_BUFFERS: usize = 32;
+/// A full batch of messages shorter than this on average is one of many small ones.
+const SHORT_MESSAGE: usize = 8192;
 const GRO_BUFFER_LEN: usize = 65_536;
 const PLAIN_BUFFERS: usize = 32;
 
@@ -25,10 +29,10 @@ const PLAIN_BUFFERS: usize = 32;
 #[derive(Clone, Copy)]
 struct Control<const N: usize>([u8; N]);
 
-/// For a `u16` and a `c_int`.
-type SendControl = Control<64>;
-/// For one `c_int`.
-type ReceiveControl = Control<32>;
+/// For a `u16`, a `c_int` and an address.
+type SendControl = Control<96>;
+/// For one `c_int` and an address.
+type ReceiveControl = Control<96>;
 
 /// Packets of equal length that lie one after the other, the last one possibly shorter.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,6 +47,8 @@ pub struct Group {
     pub owner: u32,
     /// Type of service, or traffic class; 0 leaves the socket's own.
     pub tos: u8,
+    /// Which of our addresses they leave from; None leaves that to the kernel.
+    pub local: Option<IpAddr>,
 }
 
 /// What became of the packets of one group.
@@ -77,10 +83,19 @@ pub struct Udp {
 unsafe impl Send for Udp {}
 
 impl Udp {
-    /// Duplicates a bound socket and asks for segmentation and receive joining.
-    pub fn open(fd: RawFd) -> io::Result<Self> {
+    /// Duplicates a bound socket and asks for segmentation and receive joining; for a host with
+    /// several addresses also for the one that each packet came to.
+    pub fn open(fd: RawFd, is_multihomed: bool) -> io::Result<Self> {
         let fd = duplicate(fd)?;
         let is_ipv6 = socket::is_ipv6(fd.as_fd())?;
+        if is_multihomed {
+            let (level, name) = if is_ipv6 {
+                (libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO)
+            } else {
+                (libc::IPPROTO_IP, libc::IP_PKTINFO)
+            };
+            socket::set_option(fd.as_fd(), level, name, 1)?;
+        }
         let (can_segment, has_gro) = enable_offloads(fd.as_fd());
         // SAFETY: all zeros is a valid value of these plain C structures.
         let (message, vector, address) = unsafe { (zeroed(), zeroed(), zeroed()) };
@@ -93,7 +108,7 @@ impl Udp {
             messages: vec![message; MAX_MESSAGES],
             vectors: vec![vector; MAX_MESSAGES],
             addresses: vec![address; MAX_MESSAGES],
-            controls: vec![Control([0; 64]); MAX_MESSAGES],
+            controls: vec![Control([0; 96]); MAX_MESSAGES],
         })
     }
 
@@ -112,6 +127,17 @@ impl Udp {
         if self.has_gro {
             // Without it packets come one by one, which is only slower.
             let _ = socket::set_option(self.fd.as_fd(), libc::SOL_UDP, libc::UDP_GRO, 1);
+        }
+    }
+
+    /// Sends one packet at once, from an address of ours.
+    pub fn send_from(&mut self, packet: &[u8], to: SocketAddr, local: IpAddr) -> io::Result<()> {
+        let range = 0..packet.len();
+        let group =
+            Group { range, segment: packet.len(), to, owner: 0, tos: 0, local: Some(local) };
+        match self.send_batch(packet, &[group])? {
+            0 => Err(io::ErrorKind::WouldBlock.into()),
+            _ => Ok(()),
         }
     }
 
@@ -275,6 +301,31 @@ impl Udp {
             };
             put_control(&mut header, control, kind, libc::c_int::from(group.tos));
         }
+        match (group.local, self.is_ipv6) {
+            (None, _) => {}
+            (Some(IpAddr::V4(local)), false) => {
+                let info = libc::in_pktinfo {
+                    ipi_ifindex: 0,
+                    ipi_spec_dst: libc::in_addr { s_addr: u32::from_ne_bytes(local.octets()) },
+                    ipi_addr: libc::in_addr { s_addr: 0 },
+                };
+                put_control(&mut header, control, (libc::IPPROTO_IP, libc::IP_PKTINFO), info);
+            }
+            (Some(IpAddr::V6(_)), false) => {
+                return Err(io::Error::from_raw_os_error(libc::EAFNOSUPPORT));
+            }
+            (Some(local), true) => {
+                let octets = match local {
+                    IpAddr::V4(v4) => v4.to_ipv6_mapped().octets(),
+                    IpAddr::V6(v6) => v6.octets(),
+                };
+                let info = libc::in6_pktinfo {
+                    ipi6_addr: libc::in6_addr { s6_addr: octets },
+                    ipi6_ifindex: 0,
+                };
+                put_control(&mut header, control, (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO), info);
+            }
+        }
         self.messages[index] = libc::mmsghdr { msg_hdr: header, msg_len: 0 };
         Ok(())
     }
@@ -345,7 +396,7 @@ fn enable_offloads(fd: BorrowedFd<'_>) -> (bool, bool) {
     (segment, gro)
 }
 
-/// Adds a control message of a level and type, whose value is a `u16` or a `c_int`, to a header.
+/// Adds a control message of a level and type to a header: a `u16`, a `c_int` or an address.
 // The block is aligned for the kernel's structure, and CMSG_SPACE keeps it so for the second one.
 #[allow(clippy::cast_ptr_alignment)]
 fn put_control<T: Copy>(
@@ -356,9 +407,10 @@ fn put_control<T: Copy>(
 ) {
     let used: usize = header.msg_controllen as _;
     let length = size_of::<T>() as libc::c_uint;
-    // SAFETY: CMSG_SPACE of at most four bytes is 24 on 64-bit and 16 on 32-bit Linux, so the 64
-    // aligned bytes of the control block have room for the two messages a header gets at most; that
-    // this one fits is checked, `used` is a sum of such lengths, and all writes stay inside it.
+    // SAFETY: CMSG_SPACE of at most four bytes is 24 on 64-bit Linux, and that of the address of
+    // either family at most 40, so the 96 aligned bytes of the control block have room for the
+    // three messages a header gets at most; that this one fits is checked, `used` is a sum of such
+    // lengths, and all writes stay inside it.
     unsafe {
         let space = libc::CMSG_SPACE(length) as usize;
         if used + space > size_of::<SendControl>() {
@@ -383,12 +435,16 @@ pub struct Received {
     pub segment: usize,
     /// Where it came from.
     pub from: SocketAddr,
+    /// Which of our addresses it came to, where the socket tells.
+    pub local: Option<IpAddr>,
 }
 
 /// Buffers of one `recvmmsg`, kept from call to call.
 pub struct Receiver {
     storage: Vec<u8>,
     stride: usize,
+    /// How many messages the next call asks for.
+    wanted: usize,
     messages: Vec<libc::mmsghdr>,
     vectors: Vec<libc::iovec>,
     addresses: Vec<Storage>,
@@ -410,10 +466,11 @@ impl Receiver {
         Self {
             storage: vec![0; count * stride],
             stride,
+            wanted: if has_gro { FEW_BUFFERS } else { count },
             messages: vec![message; count],
             vectors: vec![vector; count],
             addresses: vec![address; count],
-            controls: vec![Control([0; 32]); count],
+            controls: vec![Control([0; 96]); count],
             received: Vec::with_capacity(count),
             malformed: 0,
         }
@@ -423,8 +480,9 @@ impl Receiver {
     pub fn receive(&mut self, udp: &Udp) -> io::Result<()> {
         self.received.clear();
         self.malformed = 0;
-        let count = self.messages.len();
-        for (index, buffer) in self.storage.chunks_exact_mut(self.stride).enumerate() {
+        let count = self.wanted;
+        let buffers = self.storage.chunks_exact_mut(self.stride).take(count);
+        for (index, buffer) in buffers.enumerate() {
             self.vectors[index] =
                 libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
             // SAFETY: all zeros is a valid msghdr and a valid sockaddr_storage.
@@ -454,12 +512,27 @@ impl Receiver {
                 None => self.malformed += 1,
             }
         }
+        self.adapt(taken);
         Ok(())
     }
 
-    /// How many messages one `receive` can take at most.
-    pub fn capacity(&self) -> usize {
-        self.messages.len()
+    /// Asks for more at once while messages are many and short, and for few that are long: those
+    /// are to stay in the cache until they are decrypted.
+    fn adapt(&mut self, taken: usize) {
+        if self.stride != GRO_BUFFER_LEN {
+            return;
+        }
+        let bytes: usize = self.received.iter().map(|message| message.range.len()).sum();
+        if bytes > taken * SHORT_MESSAGE {
+            self.wanted = FEW_BUFFERS;
+        } else if taken == self.wanted {
+            self.wanted = (self.wanted * 2).min(GRO_BUFFERS);
+        }
+    }
+
+    /// How many messages the next `receive` takes at most.
+    pub const fn capacity(&self) -> usize {
+        self.wanted
     }
 
     /// What the last `receive` brought, with the storage it lies in.
@@ -479,37 +552,63 @@ impl Receiver {
             return None;
         }
         let from = socket::decode(&self.addresses[index], message.msg_hdr.msg_namelen)?;
-        let segment = match take_segment(&message.msg_hdr) {
+        let (segment, local) = take_control(&message.msg_hdr);
+        let segment = match segment {
             Some(segment) => segment,
             // Its segment length may be among what was cut off.
             None if message.msg_hdr.msg_flags & libc::MSG_CTRUNC != 0 => return None,
             None => length.max(1),
         };
         let start = index * self.stride;
-        Some(Received { range: start..start + length, segment, from })
+        Some(Received { range: start..start + length, segment, from, local })
     }
 }
 
-/// The segment length of a joined message, from its `UDP_GRO` control message.
-fn take_segment(header: &libc::msghdr) -> Option<usize> {
+/// What came with a message: the segment length of a joined one, and our address.
+fn take_control(header: &libc::msghdr) -> (Option<usize>, Option<IpAddr>) {
+    let (mut segment, mut local) = (None, None);
     // SAFETY: the header's control pointer and length describe what recvmmsg just wrote, and the
-    // block they point into is alive; the CMSG macros stay inside it. The value is one c_int,
-    // whose presence `cmsg_len` is checked for, read without assuming alignment.
+    // block they point into is alive; the CMSG macros stay inside it. Each value is read without
+    // assuming alignment, and `value_of` checks by `cmsg_len` that it is there.
     unsafe {
         let mut message = libc::CMSG_FIRSTHDR(header);
         while !message.is_null() {
-            if (*message).cmsg_level == libc::SOL_UDP
-                && (*message).cmsg_type == libc::UDP_GRO
-                && (*message).cmsg_len as usize
-                    >= libc::CMSG_LEN(size_of::<libc::c_int>() as libc::c_uint) as usize
-            {
-                let size = libc::CMSG_DATA(message).cast::<libc::c_int>().read_unaligned();
-                return usize::try_from(size).ok().filter(|size| *size > 0);
+            match ((*message).cmsg_level, (*message).cmsg_type) {
+                (libc::SOL_UDP, libc::UDP_GRO) => {
+                    segment = value_of::<libc::c_int>(message)
+                        .and_then(|size| usize::try_from(size).ok())
+                        .filter(|size| *size > 0);
+                }
+                (libc::IPPROTO_IP, libc::IP_PKTINFO) => {
+                    local = value_of::<libc::in_pktinfo>(message)
+                        .map(|info| IpAddr::V4(Ipv4Addr::from(info.ipi_addr.s_addr.to_ne_bytes())));
+                }
+                (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO) => {
+                    local = value_of::<libc::in6_pktinfo>(message).map(|info| {
+                        IpAddr::V6(Ipv6Addr::from(info.ipi6_addr.s6_addr)).to_canonical()
+                    });
+                }
+                _ => {}
             }
             message = libc::CMSG_NXTHDR(header, message);
         }
     }
-    None
+    (segment, local)
+}
+
+/// The value of a control message, if it is long enough for one.
+///
+/// # Safety
+///
+/// `message` points at a control message that the kernel wrote, and `T` is valid for any bytes.
+unsafe fn value_of<T: Copy>(message: *const libc::cmsghdr) -> Option<T> {
+    // SAFETY: by the caller's promise the header can be read, and what `cmsg_len` covers as well.
+    unsafe {
+        let needed = libc::CMSG_LEN(size_of::<T>() as libc::c_uint) as usize;
+        // Another type where the C library is another.
+        let length: usize = (*message).cmsg_len as _;
+        (length >= needed).then(|| libc::CMSG_DATA(message).cast::<T>().read_unaligned())
+    }
 }
 
 /// Empties the error queue of a socket that has one switched on; returns how many were there.

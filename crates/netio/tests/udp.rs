@@ -21,7 +21,7 @@ fn pattern(length: usize) -> Vec<u8> {
 }
 
 fn group(start: usize, end: usize, segment: usize, to: SocketAddr) -> Group {
-    Group { range: start..end, segment, to, owner: 5, tos: 0 }
+    Group { range: start..end, segment, to, owner: 5, tos: 0, local: None }
 }
 
 /// Everything the receiver gets until `count` packets came.
@@ -50,9 +50,9 @@ fn a_group_leaves_as_its_packets_and_comes_in_joined_or_not() {
         let (near, from) = socket(address);
         let (far, to) = socket(address);
         let bytes = pattern(40 * 1200 + 500);
-        let mut sender = Udp::open(near.as_raw_fd()).unwrap();
+        let mut sender = Udp::open(near.as_raw_fd(), false).unwrap();
         let mut receiver = Receiver::new(true, 2048);
-        let udp = Udp::open(far.as_raw_fd()).unwrap();
+        let udp = Udp::open(far.as_raw_fd(), false).unwrap();
         let mut total = Outcome::default();
         let done = sender.send_groups(&bytes, &[group(0, bytes.len(), 1200, to)], |group, out| {
             assert_eq!(group.owner, 5);
@@ -71,7 +71,7 @@ fn groups_keep_their_order_and_their_targets() {
     let (near, _) = socket("127.0.0.1:0");
     let far = [0, 1].map(|_| socket("127.0.0.1:0"));
     let bytes = pattern(6000);
-    let mut sender = Udp::open(near.as_raw_fd()).unwrap();
+    let mut sender = Udp::open(near.as_raw_fd(), false).unwrap();
     let groups = [
         group(0, 1000, 1000, far[0].1),
         group(1000, 3000, 1000, far[1].1),
@@ -101,7 +101,7 @@ fn a_refused_super_packet_is_sent_in_parts_and_an_oversized_packet_is_counted() 
     let (far, to) = socket("127.0.0.1:0");
     // Two segments of this length are more than one send may hold: the kernel says EMSGSIZE.
     let bytes = pattern(3 * 40_000);
-    let mut sender = Udp::open(near.as_raw_fd()).unwrap();
+    let mut sender = Udp::open(near.as_raw_fd(), false).unwrap();
     let mut total = Outcome::default();
     sender.send_groups(&bytes, &[group(0, bytes.len(), 40_000, to)], |_, out| total = out);
     assert_eq!((total.packets, total.too_big), (3, 0));
@@ -121,7 +121,7 @@ fn a_refused_super_packet_is_sent_in_parts_and_an_oversized_packet_is_counted() 
 fn what_cannot_be_sent_is_counted_and_does_not_stop_the_rest() {
     let (near, _) = socket("127.0.0.1:0");
     let (far, to) = socket("127.0.0.1:0");
-    let mut sender = Udp::open(near.as_raw_fd()).unwrap();
+    let mut sender = Udp::open(near.as_raw_fd(), false).unwrap();
     let bytes = pattern(100);
     let groups = [
         group(0, 100, 100, to),
@@ -141,7 +141,7 @@ fn what_cannot_be_sent_is_counted_and_does_not_stop_the_rest() {
 fn a_message_longer_than_its_buffer_is_counted_not_believed() {
     let (near, _) = socket("127.0.0.1:0");
     let (far, to) = socket("127.0.0.1:0");
-    let udp = Udp::open(far.as_raw_fd()).unwrap();
+    let udp = Udp::open(far.as_raw_fd(), false).unwrap();
     let mut receiver = Receiver::new(false, 100);
     near.send_to(&[1; 101], to).unwrap();
     near.send_to(&[2; 100], to).unwrap();
@@ -163,8 +163,8 @@ fn a_message_longer_than_its_buffer_is_counted_not_believed() {
 fn a_joined_message_whose_segment_length_was_cut_off_is_not_taken_for_one_packet() {
     let (near, _) = socket("127.0.0.1:0");
     let (far, to) = socket("127.0.0.1:0");
-    let mut sender = Udp::open(near.as_raw_fd()).unwrap();
-    let udp = Udp::open(far.as_raw_fd()).unwrap();
+    let mut sender = Udp::open(near.as_raw_fd(), false).unwrap();
+    let udp = Udp::open(far.as_raw_fd(), false).unwrap();
     let mut receiver = Receiver::new(true, 2048);
     // The time stamp comes first and leaves the segment length no room.
     set_option(far.as_fd(), libc::SOL_SOCKET, libc::SO_TIMESTAMPNS, 1).unwrap();

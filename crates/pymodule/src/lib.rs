@@ -14,9 +14,12 @@ use ginnel_dataplane::datapath::payload::framing::Framing;
 use ginnel_dataplane::datapath::payload::nat::NatRule;
 use ginnel_dataplane::datapath::peer::{Keepalive, PeerConfig, Slot};
 use ginnel_dataplane::datapath::suite::Suite;
+use ginnel_dataplane::datapath::vlan::{Accept, Vlans};
 use ginnel_dataplane::datapath::wire::DataFormat;
-use ginnel_dataplane::{Engine as Running, Note, NoteKind, Transport, TunSpec};
-use pyo3::exceptions::PyValueError;
+use ginnel_dataplane::{
+    Control, Engine as Running, LinkSpec, Note, NoteKind, Rules, Transport, TunSpec,
+};
+use pyo3::exceptions::{PyOSError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::PyBytes;
@@ -26,8 +29,17 @@ use zeroize::Zeroizing;
 type Address = (PyBackedBytes, u16, u32);
 /// The same on the way up.
 type AddressUp<'py> = (Bound<'py, PyBytes>, u16, u32);
-/// Kind, peer-id, key-id, remote, errno, payload.
-type NoteUp<'py> = (&'static str, u32, u8, Option<AddressUp<'py>>, i32, Bound<'py, PyBytes>);
+/// A packed address of ours.
+type Local<'py> = Option<Bound<'py, PyBytes>>;
+/// Link, VLAN, our address.
+type Where<'py> = (u32, u16, Local<'py>);
+/// Kind, peer-id, key-id, remote, errno, payload, where.
+type NoteUp<'py> =
+    (&'static str, u32, u8, Option<AddressUp<'py>>, i32, Bound<'py, PyBytes>, Where<'py>);
+/// Packet, source, link, our address.
+type ControlUp<'py> = (Bound<'py, PyBytes>, Option<AddressUp<'py>>, u32, Local<'py>);
+/// Hardware address, VLAN, peer-id, age.
+type LearnedUp<'py> = (Bound<'py, PyBytes>, u16, u32, u64);
 /// Cipher key, implicit IV, HMAC key.
 type Material = (PyBackedBytes, PyBackedBytes, PyBackedBytes);
 /// Whether it is a source rule; network, netmask and alias, packed.
@@ -52,11 +64,11 @@ impl Engine {
         ethernet: bool,
     ) -> PyResult<Self> {
         let tun = tun_fd.map(|fd| TunSpec { fd, mtu, vnet_header, ethernet });
-        Ok(Self(py.detach(|| Running::open(tun))?))
+        Ok(Self(py.detach(|| Running::open(tun)).map_err(os_error)?))
     }
 
     fn offloads(&self, py: Python<'_>) -> PyResult<Vec<&'static str>> {
-        Ok(py.detach(|| self.0.offloads())?)
+        py.detach(|| self.0.offloads()).map_err(os_error)
     }
 
     fn attach(
@@ -66,17 +78,78 @@ impl Engine {
         is_stream: bool,
         unread: PyBackedBytes,
         unsent: PyBackedBytes,
+        is_multihomed: bool,
     ) -> PyResult<()> {
-        let transport = if is_stream { Transport::Tcp } else { Transport::Udp };
-        Ok(py.detach(|| self.0.attach(fd, transport, &unread, &unsent))?)
+        let link = LinkSpec {
+            unread: &unread,
+            unsent: &unsent,
+            is_multihomed,
+            ..LinkSpec::new(fd, transport(is_stream))
+        };
+        py.detach(|| self.0.attach(&link)).map_err(os_error)
     }
 
     fn attach_relayed(&self, py: Python<'_>, fd: RawFd, front: PyBackedBytes) -> PyResult<()> {
-        Ok(py.detach(|| self.0.attach_relayed(fd, &front))?)
+        let link = LinkSpec { front: &front, ..LinkSpec::new(fd, Transport::Udp) };
+        py.detach(|| self.0.attach(&link)).map_err(os_error)
+    }
+
+    fn add_link(
+        &self,
+        py: Python<'_>,
+        fd: RawFd,
+        is_stream: bool,
+        unread: PyBackedBytes,
+        unsent: PyBackedBytes,
+        is_multihomed: bool,
+    ) -> PyResult<u32> {
+        let link = LinkSpec {
+            unread: &unread,
+            unsent: &unsent,
+            is_multihomed,
+            ..LinkSpec::new(fd, transport(is_stream))
+        };
+        py.detach(|| self.0.add_link(&link)).map_err(os_error)
+    }
+
+    fn remove_link(&self, py: Python<'_>, link: u32) -> PyResult<()> {
+        py.detach(|| self.0.remove_link(link)).map_err(os_error)
+    }
+
+    fn serve(
+        &self,
+        py: Python<'_>,
+        client_to_client: bool,
+        tcp_queue_limit: usize,
+        vlans: Option<(String, u16)>,
+        stale: (u32, u32),
+    ) -> PyResult<()> {
+        let vlans = vlans
+            .map(|(accept, pvid)| Ok::<_, PyErr>(Vlans { accept: accept_of(&accept)?, pvid }))
+            .transpose()?;
+        let (stale_age, stale_interval) = stale;
+        let rules = Rules { client_to_client, tcp_queue_limit, vlans, stale_age, stale_interval };
+        py.detach(|| self.0.serve(rules)).map_err(os_error)
+    }
+
+    fn limit_resets(&self, py: Python<'_>, count: u32, seconds: u32) -> PyResult<()> {
+        py.detach(|| self.0.limit_resets(count, seconds)).map_err(os_error)
+    }
+
+    fn credit_resets(&self, py: Python<'_>, count: u32) -> PyResult<()> {
+        py.detach(|| self.0.credit_resets(count)).map_err(os_error)
+    }
+
+    fn learned<'py>(&self, py: Python<'py>) -> PyResult<Vec<LearnedUp<'py>>> {
+        let learned = py.detach(|| self.0.learned()).map_err(os_error)?;
+        Ok(learned
+            .into_iter()
+            .map(|one| (PyBytes::new(py, &one.mac), one.vlan, one.peer_id, one.age))
+            .collect())
     }
 
     #[pyo3(signature = (
-        peer_id, send_peer_id, remote, *, allow_float, mss, replay, drop_recursive, payload
+        peer_id, send_peer_id, remote, *, allow_float, mss, replay, drop_recursive, payload, place, bounds
     ))]
     #[allow(clippy::too_many_arguments)]
     fn new_peer(
@@ -90,6 +163,8 @@ impl Engine {
         replay: (usize, u64),
         drop_recursive: bool,
         payload: PayloadDown,
+        place: (u32, Option<PyBackedBytes>),
+        bounds: (usize, u16),
     ) -> PyResult<()> {
         let config = PeerConfig {
             peer_id,
@@ -101,9 +176,13 @@ impl Engine {
             replay_window: replay.0,
             replay_time: replay.1,
             drop_recursive,
+            link: place.0,
+            local: place.1.map(|local| ip_address(&local)).transpose()?,
+            max_learned: bounds.0,
+            vlan: bounds.1,
         };
         let payload = payload_spec(payload)?;
-        Ok(py.detach(|| self.0.new_peer(config, payload))?)
+        py.detach(|| self.0.new_peer(config, payload)).map_err(os_error)
     }
 
     fn set_peer(
@@ -116,16 +195,16 @@ impl Engine {
         inactive_bytes: u64,
     ) -> PyResult<()> {
         let limits = Keepalive { ping_interval, ping_timeout, inactive_seconds, inactive_bytes };
-        Ok(py.detach(|| self.0.set_peer(peer_id, limits))?)
+        py.detach(|| self.0.set_peer(peer_id, limits)).map_err(os_error)
     }
 
     fn set_payload(&self, py: Python<'_>, peer_id: u32, payload: PayloadDown) -> PyResult<()> {
         let payload = payload_spec(payload)?;
-        Ok(py.detach(|| self.0.set_payload(peer_id, payload))?)
+        py.detach(|| self.0.set_payload(peer_id, payload)).map_err(os_error)
     }
 
     fn del_peer(&self, py: Python<'_>, peer_id: u32) -> PyResult<()> {
-        Ok(py.detach(|| self.0.del_peer(peer_id))?)
+        py.detach(|| self.0.del_peer(peer_id)).map_err(os_error)
     }
 
     #[allow(clippy::too_many_arguments)]
@@ -145,7 +224,7 @@ impl Engine {
         let (format, packet_time) = (format_of(&format.0)?, format.1);
         let (send, receive) = (direction(&send), direction(&receive));
         py.detach(|| {
-            let (replay_window, replay_time) = self.0.replay_of(peer_id)?;
+            let (replay_window, replay_time) = self.0.replay_of(peer_id).map_err(os_error)?;
             let limits = Limits::default();
             let spec = KeySpec {
                 key_id,
@@ -159,17 +238,17 @@ impl Engine {
                 limits,
             };
             let key = Key::new(&spec).map_err(|_| invalid())?;
-            Ok(self.0.set_key(peer_id, slot, Some(key))?)
+            self.0.set_key(peer_id, slot, Some(key)).map_err(os_error)
         })
     }
 
     fn swap_keys(&self, py: Python<'_>, peer_id: u32) -> PyResult<()> {
-        Ok(py.detach(|| self.0.swap_keys(peer_id))?)
+        py.detach(|| self.0.swap_keys(peer_id)).map_err(os_error)
     }
 
     fn del_key(&self, py: Python<'_>, peer_id: u32, slot: u8) -> PyResult<()> {
         let slot = slot_of(slot)?;
-        Ok(py.detach(|| self.0.set_key(peer_id, slot, None))?)
+        py.detach(|| self.0.set_key(peer_id, slot, None)).map_err(os_error)
     }
 
     fn add_iroute(
@@ -180,11 +259,22 @@ impl Engine {
         length: u8,
     ) -> PyResult<()> {
         let network = ip_address(&network)?;
-        Ok(py.detach(|| self.0.add_iroute(peer_id, network, length))?)
+        py.detach(|| self.0.add_iroute(peer_id, network, length)).map_err(os_error)
+    }
+
+    fn del_iroute(
+        &self,
+        py: Python<'_>,
+        peer_id: u32,
+        network: PyBackedBytes,
+        length: u8,
+    ) -> PyResult<()> {
+        let network = ip_address(&network)?;
+        py.detach(|| self.0.del_iroute(peer_id, network, length)).map_err(os_error)
     }
 
     fn stats(&self, py: Python<'_>, peer_id: u32) -> PyResult<StatsUp> {
-        let stats = py.detach(|| self.0.stats(peer_id))?;
+        let stats = py.detach(|| self.0.stats(peer_id)).map_err(os_error)?;
         Ok((
             stats.tun_read_bytes,
             stats.tun_read_packets,
@@ -199,7 +289,7 @@ impl Engine {
     }
 
     fn unassigned_drops(&self, py: Python<'_>) -> PyResult<Vec<(&'static str, u64)>> {
-        Ok(py.detach(|| self.0.unassigned())?.drops().collect())
+        Ok(py.detach(|| self.0.unassigned()).map_err(os_error)?.drops().collect())
     }
 
     fn fileno(&self) -> RawFd {
@@ -211,19 +301,9 @@ impl Engine {
         notes.into_iter().map(|note| note_up(py, note)).collect()
     }
 
-    fn recv_control<'py>(
-        &self,
-        py: Python<'py>,
-        limit: usize,
-    ) -> Vec<(Bound<'py, PyBytes>, Option<AddressUp<'py>>)> {
+    fn recv_control<'py>(&self, py: Python<'py>, limit: usize) -> Vec<ControlUp<'py>> {
         let packets = py.detach(|| self.0.control(limit));
-        packets
-            .into_iter()
-            .map(|packet| {
-                let source = packet.source.map(|source| address_up(py, source));
-                (PyBytes::new(py, &packet.payload), source)
-            })
-            .collect()
+        packets.into_iter().map(|packet| control_up(py, packet)).collect()
     }
 
     fn send_control(
@@ -231,13 +311,16 @@ impl Engine {
         py: Python<'_>,
         payload: PyBackedBytes,
         destination: Option<Address>,
+        link: u32,
+        local: Option<PyBackedBytes>,
     ) -> PyResult<()> {
         let destination = destination.map(socket_address).transpose()?;
-        Ok(py.detach(|| self.0.send_control(&payload, destination))?)
+        let local = local.map(|local| ip_address(&local)).transpose()?;
+        py.detach(|| self.0.send_control(&payload, destination, link, local)).map_err(os_error)
     }
 
     fn send_inner(&self, py: Python<'_>, peer_id: u32, payload: PyBackedBytes) -> PyResult<()> {
-        Ok(py.detach(|| self.0.send_inner(peer_id, &payload))?)
+        py.detach(|| self.0.send_inner(peer_id, &payload)).map_err(os_error)
     }
 
     fn close(&self, py: Python<'_>) {
@@ -246,7 +329,25 @@ impl Engine {
 }
 
 fn invalid() -> PyErr {
-    io::Error::from_raw_os_error(libc::EINVAL).into()
+    os_error(io::Error::from_raw_os_error(libc::EINVAL))
+}
+
+/// An `OSError` that has its number: the conversion of PyO3 leaves it out.
+fn os_error(error: io::Error) -> PyErr {
+    PyOSError::new_err((error.raw_os_error().unwrap_or(libc::EIO), error.to_string()))
+}
+
+const fn transport(is_stream: bool) -> Transport {
+    if is_stream { Transport::Tcp } else { Transport::Udp }
+}
+
+fn accept_of(name: &str) -> PyResult<Accept> {
+    match name {
+        "all" => Ok(Accept::All),
+        "tagged" => Ok(Accept::Tagged),
+        "untagged" => Ok(Accept::Untagged),
+        _ => Err(PyValueError::new_err("vlan-accept is all, tagged or untagged")),
+    }
 }
 
 fn slot_of(slot: u8) -> PyResult<Slot> {
@@ -338,9 +439,28 @@ fn note_up(py: Python<'_>, note: Note) -> NoteUp<'_> {
         NoteKind::TunLost => "tun-lost",
         NoteKind::Occ => "occ",
         NoteKind::BadFraming => "bad-framing",
+        NoteKind::BadSource => "bad-source",
+        NoteKind::Learned => "learned",
+        NoteKind::Relearned => "relearned",
+        NoteKind::Forgotten => "forgotten",
     };
     let remote = note.remote.map(|remote| address_up(py, remote));
-    (kind, note.peer_id, note.key_id, remote, note.errno, PyBytes::new(py, &note.payload))
+    let payload = PyBytes::new(py, &note.payload);
+    let place = (note.link, note.vlan, note.local.map(|local| local_up(py, local)));
+    (kind, note.peer_id, note.key_id, remote, note.errno, payload, place)
+}
+
+fn control_up(py: Python<'_>, packet: Control) -> ControlUp<'_> {
+    let source = packet.source.map(|source| address_up(py, source));
+    let local = packet.local.map(|local| local_up(py, local));
+    (PyBytes::new(py, &packet.payload), source, packet.link, local)
+}
+
+fn local_up(py: Python<'_>, address: IpAddr) -> Bound<'_, PyBytes> {
+    match address {
+        IpAddr::V4(v4) => PyBytes::new(py, &v4.octets()),
+        IpAddr::V6(v6) => PyBytes::new(py, &v6.octets()),
+    }
 }
 
 /// The compiled data plane of ginnel.

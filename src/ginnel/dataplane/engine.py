@@ -79,38 +79,53 @@ class RustDataPlane:
         self._relay = link.relay
         with _reporting("attach"):
             if link.relay is None:
-                self._engine.attach(link.fd, link.transport is Transport.TCP, unread, unsent)
+                self._engine.attach(*_link(link), unread, unsent, link.multihome)
             else:
                 self._engine.attach_relayed(link.fd, datagram_header(link.relay.server))
         self._refresh()
 
     def serve(self, rules: ServingRules) -> None:
         """Makes this a server's data plane."""
-        raise DataPlaneError("serve", UNDEFINED_PEER_ID, errno.EOPNOTSUPP)
+        vlan = rules.vlan
+        with _reporting("serve"):
+            self._engine.serve(
+                rules.client_to_client,
+                rules.tcp_queue_limit,
+                None if vlan is None else (vlan.accept.value, vlan.pvid),
+                (rules.stale_age, rules.stale_interval),
+            )
 
     def add_link(self, link: Link, unread: bytes = b"", unsent: bytes = b"") -> LinkId:
         """Starts reading one more link of a server."""
-        raise DataPlaneError("add_link", UNDEFINED_PEER_ID, errno.EOPNOTSUPP)
+        if link.relay is not None:
+            raise DataPlaneError("add_link", UNDEFINED_PEER_ID, errno.EINVAL)
+        with _reporting("add_link"):
+            added = self._engine.add_link(*_link(link), unread, unsent, link.multihome)
+        return LinkId(added)
 
     def remove_link(self, link_id: LinkId) -> None:
-        """Stops reading a link."""
-        raise DataPlaneError("remove_link", UNDEFINED_PEER_ID, errno.EOPNOTSUPP)
+        """Stops reading a link; its peers are deleted by the caller."""
+        with _reporting("remove_link"):
+            self._engine.remove_link(link_id)
 
     def limit_resets(self, count: int, seconds: int) -> None:
         """Lets so many hard resets pass in so many seconds."""
-        raise DataPlaneError("limit_resets", UNDEFINED_PEER_ID, errno.EOPNOTSUPP)
+        with _reporting("limit_resets"):
+            self._engine.limit_resets(count, seconds)
 
     def credit_resets(self, count: int) -> None:
         """Gives back what was taken for resets that turned out genuine."""
-        raise DataPlaneError("credit_resets", UNDEFINED_PEER_ID, errno.EOPNOTSUPP)
-
-    def del_iroute(self, peer_id: PeerId, prefix: IPNetwork) -> None:
-        """Takes a prefix from the peer, if it has it."""
-        raise DataPlaneError("del_iroute", peer_id, errno.EOPNOTSUPP)
+        with _reporting("credit_resets"):
+            self._engine.credit_resets(count)
 
     def learned(self) -> Sequence[Learned]:
         """Every address learnt on tap."""
-        return []
+        with _reporting("learned"):
+            found = self._engine.learned()
+        return [
+            Learned(address=address, vlan=vlan, peer_id=PeerId(peer_id), age=age)
+            for address, vlan, peer_id, age in found
+        ]
 
     def new_peer(self, peer: PeerConfig) -> None:
         """Adds a peer without keys; its packets from tun need an iroute."""
@@ -124,6 +139,8 @@ class RustDataPlane:
                 replay=(peer.replay_window, peer.replay_time),
                 drop_recursive=peer.drop_recursive,
                 payload=_payload(peer.payload),
+                place=(peer.link, _packed_local(peer.local)),
+                bounds=(peer.max_learned, peer.vlan),
             )
 
     def set_peer(self, peer_id: PeerId, keepalive: Keepalive) -> None:
@@ -175,6 +192,11 @@ class RustDataPlane:
         with _reporting("add_iroute", peer_id):
             self._engine.add_iroute(peer_id, prefix.network_address.packed, prefix.prefixlen)
 
+    def del_iroute(self, peer_id: PeerId, prefix: IPNetwork) -> None:
+        """Takes a prefix from the peer, if it has it."""
+        with _reporting("del_iroute", peer_id):
+            self._engine.del_iroute(peer_id, prefix.network_address.packed, prefix.prefixlen)
+
     def stats(self, peer_id: PeerId) -> PeerStats:
         """Counters of data packets since ``new_peer``."""
         with _reporting("stats", peer_id):
@@ -212,15 +234,22 @@ class RustDataPlane:
                 remote=_endpoint(remote),
                 errno=number,
                 payload=payload,
+                link=LinkId(link),
+                vlan=vlan,
+                local=_unpacked_local(local),
             )
-            for kind, peer_id, key_id, remote, number, payload in self._engine.notifications()
+            for kind, peer_id, key_id, remote, number, payload, (
+                link,
+                vlan,
+                local,
+            ) in self._engine.notifications()
         ]
 
     def recv_control(self, limit: int) -> Sequence[ControlPacket]:
         """Drains up to ``limit`` control packets."""
         return [
-            ControlPacket(payload, self._inner(source))
-            for payload, source in self._engine.recv_control(limit)
+            ControlPacket(payload, self._inner(source), LinkId(link), _unpacked_local(local))
+            for payload, source, link, local in self._engine.recv_control(limit)
         ]
 
     def send_control(
@@ -228,7 +257,9 @@ class RustDataPlane:
     ) -> None:
         """Sends before any queued data, or drops and counts."""
         with _reporting("send_control"):
-            self._engine.send_control(packet.payload, self._outer(packet.destination))
+            self._engine.send_control(
+                packet.payload, self._outer(packet.destination), link, _packed_local(local)
+            )
 
     def send_inner(self, peer_id: PeerId, payload: bytes) -> None:
         """Seals the payload with the primary key; no-op without one."""
@@ -296,6 +327,18 @@ def _payload(terms: PayloadTerms) -> _Payload:
         terms.shaper,
         terms.passtos,
     )
+
+
+def _link(link: Link) -> tuple[int, bool]:
+    return link.fd, link.transport is Transport.TCP
+
+
+def _packed_local(local: IPAddress | None) -> bytes | None:
+    return None if local is None else local.packed
+
+
+def _unpacked_local(local: bytes | None) -> IPAddress | None:
+    return None if local is None else ip_address(local)
 
 
 def _packed(endpoint: Endpoint | None) -> _Address | None:

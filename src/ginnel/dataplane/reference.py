@@ -71,6 +71,18 @@ MAX_PENDING = 256
 """Reports and control packets that may wait. While control is full, a client's link is not read,
 and a server drops what comes; strangers fill no more than half of it."""
 
+AT_WILL = frozenset(
+    {
+        NotificationKind.OCC,
+        NotificationKind.BAD_FRAMING,
+        NotificationKind.BAD_SOURCE,
+        NotificationKind.LEARNED,
+        NotificationKind.RELEARNED,
+        NotificationKind.FORGOTTEN,
+    }
+)
+"""What a peer can cause as often as it likes; other reports come once a peer, key or link."""
+
 BAD_SOURCE_PAUSE = 1.0
 """Seconds between two reports on one peer's bad sources."""
 
@@ -696,7 +708,9 @@ class PythonDataPlane:
     def _forget_stale(self, now: float) -> None:
         if self._switch is None or now < self._stale_at:
             return
-        self._report_all(self._switch.learned.forget_stale(self._switch.rules.stale_age, now))
+        room = max(MAX_PENDING - len(self._reports), 0)
+        age = self._switch.rules.stale_age
+        self._report_all(self._switch.learned.forget_stale(age, now, room))
         self._schedule_ageing(now)
 
     def _schedule_ageing(self, now: float) -> None:
@@ -707,12 +721,13 @@ class PythonDataPlane:
     # --- reports and descriptors -----------------------------------------------------------
 
     def _report(self, notification: Notification) -> None:
-        """Queues a report; OCC messages, which a peer can send at will, must leave room."""
-        room = MAX_PENDING if notification.kind is not NotificationKind.OCC else MAX_PENDING // 2
-        if len(self._reports) < room:
-            self._reports.append(notification)
-        else:
+        """Queues a report; of those that peers cause at will only so many, OCC messages fewer."""
+        kind = notification.kind
+        room = MAX_PENDING // 2 if kind is NotificationKind.OCC else MAX_PENDING
+        if kind in AT_WILL and len(self._reports) >= room:
             self._unassigned["report"] += 1
+        elif kind is not NotificationKind.DECRYPT_ERROR or notification not in self._reports:
+            self._reports.append(notification)
 
     def _report_all(self, notifications: Iterable[Notification]) -> None:
         for notification in notifications:

@@ -78,11 +78,11 @@ class AddressTable:
         for key in self._of_peer.pop(peer_id, set()):
             del self._entries[key]
 
-    def forget_stale(self, age: float, now: float) -> list[Notification]:
-        """Drops what was not heard for so long, and reports it."""
+    def forget_stale(self, age: float, now: float, room: int) -> list[Notification]:
+        """Drops what was not heard for so long, and reports it: not more than there is room for."""
         reports = []
         stale = [key for key, entry in self._entries.items() if now >= entry.seen_at + age]
-        for key in stale:
+        for key in stale[:room]:
             peer_id = self._entries.pop(key).peer_id
             self._of_peer[peer_id].discard(key)
             kind = NotificationKind.FORGOTTEN

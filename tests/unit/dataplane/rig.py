@@ -7,7 +7,7 @@ import os
 import select
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from hashlib import shake_256
@@ -17,6 +17,7 @@ from typing import TypedDict, Unpack
 
 from ginnel.core.data_key import DataCipher, DataFormat, DataKey, DirectionKey, KeySlot
 from ginnel.core.digests import digest_named
+from ginnel.core.errors import DataPlaneError
 from ginnel.core.payload import PayloadTerms
 from ginnel.core.types import Endpoint, KeyId, PeerId, Transmit, Transport
 from ginnel.dataclass import replace
@@ -30,6 +31,7 @@ from ginnel.dataplane.api import (
     NotificationKind,
     PeerConfig,
     Relay,
+    ServingRules,
     TunDevice,
 )
 from ginnel.dataplane.choose import find_problem, open_data_plane
@@ -224,6 +226,14 @@ class Node:
     def drops(self, peer_id: PeerId = PEER) -> dict[str, int]:
         return dict(self.plane.stats(peer_id).drops)
 
+    def all_drops(self) -> list[Mapping[str, int]]:
+        """Drops of every peer that a test makes, and of nobody."""
+        found: list[Mapping[str, int]] = [self.plane.unassigned_drops()]
+        for number in range(1, 16):
+            with suppress(DataPlaneError):
+                found.append(self.drops(PeerId(number)))
+        return found
+
 
 def endpoint(link: socket.socket) -> Endpoint:
     """The address a socket is bound to."""
@@ -252,9 +262,23 @@ def settle(nodes: list[Node], condition: Callable[[], object], what: str) -> Non
         if condition():
             return
         if time.monotonic() > deadline:
-            seen = [(node.kinds(), node.drops()) for node in nodes if node.link.fileno() >= 0]
+            seen = [(node.kinds(), node.all_drops()) for node in nodes if node.link.fileno() >= 0]
             raise AssertionError(f"waited {DEADLINE:g} s in vain for {what}; {seen}")
         poller.poll(2)  # counters change, and the peer's socket fills, without waking us
+
+
+def until(plane: DataPlane, condition: Callable[[], object], *, quiet: bool = False) -> None:
+    """Lets an engine work until the condition holds, while nobody takes its control packets.
+
+    ``quiet`` leaves its reports as well.
+    """
+    deadline = time.monotonic() + DEADLINE
+    while not condition():
+        assert time.monotonic() < deadline, f"waited {DEADLINE:g} s in vain"
+        if quiet:
+            plane.recv_control(0)
+        else:
+            plane.notifications()
 
 
 class Bench:
@@ -320,6 +344,26 @@ class Bench:
         attached = Link(fd=link.fileno(), transport=transport, relay=relay)
         plane.attach(attached, unread, unsent)
         return Node(plane, far, link, vnet_header)
+
+    def server(
+        self,
+        engine: str,
+        link: socket.socket,
+        rules: ServingRules,
+        *,
+        ethernet: bool = False,
+        multihome: bool = False,
+    ) -> Node:
+        """A server's engine on a socket that stands for its device, with a first link."""
+        near, far = self.tun_pair()
+        device = TunDevice(
+            fd=near.fileno(), name="tunX", mtu=1500, vnet_header=False, ethernet=ethernet
+        )
+        plane = new_plane(engine, device)
+        self._stack.callback(plane.close)
+        plane.serve(rules)
+        plane.attach(Link(fd=link.fileno(), transport=Transport.UDP, multihome=multihome))
+        return Node(plane, far, link)
 
     def without_tun(self, engine: str, link: socket.socket) -> Node:
         """An engine of ``dev null``."""

@@ -18,18 +18,23 @@ from ginnel.core.types import Endpoint, KeyId, PeerId, Transmit, Transport
 from ginnel.dataplane.api import (
     ControlPacket,
     Keepalive,
+    Learned,
     Link,
+    LinkId,
     Notification,
     NotificationKind,
     PeerConfig,
+    ServingRules,
     TunDevice,
 )
 from ginnel.dataplane.engine import RustDataPlane
 from ginnel.options.model import NatRule
+from ginnel.options.server_model import VlanAccept, VlanOptions
 from ginnel.options.values import Secret
 
 PEER = PeerId(7)
 V4 = Endpoint(ip_address("192.0.2.1"), 1194)
+MAC = bytes((2, 0, 0, 0, 0, 1))
 V6 = Endpoint(ip_address("fe80::1"), 443, 3)
 Call = tuple[str, tuple[object, ...], dict[str, object]]
 
@@ -51,15 +56,34 @@ class Recorder:
 
     def notifications(self) -> list[tuple[object, ...]]:
         return [
-            ("floated", 7, 0, (V6.address.packed, V6.port, V6.scope_id), 0, b""),
-            ("link-lost", 0xFFFFFF, 0, None, errno.EPIPE, b""),
-            ("key-exhausted", 7, 5, None, 0, b""),
-            ("occ", 7, 0, None, 0, b"magic"),
+            (
+                "floated",
+                7,
+                0,
+                (V6.address.packed, V6.port, V6.scope_id),
+                0,
+                b"",
+                (4, 0, V4.address.packed),
+            ),
+            ("link-lost", 0xFFFFFF, 0, None, errno.EPIPE, b"", (0, 0, None)),
+            ("key-exhausted", 7, 5, None, 0, b"", (0, 0, None)),
+            ("occ", 7, 0, None, 0, b"magic", (0, 0, None)),
+            ("learned", 7, 0, None, 0, MAC, (0, 9, None)),
         ]
 
     def recv_control(self, limit: int) -> list[tuple[object, ...]]:
         self._take("recv_control", limit)
-        return [(b"\x38one", (V4.address.packed, V4.port, 0)), (b"\x38two", None)]
+        return [
+            (b"\x38one", (V4.address.packed, V4.port, 0), 3, V6.address.packed),
+            (b"\x38two", None, 0, None),
+        ]
+
+    def add_link(self, *given: object) -> int:
+        self._take("add_link", *given)
+        return 12
+
+    def learned(self) -> list[tuple[bytes, int, int, int]]:
+        return [(MAC, 9, 7, 60)]
 
     def fileno(self) -> int:
         return 42
@@ -138,10 +162,10 @@ def test_capabilities_follow_the_link(made: Made) -> None:
     assert before.ciphers == frozenset(DataCipher)
     assert before.formats == frozenset(DataFormat)
     made.plane.attach(Link(fd=5, transport=Transport.TCP), b"read ahead", b"begun")
-    assert made.last() == ("attach", (5, True, b"read ahead", b"begun"), {})
+    assert made.last() == ("attach", (5, True, b"read ahead", b"begun", False), {})
     assert made.plane.capabilities.offloads == frozenset({"udp-gro", "udp-gso"})
     made.plane.attach(Link(fd=6, transport=Transport.UDP))
-    assert made.last() == ("attach", (6, False, b"", b""), {})
+    assert made.last() == ("attach", (6, False, b"", b"", False), {})
 
 
 @pytest.mark.parametrize(
@@ -175,6 +199,10 @@ def test_a_peer_crosses_whole(
                 shaper=9,
                 passtos=True,
             ),
+            link=LinkId(3),
+            local=V4.address,
+            max_learned=9,
+            vlan=5,
         )
     )
     assert made.last() == (
@@ -194,6 +222,8 @@ def test_a_peer_crosses_whole(
                 9,
                 True,
             ),
+            "place": (3, V4.address.packed),
+            "bounds": (9, 5),
         },
     )
 
@@ -222,19 +252,48 @@ def test_limits_keys_and_routes_cross_whole(made: Made) -> None:
     made.plane.add_iroute(PEER, ip_network("2001:db8::/32"))
     packed = ip_address("2001:db8::").packed
     assert made.last() == ("add_iroute", (7, packed, 32), {})
+    made.plane.del_iroute(PEER, ip_network("2001:db8::/32"))
+    assert made.last() == ("del_iroute", (7, packed, 32), {})
     made.plane.del_peer(PEER)
     assert made.last() == ("del_peer", (7,), {})
 
 
+def test_what_a_server_is_told_crosses_whole(made: Made) -> None:
+    made.plane.serve(ServingRules())
+    assert made.last() == ("serve", (False, 64, None, (0, 0)), {})
+    made.plane.serve(
+        ServingRules(
+            client_to_client=True,
+            tcp_queue_limit=7,
+            vlan=VlanOptions(accept=VlanAccept.UNTAGGED, pvid=9),
+            stale_age=30,
+            stale_interval=5,
+        )
+    )
+    assert made.last() == ("serve", (True, 7, ("untagged", 9), (30, 5)), {})
+    several = Link(fd=5, transport=Transport.UDP, multihome=True)
+    assert made.plane.add_link(several) == LinkId(12)
+    assert made.last() == ("add_link", (5, False, b"", b"", True), {})
+    made.plane.remove_link(LinkId(12))
+    assert made.last() == ("remove_link", (12,), {})
+    made.plane.limit_resets(3, 60)
+    assert made.last() == ("limit_resets", (3, 60), {})
+    made.plane.credit_resets(2)
+    assert made.last() == ("credit_resets", (2,), {})
+    assert made.plane.learned() == [Learned(address=MAC, vlan=9, peer_id=PEER, age=60)]
+
+
 def test_packets_cross_whole(made: Made) -> None:
-    made.plane.send_control(Transmit(b"\x38hello", V6))
-    assert made.last() == ("send_control", (b"\x38hello", (V6.address.packed, 443, 3)), {})
+    made.plane.send_control(Transmit(b"\x38hello", V6), LinkId(3), V4.address)
+    packed = (V6.address.packed, 443, 3)
+    assert made.last() == ("send_control", (b"\x38hello", packed, 3, V4.address.packed), {})
     made.plane.send_control(Transmit(b"\x38hello", None))
-    assert made.last() == ("send_control", (b"\x38hello", None), {})
+    assert made.last() == ("send_control", (b"\x38hello", None, 0, None), {})
     made.plane.send_inner(PEER, b"payload")
     assert made.last() == ("send_inner", (7, b"payload"), {})
     received = made.plane.recv_control(9)
-    assert received == [ControlPacket(b"\x38one", V4), ControlPacket(b"\x38two", None)]
+    first = ControlPacket(b"\x38one", V4, LinkId(3), V6.address)
+    assert received == [first, ControlPacket(b"\x38two", None)]
     assert made.last() == ("recv_control", (9,), {})
 
 
@@ -243,10 +302,17 @@ def test_reports_become_values(made: Made) -> None:
         kind=NotificationKind.LINK_LOST, peer_id=PeerId(0xFFFFFF), errno=errno.EPIPE
     )
     assert made.plane.notifications() == [
-        Notification(kind=NotificationKind.FLOATED, peer_id=PEER, remote=V6),
+        Notification(
+            kind=NotificationKind.FLOATED,
+            peer_id=PEER,
+            remote=V6,
+            link=LinkId(4),
+            local=V4.address,
+        ),
         lost,
         Notification(kind=NotificationKind.KEY_EXHAUSTED, peer_id=PEER, key_id=5),
         Notification(kind=NotificationKind.OCC, peer_id=PEER, payload=b"magic"),
+        Notification(kind=NotificationKind.LEARNED, peer_id=PEER, payload=MAC, vlan=9),
     ]
     assert made.plane.fileno() == 42
 

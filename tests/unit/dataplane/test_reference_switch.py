@@ -46,8 +46,9 @@ def test_addresses_are_learnt_move_and_age() -> None:
     with pytest.raises(Dropped):
         table.learn(first, MAC, 0, 6.5, may_learn=True)
     assert [(entry.peer_id, entry.age) for entry in table.all(9.0)] == [(2, 3)]
-    assert table.forget_stale(10.0, 15.9) == []
-    (report,) = table.forget_stale(10.0, 16.0)
+    assert table.forget_stale(10.0, 15.9, 9) == []
+    assert table.forget_stale(10.0, 16.0, 0) == []
+    (report,) = table.forget_stale(10.0, 16.0, 9)
     assert (report.kind, report.peer_id, report.payload) == (NotificationKind.FORGOTTEN, 2, MAC)
     assert table.find(MAC, 0) is None
 
