@@ -44,6 +44,7 @@ from ginnel.core.negotiate import DataCapabilities
 from ginnel.core.notices import Advance, Ended, Notice, Outcome
 from ginnel.core.peer_info import LocalFacts
 from ginnel.core.session import PeerRestarted, SoftResetByPeer
+from ginnel.core.timers import earliest
 from ginnel.core.tls import TlsChannel
 from ginnel.core.types import ActionId, Endpoint, Instant, Transmit
 from ginnel.options.model import ClientOptions, ConnectionProfile
@@ -229,10 +230,10 @@ class ClientMachine:
     def poll_timeout(self) -> Instant | None:
         """When to call ``handle_timeout``; None when there is nothing to wait for."""
         course = self._course
-        times = [self._link.next_timeout(), course.timers.next()]
+        keys = None
         if course.tunnel is not None and not course.is_over:
-            times.append(course.tunnel.keys.next_timeout())
-        return min((time for time in times if time is not None), default=None)
+            keys = course.tunnel.keys.next_timeout()
+        return earliest(self._link.next_timeout(), course.timers.next(), keys)
 
     # --- answers and deadlines -----------------------------------------------------------------
 

@@ -51,6 +51,7 @@ from ginnel.core.server_state import (
     Leaving,
     Negotiating,
 )
+from ginnel.core.timers import earliest
 from ginnel.core.tls import TlsChannel
 from ginnel.core.types import ActionId, Endpoint, Instant, PeerId, Transmit, Transport
 from ginnel.options.server_model import ServerOptions
@@ -266,10 +267,10 @@ class ServerMachine:
     def poll_timeout(self) -> Instant | None:
         """When to call ``handle_timeout``; None when there is nothing to wait for."""
         course = self._course
-        times = [self._link.next_timeout(), course.timers.next()]
+        keys = None
         if course.tunnel is not None and not course.is_ending:
-            times.append(course.tunnel.keys.next_timeout())
-        return min((time for time in times if time is not None), default=None)
+            keys = course.tunnel.keys.next_timeout()
+        return earliest(self._link.next_timeout(), course.timers.next(), keys)
 
     # --- packets -------------------------------------------------------------------------------
 

@@ -22,6 +22,8 @@ from ginnel.dataclass import dataclass, replace
 from ginnel.options.model import CompressionKind, TlsOptions
 from ginnel.options.server_model import ServerOptions
 
+_ENDING = (Leaving, Over)
+
 
 @dataclass(slots=True, kw_only=True)
 class ServerTunnel:
@@ -79,7 +81,7 @@ class ServerCourse:
     @property
     def is_ending(self) -> bool:
         """Whether nothing new is begun any more."""
-        return isinstance(self.state, Over | Leaving)
+        return isinstance(self.state, _ENDING)
 
     def finish(self, ended: Ended) -> None:
         """Gives the last notice; later inputs do nothing."""

@@ -15,6 +15,7 @@ from ginnel.core.key_session import KeySession
 from ginnel.core.listener import Admission
 from ginnel.core.server_outbox import ServerOutbox
 from ginnel.core.session import FIRST_KEY, Session, SessionRules, SoftResetByPeer, outer_overhead
+from ginnel.core.timers import earliest
 from ginnel.core.tls import TlsChannel, TlsPeer
 from ginnel.core.types import Endpoint, Instant, SessionId, Side, Transmit, Transport
 from ginnel.core.wire import SESSION_ID_LENGTH, ControlHeader, decode_header
@@ -81,7 +82,9 @@ class ServerLink:
     @property
     def guests(self) -> tuple[Guest, ...]:
         """All sessions, the one in use first."""
-        return tuple(guest for guest in (self.active, self.newcomer) if guest is not None)
+        if self.newcomer is None:
+            return () if self.active is None else (self.active,)
+        return (self.newcomer,) if self.active is None else (self.active, self.newcomer)
 
     def admit(self, admission: Admission, now: Instant) -> Guest:
         """Begins the session of a client that the listener let in."""
@@ -136,8 +139,7 @@ class ServerLink:
 
     def next_timeout(self) -> Instant | None:
         """When a retransmission is due."""
-        times = (guest.talk.session.next_timeout() for guest in self.guests)
-        return min((time for time in times if time is not None), default=None)
+        return earliest(*[guest.talk.session.next_timeout() for guest in self.guests])
 
     def close(self) -> None:
         """Wipes all secrets."""

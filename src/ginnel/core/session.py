@@ -11,6 +11,7 @@ from ginnel.core.errors import LocalMisuse, Malformed
 from ginnel.core.key_derivation import DYNAMIC_CRYPT_LABEL, DYNAMIC_CRYPT_LENGTH, SessionPair
 from ginnel.core.key_session import MIN_PAYLOAD, KeySession
 from ginnel.core.reliable import PIGGYBACKED_ACKS
+from ginnel.core.timers import earliest
 from ginnel.core.tls import TlsChannel
 from ginnel.core.types import Instant, KeyId, SessionId, Side, Transport
 from ginnel.core.wire import (
@@ -206,8 +207,9 @@ class Session:
 
     def next_timeout(self) -> Instant | None:
         """When a retransmission is due."""
-        times = (key.next_timeout() for key in self._keys())
-        return min((time for time in times if time is not None), default=None)
+        if self._previous is None:
+            return self._current.next_timeout()
+        return earliest(self._previous.next_timeout(), self._current.next_timeout())
 
     def close(self) -> None:
         """Wipes the TLS secrets of both negotiations."""

@@ -47,3 +47,12 @@ class Timers(Generic[Name]):
     def next(self) -> Instant | None:
         """The earliest deadline."""
         return min(self._deadlines.values(), default=None)
+
+
+def earliest(*times: Instant | None) -> Instant | None:
+    """The first of those that there are."""
+    first = None
+    for time in times:
+        if time is not None and (first is None or time < first):
+            first = time
+    return first

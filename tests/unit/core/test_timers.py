@@ -2,7 +2,7 @@
 
 from enum import Enum
 
-from ginnel.core.timers import Timers
+from ginnel.core.timers import Timers, earliest
 from ginnel.core.types import Instant
 
 
@@ -34,3 +34,10 @@ def test_arming_again_replaces_and_cancelling_forgets() -> None:
     timers.arm(Name.TWO, 1.0)
     timers.clear()
     assert timers.next() is None
+
+
+def test_the_earliest_is_found_among_those_that_there_are() -> None:
+    assert earliest() is None
+    assert earliest(None, None) is None
+    assert earliest(None, Instant(0.0), Instant(-1.0), None) == -1.0
+    assert earliest(Instant(0.0)) == 0.0
