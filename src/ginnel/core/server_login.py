@@ -132,6 +132,9 @@ class ServerLogin:
             if not tokens.is_external:
                 shown = clean_text(message.username)
                 if judged.is_good:
+                    self._course.outbox.warn(
+                        f"TLS: Username/auth-token authentication succeeded for username '{shown}'"
+                    )
                     return LetIn(message.username)
                 return TurnedAway(
                     EXPIRED_REASON if state in _EXPIRED else "",

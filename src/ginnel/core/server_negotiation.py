@@ -101,13 +101,6 @@ class ServerNegotiation:
         course = self._course
         peer = negotiation.key.tls.peer()
         guest.peer = peer
-        course.outbox.tell(
-            ControlChannelReady(
-                tls_version=peer.tls_version,
-                cipher=peer.cipher,
-                peer_certificate=peer.certificate,
-            )
-        )
         tls = course.options.tls
         if not peer.chain or (tls.tls_verify is None and tls.tls_export_cert is None):
             negotiation.phase = AwaitClient()
@@ -180,6 +173,13 @@ class ServerNegotiation:
         self._sessions.exchanged(guest)
         course.facts = replace(course.facts, key_number=course.facts.key_number + 1)
         is_consistent = self._take_in(guest, negotiation, message)
+        course.outbox.tell(
+            ControlChannelReady(
+                tls_version=peer.tls_version,
+                cipher=peer.cipher,
+                peer_certificate=peer.certificate,
+            )
+        )
         terms = server_terms(course.options, course.facts.transport, guest.items)
         source, reply = answer(terms, course.entropy)
         judgement = self._login.judge(peer, message, now)

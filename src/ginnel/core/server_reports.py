@@ -97,7 +97,7 @@ class ServerReports:
         tunnel = course.tunnel
         operation = occ.read_occ(payload)
         if operation is occ.OccOperation.EXIT:
-            course.outbox.message("EXIT", "")
+            course.outbox.warn("OCC exit message received by peer")
             course.finish(end.restart("remote-exit", "the client said that it leaves"))
         elif operation is occ.OccOperation.REQUEST and tunnel is not None:
             self._send(tunnel, occ.reply_payload(self._options_text()))
