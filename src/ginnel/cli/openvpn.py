@@ -6,8 +6,8 @@ else; also ``--help``, as OpenVPN does).
 """
 
 import os
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, assert_never
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, TypeVar, assert_never
 
 from ginnel.cli.report import early_process_options, fail, log_lines, print_lines
 from ginnel.compat.log_lines import LogLine, Severity
@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from ginnel.shell.frontend import Frontend
     from ginnel.shell.logging_setup import LogOutput
     from ginnel.shell.server_frontend import ServerFrontend
+
+_Run = TypeVar("_Run", RunClient, RunServer)
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -82,35 +84,34 @@ def _config_error_lines(error: ConfigError) -> list[LogLine]:
 def _run_client(request: RunClient, arguments: Sequence[str]) -> int:
     from ginnel.shell.client import run_client
 
-    start = _working_directory()
-
-    def reload() -> RunClient:
-        """Reads everything again as if started anew where the program was started."""
-        resolved = resolve_arguments(arguments, start)
-        if not isinstance(resolved, RunClient):
-            raise ConfigError("the configuration no longer asks for a connection")
-        _enter_directory(start, resolved)
-        return resolved
-
-    _enter_directory(start, request)
+    reload = _reloading(request, arguments, "the configuration no longer asks for a connection")
     return run_client(request, reload, _frontend)
 
 
 def _run_server(request: RunServer, arguments: Sequence[str]) -> int:
     from ginnel.shell.server import run_server
 
+    reload = _reloading(request, arguments, "the configuration is no longer that of a server")
+    return run_server(request, reload, _server_frontend)
+
+
+def _reloading(request: _Run, arguments: Sequence[str], otherwise: str) -> Callable[[], _Run]:
+    """Enters the directory of ``cd``; returns what reads everything again.
+
+    That reads as if started anew where the program was started. It raises ConfigError, with
+    ``otherwise`` when something else is asked for now.
+    """
     start = _working_directory()
 
-    def reload() -> RunServer:
-        """Reads everything again as if started anew where the program was started."""
+    def reload() -> _Run:
         resolved = resolve_arguments(arguments, start)
-        if not isinstance(resolved, RunServer):
-            raise ConfigError("the configuration is no longer that of a server")
+        if not isinstance(resolved, type(request)):
+            raise ConfigError(otherwise)
         _enter_directory(start, resolved)
         return resolved
 
     _enter_directory(start, request)
-    return run_server(request, reload, _server_frontend)
+    return reload
 
 
 def _server_frontend(options: ManagementOptions, log: "LogOutput") -> "ServerFrontend":

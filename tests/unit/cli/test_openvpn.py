@@ -8,9 +8,9 @@ import pytest
 
 from ginnel.cli import openvpn
 from ginnel.core.errors import HostError
-from ginnel.options.actions import RunClient
+from ginnel.options.actions import RunClient, RunServer
 from ginnel.options.errors import ConfigError
-from ginnel.shell import client
+from ginnel.shell import client, server
 from tests.unit.cli.certificates import TestPki, make_pki
 
 Reload = Callable[[], RunClient]
@@ -97,6 +97,31 @@ def test_the_client_runs_in_the_directory_of_cd_and_reload_starts_where_we_did(
     assert shell.directories == [str(inner)]
     assert shell.requests[0].options.process.verb == 3
     assert after == [(5, str(inner)), (6, str(inner))]
+
+
+def test_a_servers_configuration_runs_a_server_until_it_is_none_any_more(
+    pki: TestPki, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "s.conf"
+    words = pki.options("server")
+    files = [f"{words[at][2:]} {words[at + 1]}" for at in range(0, len(words), 2)]
+    path.write_text("\n".join(["server 10.8.0.0 255.255.255.0", "dev tun", *files, ""]))
+    seen: list[object] = []
+
+    def run_server(
+        request: RunServer, reload: Callable[[], RunServer], make: server.MakeServerFrontend
+    ) -> int:
+        seen.append(request.options.listeners[0].port)
+        path.write_text(path.read_text() + "port 1195\n")
+        seen.append(reload().options.listeners[0].port)
+        write_config(path, pki)
+        with pytest.raises(ConfigError, match="no longer that of a server"):
+            reload()
+        return 3
+
+    monkeypatch.setattr(server, "run_server", run_server)
+    assert openvpn.run([str(path)]) == 3
+    assert seen == ["1194", "1195"]
 
 
 def test_reload_of_a_broken_configuration_is_a_configuration_error(
