@@ -150,6 +150,12 @@ def tcp_accepted(remote: Endpoint) -> LogLine:
     return LogLine(text=f"TCP connection established with {remote}")
 
 
+def revoked(depth: int, subject: str) -> LogLine:
+    """A connected client's certificate is on a new revocation list."""
+    text = f"VERIFY ERROR: depth={depth}, error=certificate revoked: {printable(subject)}"
+    return _error(text, category=Category.TLS_ERROR)
+
+
 def not_openvpn(remote: Endpoint) -> LogLine:
     """``port-share`` takes the connection."""
     return LogLine(text=f"{remote} Non-OpenVPN client protocol detected")

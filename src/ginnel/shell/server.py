@@ -223,6 +223,7 @@ class _Server:
             make_hooks=make_hooks,
             frontend=self._frontend,
             tls=secrets.tls.channel,
+            renew_tls=secrets.tls.take_changes,
             signer=secrets.identity.signer,
             tokens=self._tokens(options),
             capabilities=probe(engine),

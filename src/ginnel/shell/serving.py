@@ -11,6 +11,7 @@ from collections.abc import Callable, Coroutine
 
 from ginnel.compat import server_lines, shell_lines
 from ginnel.compat.log_lines import LogLine
+from ginnel.core.actions import CertificateInfo
 from ginnel.core.auth_token import TokenIssuer
 from ginnel.core.errors import DataPlaneError, HostError
 from ginnel.core.listener import Admission, Listener
@@ -30,6 +31,7 @@ from ginnel.shell.clock import monotonic_now, unix_now
 from ginnel.shell.listeners import Listeners, OpenListener
 from ginnel.shell.port_share import PortSharing
 from ginnel.shell.reception import Reception
+from ginnel.shell.revocation import RevocationWatch
 from ginnel.shell.script_gate import Say
 from ginnel.shell.server_control import Control
 from ginnel.shell.server_drive import ServerDrive
@@ -48,6 +50,8 @@ TRAFFIC_INTERVAL = 2.0
 FAREWELL = 2.0
 """Seconds for clients to hear that the server restarts, as OpenVPN waits."""
 
+REVOKED = "certificate-revoked"
+
 CLOSED = "server-exit"
 """Why clients end with the server."""
 
@@ -62,6 +66,8 @@ class ServingMeans:
     frontend: ServerFrontend
     tls: Callable[[], TlsChannel]
     """Makes the channel of one negotiation."""
+    renew_tls: Callable[[], bool]
+    """Takes a new revocation list for further negotiations; False when it is bad."""
     signer: Signer | None
     tokens: TokenIssuer | None
     capabilities: DataCapabilities
@@ -135,6 +141,9 @@ class Serving:
                 self._acceptor.open(listener)
         self._reception.open()
         self.beside(self._limited.report(), "traffic")
+        revocation = RevocationWatch(options.tls, renew=self._means.renew_tls)
+        if revocation.is_needed:
+            self.beside(revocation.run(lambda: self.clients, self._revoked), "revocation")
 
     def beside(self, work: Coroutine[None, None, None], name: str) -> None:
         """Runs work that the end of this run ends."""
@@ -250,6 +259,11 @@ class Serving:
         else:
             name = client_name(facts.common_name, facts.remote)
             self._means.log(server_lines.about(name, line))
+
+    def _revoked(self, client: Client, certificate: CertificateInfo) -> None:
+        line = server_lines.revoked(certificate.depth, certificate.subject)
+        self._say(client.facts, line)
+        self.drive.close(client, REVOKED)
 
     def _tun_lost(self, errno: int) -> None:
         if not self._lost.done():

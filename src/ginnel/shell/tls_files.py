@@ -65,6 +65,18 @@ class TlsFiles:
             self._look(now)
         return self._context.channel()
 
+    def take_changes(self) -> bool:
+        """Reads files that changed now, and not with the next negotiation; False if they are bad.
+
+        Whoever asks knows that they are complete.
+        """
+        shape = self._shape()
+        self._seen, self._seen_at = shape, self._clock()
+        if shape == self._used:
+            return True
+        self._used = shape
+        return self._renew()
+
     def _shape(self) -> Shape:
         return tuple(_shape_of(path) for path in self._paths)
 
@@ -76,7 +88,7 @@ class TlsFiles:
             self._used = shape
             self._renew()
 
-    def _renew(self) -> None:
+    def _renew(self) -> bool:
         names = ", ".join(self._paths)
         try:
             options = self._read()
@@ -84,14 +96,15 @@ class TlsFiles:
         except OSError as error:
             text = f"{error.filename}: {error.strerror}"
             self._log(shell_lines.warning(f"new certificates are not used: {text}"))
-            return
+            return False
         except ConfigError as error:
             self._log(shell_lines.warning(f"new certificates are not used: {error.message}"))
-            return
+            return False
         self._options = options
         for warning in self._context.warnings:
             self._log(shell_lines.warning(warning))
         self._log(shell_lines.note(f"certificates were read again: {names}"))
+        return True
 
     def _read(self) -> TlsOptions:
         """Raises OSError."""

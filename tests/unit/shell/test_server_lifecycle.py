@@ -50,6 +50,7 @@ class Life:
             make_hooks=self._hooks,
             frontend=frontend,
             tls=self._no_tls,
+            renew_tls=lambda: True,
             signer=None,
             tokens=None,
             capabilities=DataCapabilities(

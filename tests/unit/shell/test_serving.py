@@ -51,6 +51,7 @@ class Rig:
             make_hooks=self._hooks,
             frontend=UnattendedServer(),
             tls=self._no_tls,
+            renew_tls=lambda: True,
             signer=None,
             tokens=None,
             capabilities=DataCapabilities(

@@ -103,6 +103,16 @@ def test_files_that_are_no_good_are_said_once_and_the_old_ones_stay(rig: Rig) ->
     assert rig.later(SETTLED + LOOK) == "cert 22"
 
 
+def test_who_knows_that_a_file_is_complete_has_it_taken_at_once(rig: Rig) -> None:
+    assert rig.files.take_changes()
+    assert rig.built == 1
+    rig.change(rig.cert, "cert 22")
+    assert not rig.files.take_changes()
+    rig.change(rig.key, "key 22")
+    assert rig.files.take_changes()
+    assert rig.later(0) == "cert 22"
+
+
 def test_a_file_that_is_gone_is_named(rig: Rig) -> None:
     rig.key.unlink()
     rig.later(LOOK)
