@@ -92,6 +92,14 @@ def test_timers_run_out_when_nothing_is_answered() -> None:
     assert duo.server.welcomes == 0
 
 
+def test_a_client_that_comes_back_while_its_machine_leaves_is_let_in_soon_after() -> None:
+    duo = Duo()
+    duo.connect()
+    duo.act(lambda machine, now: machine.restart_client("RESTART", now))
+    duo.restart_client()
+    duo.until(lambda: duo.server.welcomes == 2 and duo.is_connected, 15.0)
+
+
 def test_a_client_that_goes_silent_after_it_was_let_in_is_given_up() -> None:
     duo = Duo()
     duo.start()
