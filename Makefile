@@ -52,8 +52,9 @@ lab: setup
 	    squid:squid tinyproxy-bin:tinyproxy dante-server:danted microsocks:microsocks
 	@tools/check_lab.sh
 
+# ARGS=--with-openvpn makes Debian's openvpn the server, and one of the clients.
 demo: lab
-	@$(BIN)/python -m tools.demo
+	@$(BIN)/python -m tools.demo $(ARGS)
 
 check: setup
 	$(BIN)/ruff format --check .
