@@ -1,19 +1,17 @@
 """``mtu-test``: finds the largest datagrams that pass, by OCC messages in the data channel.
 
-Responsible for the client's steps, for answering a server that measures, and for the result
-(protocol-facts 12). Each step is a datagram of a known size one way or the other; in the end the
-server tells what it saw.
+Responsible for the client's steps and for the result (protocol-facts 12); what either end answers
+is ``mtu_mirror``'s business. Each step is a datagram of a known size one way or the other; in the
+end the server tells what it saw.
 """
 
 from ginnel.core.actions import SendInner
 from ginnel.core.client_course import ClientCourse
 from ginnel.core.client_state import Deadline
+from ginnel.core.mtu_mirror import MtuMirror
 from ginnel.core.occ import (
-    OCC_MAGIC,
     OccOperation,
-    mtu_load_payload,
     mtu_load_request_payload,
-    mtu_reply_payload,
     mtu_request_payload,
     read_sizes,
 )
@@ -35,8 +33,7 @@ class MtuTest:
         self._course = course
         self._steps: list[tuple[OccOperation, int]] = []
         self._asked = 0
-        self._sent = 0
-        self._received = 0
+        self._mirror = MtuMirror()
 
     def begin(self, now: Instant) -> None:
         """Starts when it was asked for; over TCP there is nothing to measure."""
@@ -57,7 +54,7 @@ class MtuTest:
         if self._steps:
             operation, size = self._steps.pop()
             if operation is OccOperation.MTU_LOAD:
-                self._send_load(size)
+                self._send(self._mirror.load(size, self._overhead()))
             else:
                 self._send(mtu_load_request_payload(size))
             timers.arm(Deadline.MTU_TEST, now + STEP_INTERVAL)
@@ -70,19 +67,16 @@ class MtuTest:
 
     def receive(self, operation: OccOperation, payload: bytes) -> None:
         """Takes a message of the measurement; one that is cut is left out."""
-        match operation:
-            case OccOperation.MTU_LOAD_REQUEST:
-                sizes = read_sizes(payload, 1)
-                if sizes is not None:
-                    self._send_load(min(sizes[0], self._full_size()))
-            case OccOperation.MTU_LOAD:
-                self._received = max(self._received, len(payload) + self._overhead())
-            case OccOperation.MTU_REQUEST:
-                self._send(mtu_reply_payload(self._received, self._sent))
-            case _:
-                sizes = read_sizes(payload, 2)
-                if sizes is not None:
-                    self._conclude(*sizes)
+        if operation is OccOperation.MTU_REPLY:
+            sizes = read_sizes(payload, 2)
+            if sizes is not None:
+                self._conclude(*sizes)
+            return
+        answer = self._mirror.answer(
+            operation, payload, overhead=self._overhead(), largest=self._full_size()
+        )
+        if answer is not None:
+            self._send(answer)
 
     def _conclude(self, remote_received: int, remote_sent: int) -> None:
         """The server's numbers are there, unasked ones mean nothing."""
@@ -92,20 +86,16 @@ class MtuTest:
         course.timers.cancel(Deadline.MTU_TEST)
         course.outbox.warn(
             "NOTE: Empirical MTU test completed [Tried,Actual] "
-            f"local->remote=[{self._sent},{remote_received}] "
-            f"remote->local=[{remote_sent},{self._received}]"
+            f"local->remote=[{self._mirror.sent},{remote_received}] "
+            f"remote->local=[{remote_sent},{self._mirror.received}]"
         )
-        fits = remote_received >= self._sent and self._received >= remote_sent
+        fits = remote_received >= self._mirror.sent and self._mirror.received >= remote_sent
         if not fits and not course.profile.fragment:
             course.outbox.warn(
                 "NOTE: This connection is unable to accommodate a UDP packet size of "
-                f"{self._sent}. Consider using --fragment or --mssfix options as a workaround."
+                f"{self._mirror.sent}. Consider using --fragment or --mssfix options as a "
+                "workaround."
             )
-
-    def _send_load(self, size: int) -> None:
-        """Sends a datagram of a size; the smallest is that of an empty message."""
-        self._sent = max(self._sent, size)
-        self._send(mtu_load_payload(max(size - self._overhead(), len(OCC_MAGIC) + 1)))
 
     def _send(self, payload: bytes) -> None:
         tunnel = self._course.tunnel

@@ -42,6 +42,11 @@ class Dialogue:
         following = Negotiation(key=self.session.current, side=self._side)
         self.negotiations = (self.current, following)
 
+    def forget_previous(self) -> None:
+        """The negotiation before the newest answers no more."""
+        self.session.forget_previous()
+        self.negotiations = (self.current,)
+
     def say(self, text: str, now: Instant) -> KeySession | None:
         """Sends a control message on the newest negotiation that is open; None without one."""
         for negotiation in reversed(self.negotiations):

@@ -76,21 +76,24 @@ _REMEDIES = {
 }
 
 
-def explain_framing(terms: PayloadTerms, first: int) -> str:
-    """The warning about a payload whose framing is not ours: cause and remedy."""
+def explain_framing(terms: PayloadTerms, first: int, peer: str = "server") -> str:
+    """The warning about a payload whose framing is not ours: cause and remedy.
+
+    ``peer`` is what the other end is called.
+    """
     mark = _MARKS.get(first)
     if mark is None:
         return (
             "WARNING: Bad compression stub decompression header byte: "
-            f"{first}: the server's packets have no compression framing, ours have: remove "
-            "comp-lzo and compress here, or set the same on the server"
+            f"{first}: the {peer}'s packets have no compression framing, ours have: remove "
+            f"comp-lzo and compress here, or set the same on the {peer}"
         )
     here = "none is set here" if terms.framing is None else "another one is set here"
     if terms.framing is not None and first in (0x66, 0x69, 0x50):
         here = "compressed packets are not taken here"
     return (
-        f"WARNING: a packet of the server {mark}, but {here} and it was dropped: add "
-        f"'{_REMEDIES[first]}' here, or remove compression on the server"
+        f"WARNING: a packet of the {peer} {mark}, but {here} and it was dropped: add "
+        f"'{_REMEDIES[first]}' here, or remove compression on the {peer}"
     )
 
 

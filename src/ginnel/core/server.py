@@ -349,6 +349,8 @@ class ServerMachine:
                 course.finish(end.terminate("session-timeout", "session-timeout is reached"))
             case Deadline.TOKEN:
                 self._setup.push_token(now)
+            case Deadline.FORGET:
+                self._sessions.forget_previous()
             case Deadline.LEAVE:
                 if isinstance(course.state, Leaving):
                     course.finish(course.state.ended)

@@ -9,12 +9,14 @@ from typing import assert_never
 from ginnel.core import events, occ
 from ginnel.core import server_end as end
 from ginnel.core.actions import SendInner
+from ginnel.core.mtu_mirror import MtuMirror
 from ginnel.core.options_string import options_string
 from ginnel.core.payload import explain_framing
 from ginnel.core.server_course import ServerCourse, ServerTunnel
 from ginnel.core.server_exchange import server_terms
 from ginnel.core.server_notices import ClientMoved
 from ginnel.core.server_sessions import ServerSessions
+from ginnel.core.server_terms import client_overhead, server_tun_mtu
 from ginnel.core.types import Endpoint, Instant, Transport
 from ginnel.dataclass import replace
 
@@ -25,6 +27,7 @@ class ServerReports:
     def __init__(self, course: ServerCourse, sessions: ServerSessions) -> None:
         self._course = course
         self._sessions = sessions
+        self._mirror = MtuMirror()
 
     def handle(self, event: events.DataPlaneEvent, now: Instant) -> None:
         """Takes one report."""
@@ -51,7 +54,9 @@ class ServerReports:
                 self._move(remote)
             case events.FramingMismatch(first=first):
                 if course.tunnel is not None:
-                    course.outbox.warn(explain_framing(course.tunnel.agreed.payload, first))
+                    course.outbox.warn(
+                        explain_framing(course.tunnel.agreed.payload, first, "client")
+                    )
             case _:
                 assert_never(event)
 
@@ -101,8 +106,25 @@ class ServerReports:
             course.finish(end.restart("remote-exit", "the client said that it leaves"))
         elif operation is occ.OccOperation.REQUEST and tunnel is not None:
             self._send(tunnel, occ.reply_payload(self._options_text()))
+        elif operation in occ.MTU_OPERATIONS and tunnel is not None:
+            self._mirror_mtu(tunnel, operation, payload)
         else:
             course.link.drops["occ"] += 1
+
+    def _mirror_mtu(
+        self, tunnel: ServerTunnel, operation: occ.OccOperation | None, payload: bytes
+    ) -> None:
+        """Answers a client that measures the MTU."""
+        course = self._course
+        agreed = tunnel.agreed
+        cost = client_overhead(
+            course.options, agreed.client, agreed.agreement, tunnel.compression
+        ).inside_datagram
+        answer = self._mirror.answer(
+            operation, payload, overhead=cost, largest=server_tun_mtu(course.options) + cost
+        )
+        if answer is not None:
+            self._send(tunnel, answer)
 
     def _options_text(self) -> str:
         course = self._course

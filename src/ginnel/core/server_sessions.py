@@ -58,6 +58,12 @@ class ServerSessions:
         key_id = guest.talk.current.key.key_id
         course.outbox.tell(KeyRenegotiating(key_id=key_id, reason=reason))
 
+    def forget_previous(self) -> None:
+        """Frees the TLS session before the one in use, unless that is not done yet."""
+        active = self._course.link.active
+        if active is not None and isinstance(active.talk.current.phase, Settled):
+            active.talk.forget_previous()
+
     def exchanged(self, guest: Guest) -> None:
         """The client's key method message came: its handshake was in time."""
         if guest is self._course.link.active:

@@ -154,6 +154,8 @@ class ServerSetup:
             session.use_dynamic_crypt(course.unix_time(now))
         action_id = tunnel.keys.settle(negotiation, session.pair(), now, at_once=at_once)
         session.mark_active()
+        if len(guest.talk.negotiations) > 1:
+            course.timers.arm(Deadline.FORGET, now + course.tls.hand_window)
         if course.tls.reneg_sec:
             course.timers.arm(Deadline.RENEGOTIATE, now + course.tls.reneg_sec)
         return action_id

@@ -23,6 +23,8 @@ class Deadline(Enum):
     SESSION = "session-timeout"
     TOKEN = "auth-token"  # noqa: S105 -- the name of a deadline
     """The client gets a fresh token."""
+    FORGET = "forget the negotiation before"
+    """The client had time enough to move on; its TLS session takes memory."""
     LEAVE = "scheduled exit"
 
 

@@ -10,7 +10,7 @@ from ginnel.core.options_string import configured_tun_mtu
 from ginnel.core.payload import FRAMING_OF, payload_terms
 from ginnel.core.server_actions import AgreedClient, ClientFacts, ClientTerms
 from ginnel.core.server_exchange import migrates
-from ginnel.core.tunnel_config import fragment_size, mss_limits, overhead_of
+from ginnel.core.tunnel_config import Overhead, fragment_size, mss_limits, overhead_of
 from ginnel.core.types import UNDEFINED_PEER_ID, Transport
 from ginnel.dataclass import replace
 from ginnel.options.model import CompressionKind
@@ -39,14 +39,7 @@ def agreed_client(
     ``compression`` is the framing that this client is moved to, if it is.
     """
     kind = compression or options.data.compression
-    overhead = overhead_of(
-        kind,
-        options.tun.dev_type,
-        profile=options.profile,
-        remote=facts.remote,
-        transport=facts.transport,
-        packet=agreement.overhead,
-    )
+    overhead = client_overhead(options, facts, agreement, compression)
     mss_ipv4, mss_ipv6 = mss_limits(
         options.profile, tun_mtu=server_tun_mtu(options), overhead=overhead
     )
@@ -67,6 +60,23 @@ def agreed_client(
         payload=replace(payload, framing=None if kind is None else FRAMING_OF[kind]),
         allow_float=facts.transport is Transport.UDP
         and agreement.send_peer_id != UNDEFINED_PEER_ID,
+    )
+
+
+def client_overhead(
+    options: ServerOptions,
+    facts: ClientFacts,
+    agreement: Agreement,
+    compression: CompressionKind | None,
+) -> Overhead:
+    """What a packet of the client's tunnel grows by on its way to the link."""
+    return overhead_of(
+        compression or options.data.compression,
+        options.tun.dev_type,
+        profile=options.profile,
+        remote=facts.remote,
+        transport=facts.transport,
+        packet=agreement.overhead,
     )
 
 

@@ -65,6 +65,15 @@ def test_only_two_negotiations_are_kept() -> None:
     assert talk.negotiations == (second, talk.current)
 
 
+def test_the_negotiation_before_can_be_forgotten() -> None:
+    talk = dialogue(established())
+    first = talk.current
+    talk.begin_soft_reset(NOW)
+    talk.forget_previous()
+    assert talk.negotiations == (talk.current,)
+    assert talk.current is not first
+
+
 def test_closing_wipes_the_secrets() -> None:
     tls = established()
     dialogue(tls).close()

@@ -126,3 +126,15 @@ def test_wrong_framing_is_told() -> None:
     report(client, events.PeerHeard())
     report(client, events.FramingMismatch(first=0xFA))
     assert any("comp-lzo" in str(notice) for notice in client.notices)
+
+
+def test_a_client_that_measures_the_mtu_is_answered() -> None:
+    client = connected()
+    report(client, events.OccReceived(payload=occ.mtu_load_request_payload(1000)))
+    report(client, events.OccReceived(payload=occ.mtu_load_payload(800)))
+    report(client, events.OccReceived(payload=occ.mtu_request_payload()))
+    load, told = client.asked(SendInner)
+    assert isinstance(load, SendInner)
+    assert isinstance(told, SendInner)
+    assert len(load.payload) == 1000 - 24
+    assert told.payload == occ.mtu_reply_payload(824, 1000)

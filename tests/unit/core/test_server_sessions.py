@@ -143,3 +143,20 @@ def test_another_session_with_a_bad_password_harms_nobody() -> None:
     client.connect()
     assert client.messages[-1].startswith("PUSH_REPLY")
     assert client.machine is running
+
+
+def test_the_tls_session_before_is_freed_after_a_while() -> None:
+    made: list[FakeTls] = []
+
+    def make() -> FakeTls:
+        made.append(FakeTls(Side.SERVER, len(made) + 1))
+        return made[-1]
+
+    duo = Duo(server=server_options(tls=TlsOptions(reneg_sec=200)), server_tls=make)
+    duo.connect()
+    duo.until(lambda: len(made) == 2, 250.0)
+    closed = [made[0].closed]
+    duo.advance(62.0)
+    assert [*closed, made[0].closed, made[1].closed] == [False, True, False]
+    duo.advance(1000.0)
+    assert duo.keys_match
