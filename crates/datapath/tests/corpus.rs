@@ -36,8 +36,3 @@ fn payloads() {
 fn device_reads() {
     replay("device-read", targets::device_read);
 }
-
-#[test]
-fn frames() {
-    replay("frames", targets::frames);
-}

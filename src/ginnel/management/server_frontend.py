@@ -20,9 +20,6 @@ from ginnel.shell.logging_setup import local_time_text
 from ginnel.shell.server_frontend import Allowed, Denied, ServerControl
 from ginnel.shell.server_hooks import Pend
 
-REMOTE_EXIT = "remote-exit"
-"""The soft signal of a client that said goodbye."""
-
 
 class ServerManagementFrontend(ManagementFrontend):
     """Implements ``shell.server_frontend.ServerFrontend``."""
@@ -116,13 +113,14 @@ class ServerManagementFrontend(ManagementFrontend):
         event = f"CR_RESPONSE,{client.client_id},{client.key_number},{response}"
         self._announce(event, client, environment)
 
-    def client_gone(
-        self, client: ClientFacts, environment: Mapping[str, str], *, reason: str = ""
-    ) -> None:
+    def client_leaves(self) -> None:
+        """A client said goodbye; OpenVPN does not tell which."""
+        self._session.notification("info", "remote-exit", "EXIT")
+        self._server.pump()
+
+    def client_gone(self, client: ClientFacts, environment: Mapping[str, str]) -> None:
         """The client is gone; told of those that were asked about."""
         self._established.discard(client.client_id)
-        if reason == REMOTE_EXIT:
-            self._session.notification("info", REMOTE_EXIT, "EXIT")
         if client.client_id in self._announced:
             self._announced.discard(client.client_id)
             self._session.client_event(f"DISCONNECT,{client.client_id}", environment)

@@ -64,6 +64,7 @@ def _freeze(
         tcp_nodelay=server.tcp_nodelay,
         multihome=server.multihome,
         compress_migrate=server.compress_migrate,
+        echo=options.echo,
         opt_verify=server.opt_verify,
         force_key_material_export=server.force_key_material_export,
     )

@@ -237,6 +237,8 @@ class ServerOptions:
     tcp_nodelay: bool = False
     multihome: bool = False
     compress_migrate: bool = False
+    echo: tuple[str, ...] = ()
+    """Texts for a management client."""
     opt_verify: bool = False
     force_key_material_export: bool = False
 

@@ -18,4 +18,5 @@ def tunnel_options(options: ServerOptions) -> ClientOptions:
         scripts=options.scripts,
         process=options.process,
         management=options.management,
+        echo=options.echo,
     )

@@ -402,7 +402,7 @@ class Admission:
         command = self._access.client_disconnect
         if departure.agreed is not None and command is not None:
             await self._gate.run(facts, ServerHook.DISCONNECT, command, (), environment)
-        self._frontend.client_gone(facts, environment, reason=departure.reason)
+        self._frontend.client_gone(facts, environment)
         for address in guest.addresses:
             await self._forget_one(facts, address)
         if departure.agreed is None or not self._authenticators:

@@ -39,10 +39,13 @@ class Client:
         "began",
         "common_name",
         "connected_at",
+        "control_read",
+        "control_written",
         "counters",
         "draining",
         "id",
         "inbox",
+        "judged",
         "link",
         "link_gone",
         "local",
@@ -85,6 +88,8 @@ class Client:
         """When data began to flow."""
         self.common_name = ""
         """Set once it has proved who it is."""
+        self.judged: ClientFacts | None = None
+        """Who it says it is, while its login is judged."""
         self.agreed: AgreedClient | None = None
         """Set once it is in the data plane."""
         self.served = False
@@ -93,7 +98,10 @@ class Client:
         self.link_gone = False
         """True once the data plane has let go of its stream."""
         self.counters = PeerStats()
-        """The last ones, once it is gone from the data plane."""
+        """The data plane's last ones, once it is gone from there."""
+        self.control_read = 0
+        self.control_written = 0
+        """Bytes of the link that were no data."""
         self.inbox: deque[tuple[bytes, Endpoint | None]] | None = None
         self.queued = False
         """True while it waits for its turn."""

@@ -96,10 +96,10 @@ class Control:
 
     def _row(self, client: Client) -> ClientRow:
         counters = self._drive.counters(client)
-        facts, agreed = client.facts, client.agreed
+        facts, agreed = client.judged or client.facts, client.agreed
         own = () if agreed is None else addresses_of(agreed)
         return ClientRow(
-            common_name=client.common_name,
+            common_name=client.common_name or facts.common_name,
             real_address=real_address(client.remote),
             virtual_ip4=next((str(a) for a in own if a.version == 4), ""),
             virtual_ip6=next((str(a) for a in own if a.version == 6), ""),
@@ -172,8 +172,9 @@ class Control:
 
     def client_gone(self, client: Client) -> None:
         """Keeps the counters of those that are gone."""
-        self._past_in += client.counters.link_read_bytes
-        self._past_out += client.counters.link_write_bytes
+        counters = self._drive.counters(client)
+        self._past_in += counters.link_read_bytes
+        self._past_out += counters.link_write_bytes
 
 
 def real_address(remote: Endpoint) -> str:

@@ -27,7 +27,7 @@ from ginnel.core.actions import (
 )
 from ginnel.core.errors import DataPlaneError
 from ginnel.core.events import DataPlaneEvent, Floated
-from ginnel.core.notices import Ended, PeerConnected
+from ginnel.core.notices import ControlMessage, Ended, PeerConnected
 from ginnel.core.server_actions import (
     AddClient,
     AgreedClient,
@@ -80,8 +80,10 @@ class ServerDrive:
         tasks: asyncio.TaskGroup,
         log: Callable[[LogLine], None],
         signer: Signer | None = None,
+        on_leave: Callable[[], None] = lambda: None,
         clock: Callable[[], Instant] = monotonic_now,
     ) -> None:
+        """``on_leave`` is called when a client says goodbye, before its end."""
         self._options = options
         self._data_plane = data_plane
         self._clients = clients
@@ -90,6 +92,7 @@ class ServerDrive:
         self._log = log
         self._watchers: list[ClientWatcher] = []
         self._signer = signer
+        self._on_leave = on_leave
         self._clock = clock
         self._timers: TimerHeap[Client] = TimerHeap(self._on_timer, clock)
         self._departures: set[asyncio.Task[None]] = set()
@@ -106,6 +109,7 @@ class ServerDrive:
 
     def receive(self, client: Client, packet: bytes, source: Endpoint | None) -> None:
         """Gives the client's machine a packet."""
+        client.control_read += len(packet)
         self._feed(client, partial(client.machine.receive, packet, source))
 
     def tell(self, client: Client, event: DataPlaneEvent) -> None:
@@ -138,13 +142,21 @@ class ServerDrive:
 
     def report_traffic(self, client: Client) -> None:
         """Tells the machine how much crossed the tunnel, for ``reneg-bytes`` and ``reneg-pkts``."""
-        stats = self.counters(client)
+        stats = self._data_counters(client)
         size = stats.tun_read_bytes + stats.tun_write_bytes
         count = stats.tun_read_packets + stats.tun_write_packets
         self._feed(client, partial(client.machine.report_traffic, size, count))
 
     def counters(self, client: Client) -> PeerStats:
-        """The client's counters, also those of one that is gone."""
+        """The client's counters, also those of one that is gone; the link's are of all packets."""
+        data = self._data_counters(client)
+        return replace(
+            data,
+            link_read_bytes=data.link_read_bytes + client.control_read,
+            link_write_bytes=data.link_write_bytes + client.control_written,
+        )
+
+    def _data_counters(self, client: Client) -> PeerStats:
         if not client.peer_added:
             return client.counters
         return self._data_plane.stats(client.peer_id)
@@ -229,6 +241,7 @@ class ServerDrive:
         return busy
 
     def _send(self, client: Client, transmit: Transmit) -> None:
+        client.control_written += len(transmit.payload)
         self._data_plane.send_control(transmit, client.link, client.local)
 
     def _announce(self, client: Client, notice: ServerNotice) -> None:
@@ -241,6 +254,8 @@ class ServerDrive:
                 self._connected(client, agreed)
             case ClientMoved(remote=remote):
                 self._move(client, client.link, remote, client.local)
+            case ControlMessage(keyword="EXIT"):
+                self._on_leave()
             case Ended():
                 self._say(client, server_lines.client_ended(notice))
                 self._finish(client, notice.signal_text)
@@ -310,7 +325,7 @@ class ServerDrive:
         departure = Departure(
             facts=client.facts,
             agreed=client.agreed,
-            counters=client.counters,
+            counters=self.counters(client),
             began=client.began,
             duration=0.0 if began_at is None else self._clock() - began_at,
             reason=reason,
@@ -353,11 +368,13 @@ class ServerDrive:
                 self._answer_later(client, action.id, verify)
             case Authenticate():
                 client.served = True
+                client.judged = action.client
                 pend = partial(self.pend, client)
                 self._answer_later(client, action.id, partial(hooks.authenticate, action, pend))
             case ConnectClient():
                 client.served = True
                 self._drain_notices(client)  # lines before this one do not bear the name yet
+                client.judged = None
                 self._clients.name(client, action.client.common_name)
                 self._take_over_name(client)
                 self._answer_later(client, action.id, partial(hooks.connect, action))

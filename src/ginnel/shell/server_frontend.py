@@ -155,10 +155,12 @@ class ServerFrontend(Frontend, Protocol):
         """Hears an answer to a question (``CR_RESPONSE``, base64)."""
         ...
 
-    def client_gone(
-        self, client: ClientFacts, environment: Mapping[str, str], *, reason: str = ""
-    ) -> None:
-        """Hears that a client is gone, with a soft signal's text; also one that never got in."""
+    def client_leaves(self) -> None:
+        """Hears that some client said goodbye; its end follows."""
+        ...
+
+    def client_gone(self, client: ClientFacts, environment: Mapping[str, str]) -> None:
+        """Hears that a client is gone; also one that never got in."""
         ...
 
 
@@ -192,7 +194,8 @@ class UnattendedServer(Unattended):
     ) -> None:
         """Nobody listens."""
 
-    def client_gone(
-        self, client: ClientFacts, environment: Mapping[str, str], *, reason: str = ""
-    ) -> None:
+    def client_leaves(self) -> None:
+        """Nobody listens."""
+
+    def client_gone(self, client: ClientFacts, environment: Mapping[str, str]) -> None:
         """Nobody listens."""

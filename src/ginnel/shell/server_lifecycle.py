@@ -164,6 +164,7 @@ class ServerLifecycle:
         """Serves until a signal; returns its name, and why the program itself threw it."""
         over: asyncio.Future[Ended] = asyncio.get_running_loop().create_future()
         self._with_errors = False
+        self._frontend.addresses_assigned(*self._own_addresses())
         opened = await race(self._signals, self._tunnel.open_device(self._config(), over))
         if isinstance(opened, Interrupted):
             return opened.signal, self._signals.text_of(opened.signal) or INITIALISING
@@ -228,12 +229,20 @@ class ServerLifecycle:
             serving.beside(self._kit.store.keep(), "pool file")
         log.log(shell_lines.initialization_completed())
         self._kit.on_ready()
-        tun = self._options.tun
+        tun_ip4, tun_ip6 = self._own_addresses()
         self._frontend.server_started(
             with_errors=self._with_errors,
-            tun_ip4="" if tun.ifconfig is None else str(tun.ifconfig[0]),
-            tun_ip6="" if tun.ifconfig_ipv6 is None else str(tun.ifconfig_ipv6.ip),
-            local=next((item.endpoint for item in listeners), None),
+            tun_ip4=tun_ip4,
+            tun_ip6=tun_ip6,
+            local=next((item.endpoint.known for item in listeners), None),
+        )
+
+    def _own_addresses(self) -> tuple[str, str]:
+        """The addresses of our end of the tunnel, empty for none."""
+        tun = self._options.tun
+        return (
+            "" if tun.ifconfig is None else str(tun.ifconfig[0]),
+            "" if tun.ifconfig_ipv6 is None else str(tun.ifconfig_ipv6.ip),
         )
 
     def _tunnel_started(self, with_errors: bool) -> None:

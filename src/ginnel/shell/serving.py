@@ -101,6 +101,7 @@ class Serving:
             tasks=tasks,
             log=means.log,
             signer=means.signer,
+            on_leave=means.frontend.client_leaves,
         )
         self.control = Control(options, self.clients, self.drive, plane)
         self.drive.watch(self.control)

@@ -113,8 +113,9 @@ def test_the_life_of_a_client_is_told_like_by_openvpn(tmp_path: Path) -> None:
         assert await peer.until(b",0\r\n") == route
         frontend.client_established(facts(), environment(established))
         assert await hear_block(peer) == established
-        frontend.client_gone(facts(), environment(gone), reason="remote-exit")
+        frontend.client_leaves()
         assert await peer.until(b"EXIT\r\n") == b">NOTIFY:info,remote-exit,EXIT\r\n"
+        frontend.client_gone(facts(), environment(gone))
         assert await hear_block(peer) == gone
         await peer.close()
 
@@ -173,7 +174,7 @@ def test_nobody_is_told_of_clients_it_was_not_asked_about(tmp_path: Path) -> Non
     async def scenario(program: Program) -> None:
         peer = await program.client()
         program.frontend.client_address(ClientId(0), "10.8.0.6", is_primary=True)
-        program.frontend.client_gone(facts(), {}, reason="ping-restart")
+        program.frontend.client_gone(facts(), {})
         assert await peer.say(b"nclients") == b"SUCCESS: nclients=0\r\n"
         await peer.close()
 

@@ -79,9 +79,7 @@ class Board(UnattendedServer):
     ) -> None:
         self.heard.append(f"answered {response}")
 
-    def client_gone(
-        self, client: ClientFacts, environment: Mapping[str, str], *, reason: str = ""
-    ) -> None:
+    def client_gone(self, client: ClientFacts, environment: Mapping[str, str]) -> None:
         self.heard.append(f"gone {environment.get('bytes_sent')}")
 
 

@@ -37,17 +37,18 @@ def with_control(work: Callable[[drives.Rig, Control], Awaitable[None]]) -> None
 
 def test_rows_of_clients_and_routes() -> None:
     async def work(rig: drives.Rig, control: Control) -> None:
-        connected(rig)
+        client = connected(rig)
         rig.enter(ELSEWHERE)
+        client.control_read, client.control_written = 3, 4
         rig.plane.counters = PeerStats(link_read_bytes=10, link_write_bytes=20)
         first, second = control.clients()
         assert (first.common_name, first.real_address) == ("anna", "192.0.2.7:40000")
         assert (first.virtual_ip4, first.virtual_ip6) == ("10.8.0.2", "")
-        assert (first.received, first.sent, first.cipher) == (10, 20, "AES-256-GCM")
+        assert (first.received, first.sent, first.cipher) == (13, 24, "AES-256-GCM")
         assert (second.common_name, second.cipher, second.sent) == ("", "BF-CBC", 0)
         assert [row.address for row in control.routes()] == ["10.8.0.2", "192.168.7.0/24"]
         (moved,) = control.traffic()
-        assert (moved.received, moved.sent) == (10, 20)
+        assert (moved.received, moved.sent) == (13, 24)
         assert list(control.status(1))[-1] == "END"
 
     with_control(work)
@@ -57,10 +58,12 @@ def test_sums_count_those_that_are_gone() -> None:
     async def work(rig: drives.Rig, control: Control) -> None:
         client = connected(rig)
         rig.plane.counters = PeerStats(link_read_bytes=10, link_write_bytes=20)
+        client.control_read, client.control_written = 3, 4
         rig.drive.close(client, "gone")
-        connected(rig, "berta")
+        other = connected(rig, "berta")
+        other.control_read, other.control_written = 1, 2
         stats = control.load_stats()
-        assert (stats.clients, stats.bytes_in, stats.bytes_out) == (1, 20, 40)
+        assert (stats.clients, stats.bytes_in, stats.bytes_out) == (1, 24, 46)
 
     with_control(work)
 

@@ -237,6 +237,7 @@ def test_a_refusal_of_the_data_plane_is_an_answer() -> None:
 def test_the_end_of_a_client_is_told_to_all_with_its_counters() -> None:
     async def work(rig: Rig) -> None:
         client, machine = rig.named("anna")
+        before = client.control_read
         machine.actions.append(AddClient(id=ActionId(2), agreed=agreed(machine.facts)))
         machine.notices.append(ClientConnected(agreed=agreed(machine.facts)))
         rig.drive.receive(client, b"y", HOME)
@@ -253,7 +254,8 @@ def test_the_end_of_a_client_is_told_to_all_with_its_counters() -> None:
         await rig.drive.all_departed()
         departure = rig.hooks.told[-1]
         assert isinstance(departure, Departure)
-        assert departure.counters.link_read_bytes == 5
+        control = sum(len(packet) for packet in (b"y", b"z")) + before
+        assert departure.counters.link_read_bytes == 5 + control
         assert departure.duration == 60
         assert departure.reason == "ping-restart"
         assert rig.heard == ["added", "gone"]

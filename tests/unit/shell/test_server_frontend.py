@@ -21,6 +21,6 @@ FACTS = ClientFacts(
 def test_nobody_is_there_to_judge() -> None:
     frontend: ServerFrontend = UnattendedServer()
     frontend.client_established(FACTS, {})
-    frontend.client_gone(FACTS, {}, reason="ping-restart")
+    frontend.client_gone(FACTS, {})
     with pytest.raises(AssertionError):
         run(frontend.judge(FACTS, {}, lambda timeout, extra: True, is_first=True))
