@@ -29,8 +29,10 @@ from ginnel.core.server_notices import (
 )
 from ginnel.core.types import Endpoint, IPAddress, IPNetwork, PeerId, Transport
 from ginnel.dataclass import replace
-from ginnel.options.model import DeviceType, Topology
+from ginnel.options.model import DeviceType, PlainWrapping, TlsAuth, TlsCrypt, Topology
 from ginnel.options.server_model import ServerOptions
+
+Wrapping = PlainWrapping | TlsAuth | TlsCrypt
 
 
 def about(name: str, line: LogLine) -> LogLine:
@@ -156,6 +158,31 @@ def revoked(depth: int, subject: str) -> LogLine:
     return _error(text, category=Category.TLS_ERROR)
 
 
+def stranger_refused(reason: str, wrapping: Wrapping, source: Endpoint) -> tuple[LogLine, ...]:
+    """Why the first packet of somebody is not answered; nothing for what is mere noise."""
+    match reason, wrapping:
+        case (("wkc" | "client-key-age" | "early-negotiation"), _):
+            text = f"TLS Error: can not extract tls-crypt-v2 client key from {source}"
+        case "force-cookie", _:
+            text = (
+                "tls-crypt-v2 force-cookie is enabled, ignoring connection attempt from old client "
+                f"({source})"
+            )
+        case "wrapping", _:
+            text = f"TLS Error: could not determine wrapping from {source}"
+        case (("hmac" | "short"), TlsCrypt()):
+            text = f"TLS Error: tls-crypt unwrapping failed from {source}"
+        case "short", TlsAuth():
+            text = f"TLS Error: cannot locate HMAC in incoming packet from {source}"
+        case "hmac", TlsAuth():
+            cause = "Authenticate/Decrypt packet error: packet HMAC authentication failed"
+            text = f"TLS Error: incoming packet authentication failed from {source}"
+            return tuple(_error(line, category=Category.TLS_ERROR) for line in (cause, text))
+        case _:
+            return ()
+    return (_error(text, category=Category.TLS_ERROR),)
+
+
 def not_openvpn(remote: Endpoint) -> LogLine:
     """``port-share`` takes the connection."""
     return LogLine(text=f"{remote} Non-OpenVPN client protocol detected")
@@ -220,7 +247,8 @@ def iroutes_useless(name: str) -> LogLine:
     )
 
 
-def moved(peer_id: PeerId, common_name: str, before: Endpoint, now: Endpoint) -> LogLine:
+def moved(peer_id: PeerId, common_name: str, before: str, now: Endpoint) -> LogLine:
+    """``before`` is the address without a family: that is how OpenVPN has it."""
     return LogLine(
         text=f"peer {peer_id} ({printable(common_name)}) floated from {before} to {now}", verb=4
     )

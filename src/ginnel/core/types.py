@@ -65,8 +65,12 @@ class Endpoint:
 
     def __str__(self) -> str:
         """Renders OpenVPN's form: ``[AF_INET]192.0.2.1:1194``, ``[AF_INET6]2001:db8::1:1194``."""
-        family = "AF_INET" if self.address.version == 4 else "AF_INET6"
-        return f"[{family}]{self.address}:{self.port}"
+        address = self.address
+        if address.version == 4:
+            return f"[AF_INET]{address}:{self.port}"
+        mapped = address.ipv4_mapped
+        shown = address if mapped is None else f"::ffff:{mapped}"
+        return f"[AF_INET6]{shown}:{self.port}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -229,8 +229,16 @@ class Reception:
                     self._data_plane.credit_resets(count)
                 self._welcome(packet, source, admission)
             case Dropped(reason=reason):
-                if reason == "connect-freq":
-                    self._repeats.say(reason, server_lines.too_frequent(source))
+                self._refused(reason, source)
+
+    def _refused(self, reason: str, source: Endpoint) -> None:
+        """Says why somebody gets no answer, where it is not mere noise."""
+        if reason == "connect-freq":
+            self._repeats.say(reason, server_lines.too_frequent(source))
+            return
+        lines = server_lines.stranger_refused(reason, self._options.wrapping, source)
+        for number, line in enumerate(lines):
+            self._repeats.say(f"{reason} {number}", line, str(source.address))
 
     def _welcome(self, packet: ControlPacket, source: Endpoint, admission: Admission) -> None:
         if not self.has_room():

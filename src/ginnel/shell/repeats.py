@@ -12,6 +12,9 @@ from ginnel.dataclass import replace
 INTERVAL = 60.0
 """Seconds in which a thing is said once."""
 
+MOST_PLACES = 16
+"""Places for which it is said in that time."""
+
 
 class Repeats:
     """Stands before the log for lines that an outsider can cause at will."""
@@ -25,17 +28,35 @@ class Repeats:
         self._log = log
         self._clock = clock
         self._interval = interval
-        self._said: dict[str, tuple[Instant, int]] = {}
+        self._said: dict[str, _Said] = {}
 
-    def say(self, key: str, line: LogLine) -> None:
-        """Writes the line, or counts it where one with this key was written lately."""
+    def say(self, key: str, line: LogLine, place: str = "") -> None:
+        """Writes the line, or counts it where one with this key was written lately.
+
+        One that tells of a place, such as an address, is written for some places each.
+        """
         now = self._clock()
-        said_at, left_out = self._said.get(key, (Instant(now - self._interval), 0))
-        if now - said_at < self._interval:
-            self._said[key] = (said_at, left_out + 1)
+        said = self._said.get(key)
+        left_out = 0
+        if said is None or now - said.since >= self._interval:
+            left_out = 0 if said is None else said.left_out
+            said = self._said[key] = _Said(now)
+        elif place in said.places or len(said.places) >= MOST_PLACES:
+            said.left_out += 1
             return
-        self._said[key] = (now, 0)
+        said.places.add(place)
         if left_out:
             more = f"{line.text} [and {left_out} more time(s) before, not logged]"
             line = replace(line, text=more)
         self._log(line)
+
+
+class _Said:
+    """When a thing was said, about which places, and how often it was not."""
+
+    __slots__ = ("left_out", "places", "since")
+
+    def __init__(self, since: Instant) -> None:
+        self.since = since
+        self.places: set[str] = set()
+        self.left_out = 0

@@ -43,7 +43,7 @@ from ginnel.core.types import ActionId, Endpoint, Instant, IPAddress, Transmit, 
 from ginnel.dataclass import replace
 from ginnel.dataplane.api import DataPlane, LinkId, PeerStats
 from ginnel.options.server_model import ServerOptions
-from ginnel.shell.clients import Client, Clients
+from ginnel.shell.clients import Client, Clients, client_name
 from ginnel.shell.clock import monotonic_now
 from ginnel.shell.server_hooks import Departure, ServerHooks
 from ginnel.shell.server_peers import add_peer
@@ -288,7 +288,8 @@ class ServerDrive:
             self.close(replaced, "float")
         if client.agreed is None or remote == before:
             return
-        line = server_lines.moved(client.peer_id, client.common_name, before, remote)
+        place = client_name("", before)
+        line = server_lines.moved(client.peer_id, client.common_name, place, remote)
         client.log.log_all((line,))
         agreed = replace(client.agreed, client=replace(client.agreed.client, remote=remote))
         self._clients.agree(client, agreed)

@@ -14,9 +14,17 @@ from ginnel.core.server_notices import (
     ServerNotice,
 )
 from ginnel.core.types import Endpoint, PeerId, Transport
-from ginnel.options.model import Topology, TunOptions
+from ginnel.options.model import (
+    KeyDirection,
+    PlainWrapping,
+    TlsAuth,
+    TlsCrypt,
+    Topology,
+    TunOptions,
+)
 from ginnel.options.server_model import Pool4, Pool6, PoolOptions
-from tests.unit.shell.server_stand_ins import HOME, ended, server_options
+from ginnel.options.values import FileContent, Secret
+from tests.unit.shell.server_stand_ins import HOME, ORIGIN, ended, server_options
 
 POOL4 = Pool4(first=IPv4Address("10.8.0.2"), last=IPv4Address("10.8.0.254"))
 POOL6 = Pool6(network=IPv6Network("fd00:8::/64"), first=IPv6Address("fd00:8::1000"))
@@ -94,14 +102,12 @@ def test_refusals_name_their_option() -> None:
         server_lines.routes_refused("anna", limit=3),
         server_lines.iroutes_useless("anna"),
         server_lines.bad_source("10.1.2.3"),
-        server_lines.moved(PeerId(3), "anna", HOME, replace(HOME, port=9)),
+        server_lines.moved(PeerId(3), "anna", "192.0.2.7:40000", replace(HOME, port=9)),
     )
     assert "--connect-freq" in lines[0]
     assert "--max-routes-per-client" in lines[2]
     assert lines[4] == "MULTI: bad source address from client [10.1.2.3], packet dropped"
-    assert lines[5] == (
-        "peer 3 (anna) floated from [AF_INET]192.0.2.7:40000 to [AF_INET]192.0.2.7:9"
-    )
+    assert lines[5] == ("peer 3 (anna) floated from 192.0.2.7:40000 to [AF_INET]192.0.2.7:9")
 
 
 def test_notices_of_machines() -> None:
@@ -118,3 +124,25 @@ def test_notices_of_machines() -> None:
     assert render(ClientMoved(remote=HOME)) == []
     connected = PeerConnected(common_name="anna", remote=HOME)
     assert render(connected) == ["[anna] Peer Connection Initiated with [AF_INET]192.0.2.7:40000"]
+
+
+def test_strangers_are_told_apart_by_what_is_wrong() -> None:
+    key = FileContent(option="tls-crypt", origin=ORIGIN, path=None, content=Secret(b""))
+    crypt = TlsCrypt(key=key)
+    auth = TlsAuth(key=key, direction=KeyDirection.NONE, digest="SHA1")
+
+    def said(reason: str, wrapping: server_lines.Wrapping) -> list[str]:
+        return texts(*server_lines.stranger_refused(reason, wrapping, HOME))
+
+    assert said("hmac", crypt) == [f"TLS Error: tls-crypt unwrapping failed from {HOME}"]
+    assert said("short", auth) == [f"TLS Error: cannot locate HMAC in incoming packet from {HOME}"]
+    assert said("hmac", auth) == [
+        "Authenticate/Decrypt packet error: packet HMAC authentication failed",
+        f"TLS Error: incoming packet authentication failed from {HOME}",
+    ]
+    assert said("wkc", PlainWrapping()) == [
+        f"TLS Error: can not extract tls-crypt-v2 client key from {HOME}"
+    ]
+    assert "ignoring connection attempt from old client" in said("force-cookie", crypt)[0]
+    assert said("wrapping", crypt) == [f"TLS Error: could not determine wrapping from {HOME}"]
+    assert said("short", PlainWrapping()) == said("opcode", crypt) == []

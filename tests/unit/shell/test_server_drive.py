@@ -352,7 +352,7 @@ def test_a_float_moves_the_client_and_puts_out_who_was_there() -> None:
         assert machine.inputs[-1] == Floated(remote=ELSEWHERE)
         assert rig.clients.at((LINK, ELSEWHERE)) is client
         assert rig.lines.has(
-            "peer 0 (anna) floated from [AF_INET]192.0.2.7:40000 to [AF_INET]198.51.100.9:40001"
+            "peer 0 (anna) floated from 192.0.2.7:40000 to [AF_INET]198.51.100.9:40001"
         )
         await until(lambda: ("moved", ELSEWHERE) in rig.hooks.told, "the hook")
 
