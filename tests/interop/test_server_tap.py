@@ -10,8 +10,10 @@ from tests.deadlines import wait_until
 from tests.interop.checks import addresses
 from tests.interop.lab import OFFICE_HOST, Fleet, ServerSetup
 from tests.interop.lab.fleet import OFFICE_GATEWAY, OFFICE_GATEWAY_V6
+from tests.interop.lab.openvpn import TUNNEL_SERVER
 
 TAP = "tap0"
+VLANS = {"client1": 10, "client2": 10, "client3": 20}
 
 
 def test_ethernet_with_a_network_of_its_own(fleet: Fleet) -> None:
@@ -79,3 +81,21 @@ def test_a_bridge_into_the_office(fleet: Fleet) -> None:
             what="the client's own hardware address in the office",
         )
         fleet.end_programs()
+
+
+def test_clients_of_different_vlans_do_not_meet(fleet: Fleet) -> None:
+    """vlan-tagging: clients are ports of a switch; the server's own untagged port is VLAN 1."""
+    files = {name: [f"vlan-pvid {vlan}"] for name, vlan in VLANS.items()}
+    lines = [
+        "vlan-tagging",
+        "client-to-client",
+        f"client-config-dir {fleet.spare_directory('vlans', files)}",
+    ]
+    fleet.start_server(ServerSetup(device=TAP, network_v6=None, push_office=False, lines=lines))
+    fleet.start_clients([1, 2, 3], device=TAP)
+    one, two, three = (fleet.client(number) for number in (1, 2, 3))
+    inside = [addresses(fleet, TAP, where=host)["inet"].local for host in (one, two, three)]
+    one.wait_ping(inside[1])
+    assert two.ping(inside[0], count=1) == 1
+    for host, other in ((one, inside[2]), (three, inside[0]), (one, TUNNEL_SERVER)):
+        assert host.ping(other, count=1, wait=1) == 0

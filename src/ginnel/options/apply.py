@@ -16,7 +16,7 @@ from ginnel.options import (
     apply_tun,
 )
 from ginnel.options.arguments import ArgKind
-from ginnel.options.draft import Draft, Handler, Use, no_effect, not_supported
+from ginnel.options.draft import Draft, Handler, Use, no_effect
 from ginnel.options.errors import ConfigError
 from ginnel.options.table import Support
 
@@ -38,10 +38,7 @@ HANDLERS: dict[str, Handler] = {
 
 
 def apply_use(draft: Draft, use: Use) -> None:
-    """Applies one directive. Raises ConfigError when its value is wrong or it is refused for good.
-
-    An option not built yet is only remembered: an action such as ``--genkey`` may come with it.
-    """
+    """Applies one directive. Raises ConfigError when its value is wrong or it is refused."""
     row = use.row
     draft.places.note(row.name, use.origin)
     handler = HANDLERS.get(row.name)
@@ -55,8 +52,6 @@ def apply_use(draft: Draft, use: Use) -> None:
             origin=use.origin,
             option=row.name,
         )
-    elif row.support is Support.LATER:
-        draft.refusals.append(not_supported(f"--{row.name}", row.name, use.origin))
     elif row.field:
         _set_field(draft, use)
 

@@ -208,8 +208,6 @@ class _Push:
             return "a server may not set this option"
         if self._draft.options.routes.route_nopull and row.push in _ROUTE_CLASSES:
             return "route-nopull is set"
-        if row.support is Support.LATER:
-            return "not supported by this release of ginnel yet"
         if row.support is Support.REFUSED:
             return row.why
         return None

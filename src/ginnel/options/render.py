@@ -57,15 +57,6 @@ def render_help(version_line: str = "") -> str:
         lines += ["", f"{title} options:"]
         for row in shown:
             lines += _help_entry(row)
-    later = sorted(row.name for _, rows in _SECTIONS for row in rows if _is_later(row))
-    lines += ["", "Known, but not supported by this release yet:"]
-    lines += wrap(
-        ", ".join(later),
-        _WIDTH,
-        initial_indent="  ",
-        subsequent_indent="  ",
-        break_on_hyphens=False,
-    )
     return "\n".join(lines).lstrip("\n") + "\n"
 
 
@@ -75,8 +66,8 @@ def render_reference() -> str:
         "# Options",
         "",
         "Every directive of OpenVPN and what this release does with it. *supported* works; "
-        "*no effect* is accepted with a line in the log; *later* is understood, but ginnel "
-        "refuses to start with it; *refused* is insecure or was removed from OpenVPN. "
+        "*no effect* is accepted with a line in the log; *refused* is insecure or was removed from "
+        "OpenVPN. "
         "An option marked *pushed* can come from the server.",
     ]
     for title, rows in _SECTIONS:
@@ -85,10 +76,6 @@ def render_reference() -> str:
         lines += ["|---|---|---|---|---|---|---|"]
         lines += [_reference_row(row) for row in sorted(rows, key=lambda row: row.name)]
     return "\n".join(lines) + "\n"
-
-
-def _is_later(row: OptionRow) -> bool:
-    return row.support is Support.LATER
 
 
 def _help_entry(row: OptionRow) -> list[str]:

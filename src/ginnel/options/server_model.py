@@ -189,7 +189,6 @@ class LimitOptions:
     """First packets, seconds: what is answered without proof of an address."""
     tcp_queue_limit: int = 64
     """Packets that wait for a slow TCP client."""
-    bcast_buffers: int = 256
     stale_routes: tuple[int, int] | None = None
     """``stale-routes-check``: age after which a learnt address is forgotten, check interval."""
     reneg_sec_range: tuple[int, int] | None = None

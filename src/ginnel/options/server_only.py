@@ -11,7 +11,6 @@ from ginnel.options.table import OptionSide, find_row
 _TAKEN = frozenset(
     {
         "auth-gen-token-secret",
-        "bcast-buffers",
         "connect-freq-initial",
         "ifconfig-push-constraint",
         "management-client-auth",
@@ -27,7 +26,7 @@ _TAKEN = frozenset(
         "vlan-pvid",
     }
 )
-_PEERS_TOO = frozenset({"dh", "tls-server"})
+_ANYBODYS = frozenset({"bcast-buffers", "dh", "tls-server"})
 _ALSO = ("multihome", "opt-verify")
 """Options without a side that only servers act upon."""
 
@@ -65,4 +64,4 @@ def note_server_options(draft: Draft) -> None:
 
 def _is_server_option(name: str) -> bool:
     row = find_row(name)
-    return row is not None and row.side is OptionSide.SERVER and name not in _PEERS_TOO
+    return row is not None and row.side is OptionSide.SERVER and name not in _ANYBODYS

@@ -149,7 +149,7 @@ class Reading:
                 origin=directive.origin,
             )
             use = self._forgive(directive)
-            if use is not None and use.row.support in {Support.LATER, Support.REFUSED}:
+            if use is not None and use.row.support is Support.REFUSED:
                 self._skip(directive, "is not supported by this release of ginnel")
                 return None
             return use

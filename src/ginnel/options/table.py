@@ -26,8 +26,6 @@ class Support(Enum):
     SUPPORTED = "supported"
     NO_EFFECT = "no effect"
     """Accepted, with one line saying that it has no effect here."""
-    LATER = "later"
-    """Parses; then start is refused with a line naming option, file and line."""
     REFUSED = "refused"
     """Insecure or removed for good."""
 

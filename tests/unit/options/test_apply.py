@@ -51,9 +51,3 @@ def test_a_block_is_remembered_with_its_bytes() -> None:
 
 def test_a_file_that_takes_no_block_is_a_plain_path() -> None:
     assert applied("writepid", "/run/x.pid").options.process.writepid == "/run/x.pid"
-
-
-def test_an_option_not_built_yet_does_not_stop_an_action() -> None:
-    draft = applied("vlan-tagging")
-    assert [error.option for error in draft.refusals] == ["vlan-tagging"]
-    assert draft.places.has("vlan-tagging")

@@ -60,20 +60,6 @@ def sample(name: str) -> tuple[str, ...]:
 
 
 @pytest.mark.parametrize(
-    "name", [row.name for row in all_rows().values() if row.support is Support.LATER]
-)
-def test_options_not_built_yet_refuse_to_start_by_name(name: str) -> None:
-    config = "\n".join(
-        ["client", "remote x", "ca ca.crt", "auth-user-pass login", " ".join([name, *sample(name)])]
-    )
-    with pytest.raises(ConfigError) as raised:
-        run_config(config)
-    assert raised.value.message.startswith(f"In c.ovpn:5: --{name} ")
-    assert raised.value.message.endswith("is not supported by this release of ginnel yet")
-    assert raised.value.option == name
-
-
-@pytest.mark.parametrize(
     "name",
     [
         row.name

@@ -46,7 +46,6 @@ def shown(options: ServerOptions) -> dict[str, object]:
         "ifconfig_ipv6_pool_base": str(six.first if six else "::"),
         "ifconfig_ipv6_pool_netbits": str(six.network.prefixlen if six else 0),
         "local_port": options.listeners[0].port,
-        "n_bcast_buf": str(limits.bcast_buffers),
         "tcp_queue_limit": str(limits.tcp_queue_limit),
         "ccd_exclusive": switch(options.access.ccd_exclusive),
         "enable_c2c": switch(options.client_to_client),

@@ -42,7 +42,7 @@ def exceptions(side: str) -> dict[str, str]:
 @pytest.mark.parametrize(("side", "row"), CASES, ids=[f"{side}-{row.name}" for side, row in CASES])
 def test_options_that_configurations_need_are_carried_out(side: str, row: OptionRow) -> None:
     """Supported, or without effect where OpenVPN's would be none that this program has."""
-    if row.support in {Support.LATER, Support.REFUSED}:
+    if row.support is Support.REFUSED:
         assert row.name in exceptions(side), f"{row.name} is {row.support.value}"
     if row.support is Support.NO_EFFECT:
         assert row.name in exceptions(side), f"{row.name} is taken and does nothing: {row.why}"

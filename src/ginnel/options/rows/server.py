@@ -76,7 +76,8 @@ ROWS: tuple[OptionRow, ...] = (
         repeat=Repeat.LAST,
         default="256",
         tier="C",
-        field="limits.bcast_buffers",
+        support=Support.NO_EFFECT,
+        why="broadcasts go out at once and wait in no queue",
         help="Length of the broadcast queue.",
     ),
     OptionRow(
@@ -406,7 +407,6 @@ ROWS: tuple[OptionRow, ...] = (
         name="vlan-tagging",
         side=OptionSide.SERVER,
         tier="C",
-        support=Support.LATER,
         field="server.vlan_tagging",
         help="Keeps VLANs apart.",
     ),
