@@ -6,14 +6,16 @@ use std::ops::Range;
 
 use ginnel_datapath::cipher::Cipher;
 use ginnel_datapath::coalesce::{Coalescer, Sink};
-use ginnel_datapath::inner::{Inner, destination};
+use ginnel_datapath::inner::{Inner, destination, source};
 use ginnel_datapath::key::{Direction, Key, KeySpec, Limits};
+use ginnel_datapath::learn::{Lesson, Station, Stations};
 use ginnel_datapath::mss;
 use ginnel_datapath::payload::framing::Framing;
 use ginnel_datapath::payload::nat::{Direction as Way, NatRule};
 use ginnel_datapath::payload::{Payload, PayloadSpec, Unwrapped};
 use ginnel_datapath::segment::{self, Plan};
 use ginnel_datapath::suite::{BlockCipher, Mode, Old, Suite};
+use ginnel_datapath::vlan::{self, Accept, Vlans};
 use ginnel_datapath::vnet::{self, VnetHeader};
 use ginnel_datapath::wire::{self, DataFormat, Kind};
 use zeroize::Zeroizing;
@@ -111,7 +113,7 @@ pub fn inner_packets(data: &[u8]) {
         let bytes = &mut storage[range.clone()];
         if let Some(inner) = Inner::parse(bytes) {
             assert!(inner.transport <= inner.length && inner.length <= bytes.len());
-            assert!(destination(bytes).is_some());
+            assert!(destination(bytes).is_some() && source(bytes).is_some());
         }
         mss::clamp(bytes, 1300, 1280);
         coalescer.push(&mut storage, range, &mut total);
@@ -168,5 +170,43 @@ pub fn device_read(data: &[u8]) {
     for index in 0..segments.count() {
         let mut out = vec![0; segments.len(index)];
         segments.write(index, &packet, &mut out);
+    }
+}
+
+const MOST_LEARNT: usize = 4;
+
+/// Frames of a bridge: learnt from peers within their bounds, tagged and untagged again. The first
+/// byte chooses the rules; of each frame, its length says which peer it is of.
+pub fn frames(data: &[u8]) {
+    let Some((rules, data)) = data.split_first() else { return };
+    let accept = [Accept::All, Accept::Tagged, Accept::Untagged][usize::from(rules % 3)];
+    let vlans = Vlans { accept, pvid: u16::from(rules >> 4) + 1 };
+    let mut stations = Stations::default();
+    for (number, piece) in pieces(data).enumerate() {
+        let (peer_id, now) = (piece.len() as u32 % 3, number as u64 * 700);
+        let mut frame = piece.to_vec();
+        let found = vlan::tag_of(&frame);
+        let untagged = vlans.untag(&mut frame);
+        if let Ok((number, start)) = untagged {
+            assert!(number > 0 && start <= frame.len());
+            assert_eq!(start > 0, found.is_some_and(|found| found > 0));
+        }
+        if let Some(mac) = piece.get(6..).and_then(|rest| rest.first_chunk::<6>()) {
+            let station = Station { mac: *mac, vlan: found.unwrap_or(0) };
+            let lesson = stations.learn(peer_id, station, (MOST_LEARNT, true), now);
+            assert!(lesson != Ok(Lesson::Learned) || stations.find(station) == Some(peer_id));
+        }
+        if piece.len() >= 14 && found.is_none() && piece[12..14] != [0x81, 0] {
+            let tagged = vlan::tagged(piece, 5);
+            assert_eq!((vlan::tag_of(&tagged), tagged.len()), (Some(5), piece.len() + 4));
+        }
+        for peer_id in 0..3 {
+            let held = stations.all().filter(|(_, entry)| entry.peer_id == peer_id).count();
+            assert!(held <= MOST_LEARNT);
+        }
+        if number % 16 == 15 {
+            stations.remove_peer(peer_id);
+            stations.forget_stale(5000, now, |_, _| number % 32 == 15);
+        }
     }
 }

@@ -12,7 +12,7 @@ from tests.fuzz.targets import TARGETS
 DAMAGED = 3
 """Variants of each input. Deeper search is ``make fuzz``'s business."""
 
-SLOW = {"client-packets", "server-talk", "certificate-file"}
+SLOW = {"client-packets", "server-packets", "server-talk", "client-talk", "certificate-file"}
 """Targets with a whole machine or with OpenSSL in them: their inputs are replayed as they are."""
 
 

@@ -43,7 +43,7 @@ def serve(lab: Lab, authority: Authority, program: str) -> Running:
     return running
 
 
-@pytest.mark.parametrize("program", ["openvpn"])
+@pytest.mark.parametrize("program", ["openvpn", "ginnel"])
 def test_from_nothing_to_a_revoked_client(lab: Lab, program: str) -> None:
     authority = Authority(lab)
     server = serve(lab, authority, program)

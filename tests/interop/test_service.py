@@ -1,5 +1,6 @@
 """What is built around the daemon: Debian's systemd unit and its script for the resolver."""
 
+import contextlib
 import shlex
 import signal
 import socket
@@ -8,10 +9,12 @@ from pathlib import Path
 
 from tests.interop.checks import wait_file
 from tests.interop.lab import Lab, ServerSetup
-from tests.interop.lab.openvpn import OPENVPN, client_program
+from tests.interop.lab.openvpn import COMPLETED, OPENVPN, client_program, command_of
 
 UNIT = Path("/lib/systemd/system/openvpn@.service")
+SERVER_UNIT = Path("/lib/systemd/system/openvpn-server@.service")
 OUR_UNIT = Path(__file__).parents[2] / "packaging/systemd/ginnel-client@.service"
+OUR_SERVER_UNIT = OUR_UNIT.with_name("ginnel-server@.service")
 SCRIPT = "/etc/openvpn/update-resolv-conf"
 
 _WITH_RESOLVCONF = """
@@ -80,6 +83,50 @@ def test_the_rights_of_our_own_unit_are_enough(lab: Lab) -> None:
     assert lab.laptop.run(["ip", "route"]).output != before
     client.stop()
     assert lab.laptop.run(["ip", "route"]).output == before
+
+
+def _server_words(unit: Path, lab: Lab, name: str) -> list[str]:
+    """The words after the program in a server's unit, with the lab's directories."""
+    line = next(line for line in unit.read_text().splitlines() if line.startswith("ExecStart="))
+    words = line.removeprefix("ExecStart=").replace("%t/openvpn-server", str(lab.directory))
+    _, *rest = shlex.split(words.replace("%i", name))
+    return ["--cd", str(lab.directory), *(word for word in rest if word != "openvpn")]
+
+
+def _served(lab: Lab, program: Sequence[str], unit: Path, name: str) -> list[str]:
+    """Runs a server as its unit would, serves a client, ends it; returns what systemd hears."""
+    setup = ServerSetup(lines=["user nobody", "group nogroup", "persist-key", "persist-tun"])
+    (lab.directory / f"{name}.conf").write_text(setup.render(lab.pki))
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        address = lab.directory / f"{name}.notify"
+        manager.bind(str(address))
+        manager.setblocking(False)
+        service = lab.office.spawn(
+            [*program, *_server_words(unit, lab, name)],
+            name=name,
+            environment={"NOTIFY_SOCKET": str(address)},
+        )
+        service.wait_for(COMPLETED)
+        lab.start_client().stop()
+        wait_file(lab.directory / f"status-{name}.log", containing="END")
+        service.send(signal.SIGTERM)
+        assert service.wait_exit(20.0) == 0
+        heard = []
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                heard.append(manager.recv(4096).decode())
+    return [text.replace(str(service.pid), "PID") for text in heard]
+
+
+def test_a_server_under_its_unit(lab: Lab) -> None:
+    """Ours has no right but those of its unit; systemd hears what it hears of the real one."""
+    theirs = _served(lab, (OPENVPN,), SERVER_UNIT, "theirs")
+    bounds = ["setpriv", f"--bounding-set={_capabilities(OUR_SERVER_UNIT)}"]
+    ours = _served(lab, [*bounds, *command_of("ginnel")], OUR_SERVER_UNIT, "ours")
+    *before, completed = ours  # which the real server says to its log alone
+    assert before == theirs
+    assert completed == "STATUS=Initialization Sequence Completed"
+    assert theirs[-1].startswith("READY=1\n")
 
 
 def _resolver_calls(lab: Lab, program: Sequence[str], name: str) -> str:

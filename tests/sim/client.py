@@ -105,7 +105,7 @@ class SimClient:
         self.said = Said() if said is None else said
         self._draw = Random(seed)
         self._number = 100
-        self._wrapping = PlainControl() if wrapping is None else wrapping
+        self.wrapping = PlainControl() if wrapping is None else wrapping
         self._transport = transport
         self._answer = answer
         self._server_tls = server_tls or self._fake_server
@@ -246,7 +246,7 @@ class SimClient:
     def packet(self, opcode: Opcode, body: ControlBody, key_id: int = 0) -> bytes:
         """Wraps a packet of the session."""
         header = ControlHeader(opcode, KeyId(key_id), self.session)
-        return self._wrapping.seal(header, encode_body(body))
+        return self.wrapping.seal(header, encode_body(body))
 
     def _talk(self, key_id: KeyId, reset: Opcode, first: int = 0) -> Talk:
         self._number += 1
@@ -321,7 +321,7 @@ class SimClient:
 
     def _to_client(self, packet: bytes) -> None:
         try:
-            header, raw = self._wrapping.open(packet)
+            header, raw = self.wrapping.open(packet)
             body = decode_body(header.opcode, raw)
             if header.opcode is Opcode.CONTROL_HARD_RESET_SERVER_V2:
                 if body.peer_session_id == self.session or self.server_session is None:

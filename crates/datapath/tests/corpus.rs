@@ -36,3 +36,8 @@ fn payloads() {
 fn device_reads() {
     replay("device-read", targets::device_read);
 }
+
+#[test]
+fn frames() {
+    replay("frames", targets::frames);
+}

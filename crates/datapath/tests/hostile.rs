@@ -74,6 +74,8 @@ fn noise_from_the_tunnel_passes_through_every_step() {
             pieces.extend(packet);
         }
         targets::inner_packets(&pieces);
+        pieces.insert(0, noise.next() as u8);
+        targets::frames(&pieces);
     }
 }
 

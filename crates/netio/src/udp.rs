@@ -32,7 +32,7 @@ struct Control<const N: usize>([u8; N]);
 /// For a `u16`, a `c_int` and an address.
 type SendControl = Control<96>;
 /// For one `c_int` and an address.
-type ReceiveControl = Control<96>;
+type ReceiveControl = Control<64>;
 
 /// Packets of equal length that lie one after the other, the last one possibly shorter.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -470,7 +470,7 @@ impl Receiver {
             messages: vec![message; count],
             vectors: vec![vector; count],
             addresses: vec![address; count],
-            controls: vec![Control([0; 96]); count],
+            controls: vec![Control([0; 64]); count],
             received: Vec::with_capacity(count),
             malformed: 0,
         }

@@ -2,7 +2,7 @@
 // Helpers of tests may stop at the first surprise, like tests.
 #![allow(missing_docs, clippy::unwrap_used)]
 
-use std::net::{SocketAddr, UdpSocket};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::os::fd::{AsFd, AsRawFd};
 use std::time::{Duration, Instant};
 
@@ -138,6 +138,39 @@ fn what_cannot_be_sent_is_counted_and_does_not_stop_the_rest() {
 }
 
 #[test]
+fn a_multihomed_socket_tells_and_takes_the_address_of_ours() {
+    for (bound, ours) in [("0.0.0.0:0", "127.0.0.2"), ("[::]:0", "127.0.0.3"), ("[::]:0", "::1")] {
+        let ours: IpAddr = ours.parse().unwrap();
+        let (server, at) = socket(bound);
+        let client = UdpSocket::bind((ours, 0)).unwrap();
+        let mut udp = Udp::open(server.as_raw_fd(), true).unwrap();
+        let mut receiver = Receiver::new(true, 2048);
+        client.send_to(b"asked", (ours, at.port())).unwrap();
+        let end = Instant::now() + Duration::from_secs(10);
+        while receiver.receive(&udp).is_err() {
+            assert!(Instant::now() < end, "nothing came");
+            std::thread::yield_now();
+        }
+        let (messages, _) = receiver.messages();
+        assert_eq!((messages.len(), messages[0].local), (1, Some(ours)));
+        let from = messages[0].from;
+        udp.send_from(b"answered", from, ours).unwrap();
+        let bytes = pattern(3000);
+        let whole = Group { local: Some(ours), ..group(0, 3000, 1000, from) };
+        udp.send_groups(&bytes, &[whole], |_, out| assert_eq!(out.packets, 3));
+        client.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        for length in [8, 1000, 1000, 1000] {
+            let (count, source) = client.recv_from(&mut [0; 2048]).unwrap();
+            assert_eq!((count, source), (length, (ours, at.port()).into()));
+        }
+    }
+    let (server, _) = socket("127.0.0.1:0");
+    let mut udp = Udp::open(server.as_raw_fd(), true).unwrap();
+    let (_, to) = socket("127.0.0.1:0");
+    assert!(udp.send_from(b"x", to, "::1".parse().unwrap()).is_err());
+}
+
+#[test]
 fn a_message_longer_than_its_buffer_is_counted_not_believed() {
     let (near, _) = socket("127.0.0.1:0");
     let (far, to) = socket("127.0.0.1:0");
@@ -166,8 +199,10 @@ fn a_joined_message_whose_segment_length_was_cut_off_is_not_taken_for_one_packet
     let mut sender = Udp::open(near.as_raw_fd(), false).unwrap();
     let udp = Udp::open(far.as_raw_fd(), false).unwrap();
     let mut receiver = Receiver::new(true, 2048);
-    // The time stamp comes first and leaves the segment length no room.
-    set_option(far.as_fd(), libc::SOL_SOCKET, libc::SO_TIMESTAMPNS, 1).unwrap();
+    // The time stamps come first and leave the segment length no room.
+    let stamps = libc::SOF_TIMESTAMPING_RX_SOFTWARE | libc::SOF_TIMESTAMPING_SOFTWARE;
+    let stamps = stamps.cast_signed();
+    set_option(far.as_fd(), libc::SOL_SOCKET, libc::SO_TIMESTAMPING, stamps).unwrap();
     let bytes = pattern(3000);
     sender.send_groups(&bytes, &[group(0, 3000, 1000, to)], |_, _| ());
     let end = Instant::now() + Duration::from_secs(10);

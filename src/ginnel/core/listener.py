@@ -19,6 +19,7 @@ from ginnel.core.control_keys import (
 )
 from ginnel.core.cookie import CookieMaker
 from ginnel.core.errors import Malformed
+from ginnel.core.frequency import FrequencyLimit
 from ginnel.core.types import Endpoint, Instant, KeyId, SessionId
 from ginnel.core.wire import (
     ControlBody,
@@ -72,29 +73,6 @@ class Welcome:
     admission: Admission
     credits: int
     """Give the data plane so many resets back: the client proved its address."""
-
-
-class FrequencyLimit:
-    """At most so many events in so many seconds, counted in fixed windows as OpenVPN does."""
-
-    __slots__ = ("_count", "_left", "_seconds", "_until")
-
-    def __init__(self, limit: tuple[int, int] | None) -> None:
-        """``limit`` is count and seconds; None is no limit."""
-        self._count, self._seconds = (0, 0) if limit is None else limit
-        self._left = self._count
-        self._until = 0.0
-
-    def allows(self, now: Instant) -> bool:
-        """Takes one event, or says that it is too many."""
-        if not self._seconds:
-            return True
-        if now >= self._until:
-            self._left, self._until = self._count, now + self._seconds
-        if self._left <= 0:
-            return False
-        self._left -= 1
-        return True
 
 
 class Listener:

@@ -153,17 +153,15 @@ class ServerMachine:
             raise LocalMisuse("a machine starts once")
         course.start(now)
         course.state = Negotiating()
-        if self._admission is None:
-            course.timers.arm(Deadline.HANDSHAKE, now + course.tls.hand_window)
+        course.timers.arm(Deadline.HANDSHAKE, now + course.tls.hand_window)
+        admission, self._admission = self._admission, None
+        if admission is None:
             return
-        packet = self._admission.packet
-        guest = self._link.admit(self._admission, now)
-        self._admission = None
-        if self._waits_for_key(guest, packet):
-            return
-        self._sessions.began(guest, now)
-        self._take(packet, None, now)
-        self._flush(now)
+        if admission.own_session is not None:
+            guest = self._link.admit(admission, admission.own_session, now)
+            self._sessions.began(guest, now)
+            self._judge_key(guest)
+        self.receive(admission.packet, None, now)
 
     def receive(self, packet: bytes, source: Endpoint | None, now: Instant) -> None:
         """Takes a packet that is not data. Never raises for what the network sent."""
@@ -274,31 +272,32 @@ class ServerMachine:
 
     # --- packets -------------------------------------------------------------------------------
 
-    def _waits_for_key(self, guest: Guest, packet: bytes) -> bool:
-        """Has a tls-crypt-v2 key judged where that is wanted; whether it is."""
+    def _judge_key(self, guest: Guest) -> None:
+        """Has the client's tls-crypt-v2 key judged where that is wanted: packets wait for it."""
         course = self._course
         v2 = course.options.crypt_v2
         claim = guest.claim
         if claim is None or v2 is None or v2.verify is None:
-            return False
+            return
         facts = course.facts
         action_id = self._outbox.ask(
             lambda new_id: VerifyClientKey(id=new_id, client=facts, claim=claim)
         )
-        course.state = JudgingKey(action_id, [packet])
-        return True
+        course.state = JudgingKey(action_id, [])
 
     def _take(self, packet: bytes, source: Endpoint | None, now: Instant) -> None:
         course = self._course
-        heard = self._link.receive(packet, source, now, course.unix_time(now))
-        if heard is None:
+        may_begin = None if course.is_ending else course.unix_time(now)
+        heard = self._link.receive(packet, source, now, may_begin)
+        if heard is None or course.is_ending:
             return
         if heard.began:
             self._sessions.began(heard.guest, now)
-        if heard.soft_reset and not course.is_ending:
+        if heard.is_first:
+            self._judge_key(heard.guest)
+        if heard.soft_reset:
             self._sessions.follow_soft_reset(heard.guest, now)
-        if not course.is_ending:
-            self._negotiation.progress(heard.guest, now)
+        self._negotiation.progress(heard.guest, now)
 
     # --- answers and deadlines -----------------------------------------------------------------
 
@@ -328,8 +327,6 @@ class ServerMachine:
             course.finish(end.tls_error("the client's tls-crypt-v2 key was refused"))
             return
         course.state = Negotiating()
-        if self._link.active is not None:
-            self._sessions.began(self._link.active, now)
         for packet in packets:
             self._take(packet, None, now)
 

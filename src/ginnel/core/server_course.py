@@ -4,12 +4,13 @@ Responsible for the state, the deadlines, who the client is, and the last notice
 one state to the next is the business of the parts.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from ginnel.core import server_end as end
 from ginnel.core.messages import clean_text
 from ginnel.core.negotiate import DataCapabilities
 from ginnel.core.notices import Ended
+from ginnel.core.peer_info import ProtocolFlag, protocol_flags
 from ginnel.core.server_actions import AgreedClient, ClientFacts
 from ginnel.core.server_link import ServerLink
 from ginnel.core.server_notices import AuthenticationFailed
@@ -106,12 +107,17 @@ class ServerCourse:
             return
         self.outbox.tell(AuthenticationFailed(reason=reason))
         for guest in self.link.guests:
-            guest.talk.say(auth_failed(reason), now)
+            guest.talk.say(auth_failed(reason, guest.peer_info), now)
         self.leave(end.delayed(), end.EXIT_DELAY, now)
 
 
-def auth_failed(reason: str) -> str:
-    """The message that lets nobody in."""
+def auth_failed(reason: str, peer_info: Mapping[str, str]) -> str:
+    """The message that lets nobody in.
+
+    A client that does not know temporary refusals is told the reason alone.
+    """
+    if reason.startswith("TEMP") and ProtocolFlag.AUTH_FAIL_TEMP not in protocol_flags(peer_info):
+        _, _, reason = reason.partition(":")
     return f"AUTH_FAILED,{clean_text(reason)}" if reason else "AUTH_FAILED"
 
 

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from ginnel.core.control_keys import FIRST_RESETS, ClientKeyClaim, ControlKeys
 from ginnel.core.dialogue import Dialogue
 from ginnel.core.errors import Malformed
+from ginnel.core.frequency import FrequencyLimit
 from ginnel.core.key_session import KeySession
 from ginnel.core.listener import Admission
 from ginnel.core.server_outbox import ServerOutbox
@@ -22,6 +23,9 @@ from ginnel.core.wire import SESSION_ID_LENGTH, ControlHeader, decode_header
 from ginnel.core.wrap import Wrapping
 from ginnel.dataclass import dataclass, field
 from ginnel.options.server_model import ServerOptions
+
+LATER_SESSIONS = (10, 60)
+"""Sessions beside or after the first that a client may begin in so many seconds."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -49,6 +53,8 @@ class Heard:
     guest: Guest
     began: bool = False
     """It began the session."""
+    is_first: bool = False
+    """That is the client's first session."""
     soft_reset: bool = False
     """It began a new negotiation."""
 
@@ -78,6 +84,9 @@ class ServerLink:
         """The session in use; None before the first, and when one failed under a live key."""
         self.newcomer: Guest | None = None
         self.drops: Counter[str] = Counter()
+        self._claim: ClientKeyClaim | None = None
+        self._has_begun = False
+        self._later_sessions = FrequencyLimit(LATER_SESSIONS)
 
     @property
     def guests(self) -> tuple[Guest, ...]:
@@ -86,21 +95,24 @@ class ServerLink:
             return () if self.active is None else (self.active,)
         return (self.newcomer,) if self.active is None else (self.active, self.newcomer)
 
-    def admit(self, admission: Admission, now: Instant) -> Guest:
-        """Begins the session of a client that the listener let in."""
+    def admit(self, admission: Admission, own: SessionId, now: Instant) -> Guest:
+        """Begins the session of a client that quoted ``own``, the id the listener gave it."""
         self.active = self._guest(
             admission.wrapping,
             now,
-            own=admission.own_session,
-            met=None if admission.own_session is None else admission.client_session,
+            own=own,
+            met=admission.client_session,
             claim=admission.claim,
         )
         return self.active
 
     def receive(
-        self, packet: bytes, source: Endpoint | None, now: Instant, unix_time: int
+        self, packet: bytes, source: Endpoint | None, now: Instant, unix_time: int | None
     ) -> Heard | None:
-        """Takes a packet; None when it was dropped and counted. ``unix_time`` in seconds."""
+        """Takes a packet; None when it was dropped and counted.
+
+        ``unix_time`` is the wall clock in seconds; with None no session may begin any more.
+        """
         if source is not None and source != self.remote:
             self.drops["source"] += 1
             return None
@@ -146,7 +158,7 @@ class ServerLink:
         for guest in self.guests:
             self.dismiss(guest)
 
-    def _receive(self, packet: bytes, now: Instant, unix_time: int) -> Heard:
+    def _receive(self, packet: bytes, now: Instant, unix_time: int | None) -> Heard:
         header = decode_header(packet)
         for guest in self.guests:
             if guest.talk.session.peer_id == header.session_id:
@@ -155,10 +167,15 @@ class ServerLink:
                     guest.talk.adopt_soft_reset()
                     return Heard(guest, soft_reset=True)
                 return Heard(guest)
+        if unix_time is None:
+            raise Malformed("state")
         return self._begin(packet, header, now, unix_time)
 
     def _begin(self, packet: bytes, header: ControlHeader, now: Instant, unix_time: int) -> Heard:
-        """The client begins a session: its first, or another one because it lost that."""
+        """The client begins a session: its first, or another one because it lost that.
+
+        A later one must come with what the first one's tls-crypt-v2 key says, which was judged.
+        """
         if header.opcode not in FIRST_RESETS or header.key_id != FIRST_KEY:
             raise Malformed("no-session")
         if self.newcomer is not None and self.newcomer.talk.current.key.heard_tls:
@@ -168,6 +185,11 @@ class ServerLink:
         opened = self._keys.open(packet, header, unix_time=unix_time)
         if opened.body.acks or opened.body.message_id != 0:
             raise Malformed("unsolicited-reset")
+        is_first = not self._has_begun
+        if not is_first and opened.claim != self._claim:
+            raise Malformed("client-key")
+        if not is_first and not self._later_sessions.allows(now):
+            raise Malformed("session-frequency")
         guest = self._guest(opened.wrapping, now, claim=opened.claim)
         guest.talk.session.receive(packet, now)
         if self.active is None:
@@ -176,7 +198,7 @@ class ServerLink:
             if self.newcomer is not None:
                 self.dismiss(self.newcomer)
             self.newcomer = guest
-        return Heard(guest, began=True)
+        return Heard(guest, began=True, is_first=is_first)
 
     def _guest(
         self,
@@ -201,6 +223,7 @@ class ServerLink:
             now=now,
             met=met,
         )
+        self._claim, self._has_begun = claim, True
         return Guest(talk=Dialogue(session, Side.SERVER), claim=claim)
 
     def _own_id(self) -> SessionId:

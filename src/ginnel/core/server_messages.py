@@ -7,6 +7,7 @@ Parsing is ``messages``' business, what is pushed ``server_push``'s.
 from ginnel.core import messages as said
 from ginnel.core import server_end as end
 from ginnel.core.actions import Failed
+from ginnel.core.frequency import FrequencyLimit
 from ginnel.core.peer_info import ProtocolFlag, protocol_flags
 from ginnel.core.server_actions import AnswerChallenge, ServerActionResult
 from ginnel.core.server_course import ServerCourse
@@ -21,6 +22,9 @@ LONGEST_EXTRA = 1024 - 84
 MOST_TOLD = 16
 """Messages of one client that are passed on for the log; what it says after that is counted."""
 
+ANSWERS = (10, 60)
+"""Answers to questions that are passed on in so many seconds: each runs a script."""
+
 
 class ServerMessages:
     """Handles what is said once the keys are exchanged."""
@@ -30,6 +34,7 @@ class ServerMessages:
         self._setup = setup
         self._answering: ActionId | None = None
         """The client's answer that somebody looks at; there is one at a time."""
+        self._answers = FrequencyLimit(ANSWERS)
         self._told = 0
 
     def handle(self, guest: Guest, message: said.TextMessage, now: Instant) -> None:
@@ -43,7 +48,7 @@ class ServerMessages:
                     course.outbox.message("EXIT", "")
                     course.leave(end.delayed(), end.EXIT_DELAY, now)
             case said.CrResponse(response=response):
-                self._answered(response)
+                self._answered(response, now)
             case said.Info(text=text):
                 self._tell("INFO", text)
             case said.Unknown(keyword=keyword, text=text):
@@ -86,9 +91,9 @@ class ServerMessages:
         self._told += 1
         self._course.outbox.message(keyword, text)
 
-    def _answered(self, response: str) -> None:
+    def _answered(self, response: str, now: Instant) -> None:
         course = self._course
-        if self._answering is not None:
+        if self._answering is not None or not self._answers.allows(now):
             course.link.drops["message"] += 1
             return
         facts = course.facts

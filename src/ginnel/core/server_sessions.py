@@ -10,7 +10,7 @@ from ginnel.core.notices import InitialPacket, KeyRenegotiating
 from ginnel.core.server_course import ServerCourse, auth_failed
 from ginnel.core.server_link import Guest
 from ginnel.core.server_notices import AuthenticationFailed
-from ginnel.core.server_state import Deadline, Running
+from ginnel.core.server_state import Connecting, Deadline, Running
 from ginnel.core.tls import TlsFailure
 from ginnel.core.types import Instant, Transport
 
@@ -74,6 +74,8 @@ class ServerSessions:
         course = self._course
         course.timers.cancel(Deadline.NEWCOMER)
         course.timers.cancel(Deadline.HANDSHAKE)
+        if not isinstance(course.state, Connecting):  # else somebody still decides about it
+            course.timers.cancel(Deadline.DECISION)
         course.link.promote(guest)
 
     # --- failures ------------------------------------------------------------------------------
@@ -103,7 +105,7 @@ class ServerSessions:
             course.refuse(reason, now)
             return
         course.outbox.tell(AuthenticationFailed(reason=reason))
-        guest.talk.say(auth_failed(reason), now)
+        guest.talk.say(auth_failed(reason, guest.peer_info), now)
         guest.is_refused = True
         course.timers.arm(Deadline.NEWCOMER, now + end.EXIT_DELAY)
 

@@ -136,18 +136,23 @@ class ServerSetup:
             course.finish(end.restart("connection-reset", sentence))
             return
         if course.tunnel is not None:
-            self.settle(guest, course.tunnel, now)
+            self.settle(guest, course.tunnel, now, at_once=True)
         if isinstance(course.state, Running):
             course.state = Running(pushed_at=None)
             self.push_if_wanted(guest, now)
 
-    def settle(self, guest: Guest, tunnel: ServerTunnel, now: Instant) -> ActionId | None:
-        """Derives the data key of the newest negotiation and hands it to the key ring."""
+    def settle(
+        self, guest: Guest, tunnel: ServerTunnel, now: Instant, *, at_once: bool = False
+    ) -> ActionId | None:
+        """Derives the data key of the newest negotiation and hands it to the key ring.
+
+        ``at_once``: of a new session, whose client lost all other keys.
+        """
         course = self._course
         session, negotiation = guest.talk.session, guest.talk.current
         if negotiation.key.key_id == 0 and tunnel.agreed.agreement.dyn_tls_crypt:
             session.use_dynamic_crypt(course.unix_time(now))
-        action_id = tunnel.keys.settle(negotiation, session.pair(), now)
+        action_id = tunnel.keys.settle(negotiation, session.pair(), now, at_once=at_once)
         session.mark_active()
         if len(guest.talk.negotiations) > 1:
             course.timers.arm(Deadline.FORGET, now + course.tls.hand_window)

@@ -70,16 +70,25 @@ class TunnelKeys:
             self._ring.listen(negotiation.export_key(self.agreement))
             self._outbox.drain_ring(self._ring)
 
-    def settle(self, negotiation: Negotiation, pair: SessionPair, now: Instant) -> ActionId | None:
+    def settle(
+        self,
+        negotiation: Negotiation,
+        pair: SessionPair,
+        now: Instant,
+        *,
+        at_once: bool = False,
+    ) -> ActionId | None:
         """Puts the key of a finished negotiation to work; the id of its InstallKey, if there is.
 
-        Its share of the traffic starts at zero.
+        Its share of the traffic starts at zero. ``at_once``: the peer has no other key any more.
         """
-        switch_at = negotiation.key.started + self._switch_delay()
+        switch_at = now if at_once else negotiation.key.started + self._switch_delay()
         key = negotiation.derive(pair, self.agreement)
         action_id = None
         if not self._ring.promote(key.key_id, switch_at):
             action_id = self._ring.install(key, switch_at)
+        if at_once:
+            self._ring.handle_timeout(now)
         self._outbox.drain_ring(self._ring)
         self._key_since = now
         self._bytes_at_key, self._packets_at_key = self._bytes, self._packets

@@ -27,8 +27,16 @@ def test_each_client_renegotiates_in_its_own_time(seed: int) -> None:
 
 
 def test_the_reason_of_a_refusal_cannot_forge_messages() -> None:
-    assert auth_failed("") == "AUTH_FAILED"
-    assert auth_failed("no\0PUSH_REPLY") == "AUTH_FAILED,noPUSH_REPLY"
+    assert auth_failed("", {}) == "AUTH_FAILED"
+    assert auth_failed("no\0PUSH_REPLY", {}) == "AUTH_FAILED,noPUSH_REPLY"
+
+
+@pytest.mark.parametrize(
+    ("flags", "told"),
+    [("256", "AUTH_FAILED,TEMP[backoff 5]:later"), ("2", "AUTH_FAILED,later")],
+)
+def test_a_temporary_refusal_is_told_to_those_who_know_it(flags: str, told: str) -> None:
+    assert auth_failed("TEMP[backoff 5]:later", {"IV_PROTO": flags}) == told
 
 
 def test_a_client_is_refused_once() -> None:

@@ -3,15 +3,22 @@
 from dataclasses import replace
 from ipaddress import ip_address
 
+import pytest
+
+from ginnel.core.actions import Done, Failed
 from ginnel.core.notices import InitialPacket
+from ginnel.core.server_actions import VerifyClientKey
 from ginnel.core.server_notices import PushSent
-from ginnel.core.types import Endpoint, Side
-from ginnel.core.wire import ControlBody, Opcode
+from ginnel.core.types import Endpoint, SessionId, Side, Transport
+from ginnel.core.wire import ControlBody, ControlHeader, Opcode
 from ginnel.core.wrap import wrapping_for
+from ginnel.core.wrap.crypt import CryptControl
+from ginnel.core.wrap.crypt_v2 import wrap_client_key
 from ginnel.options.model import TlsCrypt, TlsOptions
-from tests.sim.client import SimClient
+from tests.sim.client import SimClient, usual
 from tests.sim.duo import Duo, server_options
 from tests.sim.pair import STATIC_KEY, UNIX_TIME
+from tests.unit.core.test_listener import CLIENT_KEY, SERVER_KEY, V2
 
 ELSEWHERE = Endpoint(ip_address("203.0.113.9"), 1)
 
@@ -93,3 +100,94 @@ def test_another_key_begins_no_session() -> None:
     other = SimClient(replace(server_options()))
     client.send(other.packet(Opcode.CONTROL_HARD_RESET_CLIENT_V2, ControlBody(message_id=0)))
     assert client.server.drops["short"] + client.server.drops["hmac"] == 1
+
+
+def test_a_new_session_uses_its_key_at_once_whatever_came_before() -> None:
+    duo = Duo(server=server_options(tls=TlsOptions(reneg_sec=100)))
+    duo.connect()
+    duo.advance(350.0)
+    duo.restart_client()
+    duo.until(lambda: duo.is_connected, 30.0)
+    assert duo.keys_match
+    assert duo.server.keys.sending is not None
+    assert duo.server.keys.sending.key_id == 0
+
+
+def test_sessions_do_not_begin_all_the_time() -> None:
+    client = SimClient()
+    client.connect()
+    for number in range(50):
+        client.session = SessionId(bytes((number + 1,)) * 8)
+        reset = client.packet(Opcode.CONTROL_HARD_RESET_CLIENT_V2, ControlBody(message_id=0))
+        client.send(reset)
+    assert client.server.drops["session-frequency"] == 40
+    assert len(client.told(InitialPacket)) == 11
+
+
+class OldV2(CryptControl):
+    """What a client of 2.5 has: a key of its own, sent along with the first packet alone."""
+
+    def __init__(self, metadata: bytes) -> None:
+        super().__init__(key=CLIENT_KEY, side=Side.CLIENT, unix_time=UNIX_TIME)
+        self._wrapped = wrap_client_key(
+            SERVER_KEY, CLIENT_KEY, metadata_type=0, metadata=metadata
+        ).wrapped
+
+    def seal(self, header: ControlHeader, body: bytes) -> bytes:
+        packet = super().seal(header, body)
+        is_first = header.opcode is Opcode.CONTROL_HARD_RESET_CLIENT_V3
+        return packet + self._wrapped if is_first else packet
+
+
+V2_SERVER = server_options(crypt_v2=replace(V2, verify=("/judge",)))
+
+
+def v2_client(
+    metadata: bytes = b"mine",
+    result: Done | Failed | None = None,
+    transport: Transport = Transport.UDP,
+) -> SimClient:
+    client = SimClient(
+        V2_SERVER,
+        wrapping=OldV2(metadata),
+        transport=transport,
+        answer=lambda action: (
+            result if isinstance(action, VerifyClientKey) else usual(action, V2_SERVER)
+        ),
+    )
+    client.begin(Opcode.CONTROL_HARD_RESET_CLIENT_V3)
+    return client
+
+
+@pytest.mark.parametrize("transport", list(Transport))
+def test_a_clients_own_key_is_judged_before_tls(transport: Transport) -> None:
+    client = v2_client(transport=transport)
+    client.advance(3.0)
+    (action,) = client.asked(VerifyClientKey)
+    assert isinstance(action, VerifyClientKey)
+    assert action.claim.metadata == b"mine"
+    assert not client.talks[-1].tls.established
+    client.complete(action, Done())
+    client.advance(10.0)
+    client.introduce()
+    assert client.messages[-1].startswith("PUSH_REPLY")
+
+
+def test_a_key_that_is_refused_goes_no_further() -> None:
+    client = v2_client(result=Failed(reason="revoked"))
+    assert client.ended is not None
+    assert client.ended.signal_text == "tls-error"
+    assert any("revoked" in str(notice) for notice in client.notices)
+
+
+def test_a_later_session_must_bring_the_key_that_was_judged() -> None:
+    client = v2_client(result=Done())
+    client.introduce()
+    client.wrapping = OldV2(b"mine")
+    client.begin(Opcode.CONTROL_HARD_RESET_CLIENT_V3)
+    client.introduce()
+    assert len(client.messages) == 2
+    client.wrapping = OldV2(b"another")
+    client.begin(Opcode.CONTROL_HARD_RESET_CLIENT_V3)
+    assert client.server.drops["client-key"] >= 1
+    assert not client.talks[-1].tls.established

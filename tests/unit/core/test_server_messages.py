@@ -124,3 +124,12 @@ def test_a_client_is_told_to_come_again() -> None:
     assert client.messages[-1] == "RESTART,[N]maintenance"
     client.advance(2.0)
     assert client.ended is not None
+
+
+def test_answers_do_not_run_scripts_all_the_time() -> None:
+    client = SimClient()
+    client.connect()
+    for _ in range(50):
+        client.say("CR_RESPONSE,YQ==")
+    assert len(client.asked(AnswerChallenge)) == 10
+    assert client.server.drops["message"] == 40
