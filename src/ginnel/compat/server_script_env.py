@@ -105,9 +105,12 @@ def bare_environment(hook: ServerHook, **told: str) -> dict[str, str]:
     return {**told, "script_type": hook.value}
 
 
+_LINE_ENDS = dict.fromkeys(map(ord, "\0\r\n"))
+
+
 def clean(value: str) -> str:
     """Drops what would end a value or start a new line where a script prints it."""
-    return "".join(char for char in value if char not in "\0\r\n")
+    return value.translate(_LINE_ENDS)
 
 
 def _endpoint_variables(prefix: str, peer: Endpoint) -> Iterator[tuple[str, str]]:

@@ -50,7 +50,7 @@ from ginnel.shell.hooks import Runner
 from ginnel.shell.password_script import PasswordScript
 from ginnel.shell.script_files import ScriptFiles, exported
 from ginnel.shell.script_gate import Say, ScriptGate
-from ginnel.shell.server_frontend import Denied, ServerFrontend
+from ginnel.shell.server_frontend import Denied, ServerFrontend, UnattendedServer
 from ginnel.shell.server_hooks import Departure, Pend
 
 MAX_COMMON_NAME = 64
@@ -74,6 +74,8 @@ class Admission:
         self._options = options
         self._access = options.access
         self._frontend = frontend
+        self._is_heard = not isinstance(frontend, UnattendedServer)
+        """Whether it is worth while to put together what a script would be told."""
         self._authenticators = authenticators
         self._say = say
         self._base = base
@@ -350,10 +352,11 @@ class Admission:
             return
         visitor = self._visitor(facts, guest)
         primary = _own_addresses(agreed.terms)
-        environment = client_environment(self._base(), self._options, guest.story(facts))
         for index, address in enumerate(guest.addresses):
             self._frontend.client_address(facts.client_id, address, is_primary=index < primary)
-        self._frontend.client_established(facts, environment)
+        if self._is_heard:
+            environment = client_environment(self._base(), self._options, guest.story(facts))
+            self._frontend.client_established(facts, environment)
         await self._authenticators.connected(visitor, facts)
         for address in guest.addresses:
             await self._authenticators.address_learned(visitor, facts, address, added=True)
@@ -396,10 +399,11 @@ class Admission:
             sent=counters.link_write_bytes,
             duration=int(departure.duration),
         )
-        environment = client_environment(
-            self._base(), self._options, guest.story(facts, traffic=traffic)
-        )
         command = self._access.client_disconnect
+        environment: Mapping[str, str] = {}
+        if self._is_heard or command is not None:
+            story = guest.story(facts, traffic=traffic)
+            environment = client_environment(self._base(), self._options, story)
         if departure.agreed is not None and command is not None:
             await self._gate.run(facts, ServerHook.DISCONNECT, command, (), environment)
         self._frontend.client_gone(facts, environment)
