@@ -114,7 +114,7 @@ ROWS: tuple[OptionRow, ...] = (
         support=Support.REFUSED,
         why=(
             "native plugins are made for the inside of another program; the hook interface "
-            "(--ginnel-authenticator, docs/guide/server.md) and the script options serve the same "
+            "(--ginnel-authenticator, docs/guide/hooks.md) and the script options serve the same "
             "moments"
         ),
         help="Loads a native plugin.",
