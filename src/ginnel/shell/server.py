@@ -224,6 +224,7 @@ class _Server:
             frontend=self._frontend,
             tls=secrets.tls.channel,
             renew_tls=secrets.tls.take_changes,
+            watch_tls=secrets.tls.keep,
             signer=secrets.identity.signer,
             tokens=self._tokens(options),
             capabilities=probe(engine),

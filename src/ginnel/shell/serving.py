@@ -68,6 +68,8 @@ class ServingMeans:
     """Makes the channel of one negotiation."""
     renew_tls: Callable[[], bool]
     """Takes a new revocation list for further negotiations; False when it is bad."""
+    watch_tls: Callable[[], Coroutine[None, None, None]]
+    """Takes new certificates and keys for further negotiations, until it is cancelled."""
     signer: Signer | None
     tokens: TokenIssuer | None
     capabilities: DataCapabilities
@@ -142,6 +144,7 @@ class Serving:
                 self._acceptor.open(listener)
         self._reception.open()
         self.beside(self._limited.report(), "traffic")
+        self.beside(self._means.watch_tls(), "certificates")
         revocation = RevocationWatch(options.tls, renew=self._means.renew_tls)
         if revocation.is_needed:
             self.beside(revocation.run(lambda: self.clients, self._revoked), "revocation")

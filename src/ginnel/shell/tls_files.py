@@ -4,6 +4,7 @@ Sessions that there are go on with what they began with; the next negotiation ha
 files that are no good are said once, and the old ones stay in force.
 """
 
+import asyncio
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -20,7 +21,7 @@ from ginnel.options.values import FileContent, Secret
 from ginnel.shell.clock import monotonic_now
 
 LOOK = 1.0
-"""Seconds between two looks at the files; nobody looks while no negotiation begins."""
+"""Seconds between two looks at the files."""
 
 SETTLED = 1.0
 """Seconds without a change before files are read: certificate and key come one after the other."""
@@ -55,18 +56,29 @@ class TlsFiles:
         )
         self._paths = [file.path for file in files if file is not None and file.path is not None]
         self._used = self._seen = self._shape()
-        self._seen_at = self._looked_at = clock()
+        self._seen_at = clock()
 
     def channel(self) -> TlsChannel:
         """Makes the channel of one negotiation."""
-        now = self._clock()
-        if now - self._looked_at >= LOOK:
-            self._looked_at = now
-            self._look(now)
         return self._context.channel()
 
+    async def keep(self) -> None:
+        """Looks at the files from time to time, until it is cancelled."""
+        while self._paths:
+            await asyncio.sleep(LOOK)
+            self.look()
+
+    def look(self) -> None:
+        """Takes files that changed, once they are settled."""
+        now, shape = self._clock(), self._shape()
+        if shape != self._seen:
+            self._seen, self._seen_at = shape, now
+        elif shape != self._used and now - self._seen_at >= SETTLED:
+            self._used = shape
+            self._renew()
+
     def take_changes(self) -> bool:
-        """Reads files that changed now, and not with the next negotiation; False if they are bad.
+        """Reads files that changed now, and not when they are settled; False if they are bad.
 
         Whoever asks knows that they are complete.
         """
@@ -79,14 +91,6 @@ class TlsFiles:
 
     def _shape(self) -> Shape:
         return tuple(_shape_of(path) for path in self._paths)
-
-    def _look(self, now: Instant) -> None:
-        shape = self._shape()
-        if shape != self._seen:
-            self._seen, self._seen_at = shape, now
-        elif shape != self._used and now - self._seen_at >= SETTLED:
-            self._used = shape
-            self._renew()
 
     def _renew(self) -> bool:
         names = ", ".join(self._paths)

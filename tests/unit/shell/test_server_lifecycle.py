@@ -51,6 +51,7 @@ class Life:
             frontend=frontend,
             tls=self._no_tls,
             renew_tls=lambda: True,
+            watch_tls=self._watch_tls,
             signer=None,
             tokens=None,
             capabilities=DataCapabilities(
@@ -81,6 +82,10 @@ class Life:
 
     def _hooks(self, _say: Say) -> ServerHooks:
         return FakeHooks()
+
+    @staticmethod
+    async def _watch_tls() -> None:
+        """No file changes."""
 
     @staticmethod
     def _no_tls() -> TlsChannel:

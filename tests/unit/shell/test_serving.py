@@ -52,6 +52,7 @@ class Rig:
             frontend=UnattendedServer(),
             tls=self._no_tls,
             renew_tls=lambda: True,
+            watch_tls=self._watch_tls,
             signer=None,
             tokens=None,
             capabilities=DataCapabilities(
@@ -65,6 +66,10 @@ class Rig:
     def _hooks(self, say: Say) -> ServerHooks:
         self.say = say
         return self.hooks
+
+    @staticmethod
+    async def _watch_tls() -> None:
+        """No file changes."""
 
     @staticmethod
     def _no_tls() -> TlsChannel:

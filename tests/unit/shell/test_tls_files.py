@@ -1,5 +1,6 @@
 """Certificates and keys that change while the server runs."""
 
+import asyncio
 import os
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -9,8 +10,9 @@ import pytest
 from ginnel.core.errors import ConfigError
 from ginnel.options.model import TlsOptions
 from ginnel.options.values import FileContent, Secret
+from ginnel.shell import tls_files
 from ginnel.shell.tls_files import LOOK, SETTLED, TlsFiles
-from tests.unit.shell.loops import Lines
+from tests.unit.shell.loops import Lines, run, until
 from tests.unit.shell.server_stand_ins import ORIGIN, Clock
 
 
@@ -71,6 +73,7 @@ class Rig:
 
     def later(self, seconds: float) -> str:
         self.clock.now += seconds
+        self.files.look()
         return str(self.files.channel())
 
 
@@ -128,17 +131,26 @@ def test_warnings_about_new_files_are_said(rig: Rig) -> None:
     assert rig.lines.texts[0] == "WARNING: it expires soon"
 
 
-def test_nobody_looks_more_often_than_that(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
-    rig.later(LOOK)
-    monkeypatch.setattr(os, "stat", lambda _path: pytest.fail("it looked just now"))
-    for _ in range(100):
-        rig.files.channel()
+def test_files_are_looked_at_without_a_negotiation(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tls_files, "LOOK", 0.001)
+    monkeypatch.setattr(tls_files, "SETTLED", 0.0)
+
+    async def whole() -> None:
+        keeping = asyncio.ensure_future(rig.files.keep())
+        rig.change(rig.cert, "cert 22")
+        rig.change(rig.key, "key 22")
+        await until(lambda: str(rig.files.channel()) == "cert 22", "the new certificate")
+        keeping.cancel()
+
+    run(whole())
 
 
 def test_options_without_files_are_fine(rig: Rig) -> None:
     options = TlsOptions()
     context = Context("fixed")
     files = TlsFiles(options, context, build=rig.build, log=rig.lines, clock=rig.clock)  # type: ignore[arg-type]
-    rig.clock.now += 10
+    run(files.keep())
     assert files.channel() == "fixed"  # type: ignore[comparison-overlap]
     assert replace(options) == options
