@@ -14,7 +14,7 @@ pub(crate) type Place = (u32, Option<SocketAddr>);
 
 #[derive(Default)]
 pub(crate) struct Peers {
-    by_id: QuickMap<u32, Peer>,
+    by_id: QuickMap<u32, Box<Peer>>,
     /// The addresses are strangers' choice, so their hash is a keyed one.
     by_place: HashMap<Place, u32>,
     deadlines: BinaryHeap<Reverse<(u64, u32)>>,
@@ -34,7 +34,7 @@ impl Peers {
         if let Some(place) = place_of(&peer) {
             self.by_place.insert(place, peer_id);
         }
-        self.by_id.insert(peer_id, peer);
+        self.by_id.insert(peer_id, Box::new(peer));
         true
     }
 
@@ -79,16 +79,16 @@ impl Peers {
     }
 
     pub(crate) fn get(&mut self, peer_id: u32) -> Option<&mut Peer> {
-        self.by_id.get_mut(&peer_id)
+        self.by_id.get_mut(&peer_id).map(Box::as_mut)
     }
 
     /// The one peer of a client; None when there are several.
     pub(crate) fn lone(&mut self) -> Option<&mut Peer> {
-        if self.by_id.len() == 1 { self.by_id.values_mut().next() } else { None }
+        if self.by_id.len() == 1 { self.by_id.values_mut().next().map(Box::as_mut) } else { None }
     }
 
     pub(crate) fn all(&self) -> impl Iterator<Item = &Peer> {
-        self.by_id.values()
+        self.by_id.values().map(Box::as_ref)
     }
 
     /// Whose packet it is: the peer-id says so, the address where there is none, or the stream.
@@ -158,7 +158,7 @@ impl Peers {
                 && peer.due_at == deadline
             {
                 peer.due_at = u64::MAX;
-                return self.by_id.get_mut(&peer_id);
+                return self.get(peer_id);
             }
         }
         None
@@ -190,4 +190,57 @@ pub(crate) fn is_same(one: SocketAddr, other: SocketAddr) -> bool {
     };
     let scopes = (scope(one), scope(other));
     plain(one) == plain(other) && (scopes.0 == scopes.1 || scopes.0 == 0 || scopes.1 == 0)
+}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ginnel_datapath::peer::{Keepalive, KeepaliveClock, PeerConfig};
+
+    fn table(peers: u32) -> Peers {
+        let mut table = Peers { is_serving: true, ..Peers::default() };
+        for peer_id in 1..=peers {
+            let remote = Some(SocketAddr::from(([192, 0, 2, 1], peer_id as u16)));
+            let config = PeerConfig { peer_id, remote, ..PeerConfig::default() };
+            assert!(table.add(Peer::new(config, None, 0)));
+        }
+        table
+    }
+
+    #[test]
+    fn deadlines_come_in_order_and_each_peer_is_looked_at_once() {
+        let mut peers = table(3);
+        for (peer_id, ping_timeout) in [(1, 30), (2, 10), (3, 20)] {
+            let limits = Keepalive { ping_timeout, ..Keepalive::default() };
+            peers.get(peer_id).unwrap().clock = KeepaliveClock::new(limits, 0);
+            peers.schedule(peer_id);
+            peers.schedule(peer_id);
+        }
+        assert_eq!(peers.next_deadline(), 10_000);
+        assert!(peers.take_due(9_999).is_none());
+        let mut due = vec![];
+        while let Some(peer) = peers.take_due(20_000) {
+            due.push(peer.config().peer_id);
+        }
+        assert_eq!(due, [2, 3]);
+        assert!(peers.remove(1));
+        assert!(peers.take_due(60_000).is_none());
+        assert_eq!(peers.next_deadline(), u64::MAX);
+    }
+
+    #[test]
+    fn a_place_is_its_last_owners_and_outlives_the_one_before() {
+        let mut peers = table(2);
+        let place = (0, Some(SocketAddr::from(([192, 0, 2, 1], 1))));
+        assert_eq!(peers.at(place), Some(1));
+        let config = PeerConfig { peer_id: 9, remote: place.1, ..PeerConfig::default() };
+        assert!(peers.add(Peer::new(config, None, 0)));
+        assert!(!peers.add(Peer::new(config, None, 0)));
+        assert!(peers.remove(1));
+        assert_eq!(peers.at(place), Some(9));
+        peers.float(9, 4, SocketAddr::from(([192, 0, 2, 1], 77)));
+        assert_eq!(peers.at(place), None);
+        assert_eq!(peers.sender(None, (4, Some(SocketAddr::from(([192, 0, 2, 1], 77))))), Some(9));
+        assert_eq!(peers.sender(Some(UNDEFINED_PEER_ID), place), None);
+        assert_eq!(peers.sender(Some(2), place), Some(2));
+    }
 }

@@ -10,7 +10,7 @@ readable. Not responsible for layouts (``formats``), keys (``reference_keys``), 
 import errno
 import select
 import time
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 
@@ -57,6 +57,7 @@ from ginnel.dataplane.reference_link import (
     endpoint_of,
 )
 from ginnel.dataplane.reference_links import Links
+from ginnel.dataplane.reference_outbox import Outbox
 from ginnel.dataplane.reference_payload import Payload
 from ginnel.dataplane.reference_peer import NEVER, ReferencePeer, count
 from ginnel.dataplane.reference_peers import Peers
@@ -66,22 +67,6 @@ from ginnel.dataplane.reference_switch import Switch, Verdict
 
 BATCH = 64
 """Packets of each side that one call moves at most."""
-
-MAX_PENDING = 256
-"""Reports and control packets that may wait. While control is full, a client's link is not read,
-and a server drops what comes; strangers fill no more than half of it."""
-
-AT_WILL = frozenset(
-    {
-        NotificationKind.OCC,
-        NotificationKind.BAD_FRAMING,
-        NotificationKind.BAD_SOURCE,
-        NotificationKind.LEARNED,
-        NotificationKind.RELEARNED,
-        NotificationKind.FORGOTTEN,
-    }
-)
-"""What a peer can cause as often as it likes; other reports come once a peer, key or link."""
 
 BAD_SOURCE_PAUSE = 1.0
 """Seconds between two reports on one peer's bad sources."""
@@ -136,9 +121,8 @@ class PythonDataPlane:
         self._resets = Bucket(clock())
         self._has_headers = True  # not on a link that carries packets of a static key
         self._routes = RouteTable()
-        self._reports: deque[Notification] = deque()
-        self._control: deque[ControlPacket] = deque()
         self._unassigned: Counter[str] = Counter()
+        self._outbox = Outbox(self._unassigned)
 
     # --- set-up ----------------------------------------------------------------------------
 
@@ -274,15 +258,14 @@ class PythonDataPlane:
     def notifications(self) -> Sequence[Notification]:
         """Moves packets, then drains the reports."""
         self._pump()
-        drained = list(self._reports)
-        self._reports.clear()
+        drained = self._outbox.take_reports()
         self._settle()
         return drained
 
     def recv_control(self, limit: int) -> Sequence[ControlPacket]:
         """Moves packets, then drains up to ``limit`` control packets."""
         self._pump()
-        drained = [self._control.popleft() for _ in range(min(limit, len(self._control)))]
+        drained = self._outbox.take_control(limit)
         self._settle()
         return drained
 
@@ -343,7 +326,7 @@ class PythonDataPlane:
             self._send_data(peer, formats.PING, now)
             peer.clock.sent(now)  # also when it could not be sent: not again at once
         for kind in peer.clock.expired(now):
-            self._report(Notification(kind=kind, peer_id=peer.peer_id))
+            self._outbox.report(Notification(kind=kind, peer_id=peer.peer_id))
         self._peers.schedule(peer)
 
     def _pump_link(self, link_id: LinkId, now: float) -> None:
@@ -352,7 +335,7 @@ class PythonDataPlane:
             return
         try:
             link.flush()
-            room = BATCH if self._switch is not None else MAX_PENDING - len(self._control)
+            room = BATCH if self._switch is not None else self._outbox.control_room
             packets = link.receive(min(BATCH, room)) if room > 0 else []
         except LinkBroken as broken:
             self._lose_link(link_id, broken)
@@ -371,15 +354,15 @@ class PythonDataPlane:
             self._unassigned["malformed"] += 1
         elif source is not None and is_hard_reset(packet) and not self._resets.take(now):
             self._unassigned["hard-reset-flood"] += 1
-        elif self._switch is not None and len(self._control) >= self._control_room(link_id, source):
-            self._unassigned["control-full"] += 1
         else:
+            is_stranger = (
+                self._switch is not None
+                and source is not None
+                and self._peers.at(link_id, source) is None
+            )
             endpoint = endpoint_of(source) if source is not None else None
-            self._control.append(ControlPacket(packet, endpoint, link_id, local))
-
-    def _control_room(self, link_id: LinkId, source: SocketAddress | None) -> int:
-        is_known = source is None or self._peers.at(link_id, source) is not None
-        return MAX_PENDING if is_known else MAX_PENDING // 2
+            control = ControlPacket(packet, endpoint, link_id, local)
+            self._outbox.control(control, is_stranger=is_stranger)
 
     def _receive_data(self, link_id: LinkId, arrived: Arrived, now: float) -> None:
         packet, source, local = arrived
@@ -399,9 +382,9 @@ class PythonDataPlane:
         try:
             plaintext = peer.open(header, packet, now)
         except Dropped as bad:
-            self._report_all(peer.worn_keys())
+            self._outbox.report_all(peer.worn_keys())
             if source is None and bad.reason in ("auth", "malformed", "replay"):
-                self._report(
+                self._outbox.report(
                     Notification(
                         kind=NotificationKind.DECRYPT_ERROR,
                         peer_id=peer.peer_id,
@@ -410,7 +393,7 @@ class PythonDataPlane:
                     )
                 )
             return
-        self._report_all(peer.worn_keys())
+        self._outbox.report_all(peer.worn_keys())
         if peer.clock.received(now):
             self._peers.schedule(peer)
         count(peer.counters.link_read, len(packet))
@@ -422,7 +405,7 @@ class PythonDataPlane:
             payload = peer.unwrap(plaintext, now)
         except Dropped as bad:
             if bad.reason in ("framing", "compressed") and peer.payload is not None:
-                self._report_all(peer.framing_report(peer.payload.refused))
+                self._outbox.report_all(peer.framing_report(peer.payload.refused))
             return
         if payload is not None:
             self._deliver(peer, payload, now)
@@ -431,14 +414,14 @@ class PythonDataPlane:
         if plaintext == formats.PING:
             return
         if plaintext.startswith(formats.OCC_MAGIC):
-            self._report(
+            self._outbox.report(
                 Notification(kind=NotificationKind.OCC, peer_id=peer.peer_id, payload=plaintext)
             )
             return
         if not self._is_packet(plaintext):
             peer.counters.drops["not-ip"] += 1
             if looks_framed(plaintext):
-                self._report_all(peer.framing_report(plaintext[0]))
+                self._outbox.report_all(peer.framing_report(plaintext[0]))
             return
         if self._switch is not None:
             self._switch_from(self._switch, peer, plaintext, now)
@@ -465,8 +448,8 @@ class PythonDataPlane:
     def _switch_from(self, switch: Switch, peer: ReferencePeer, inner: bytes, now: float) -> None:
         """Takes a packet of a server's peer to where it belongs."""
         try:
-            has_room = len(self._reports) < MAX_PENDING
-            self._report_all(switch.check_source(peer, inner, now, may_learn=has_room))
+            has_room = self._outbox.report_room > 0
+            self._outbox.report_all(switch.check_source(peer, inner, now, may_learn=has_room))
             blocked = self._blocked(peer, inner)
             if blocked is not None:
                 self._send_data(peer, blocked, now)
@@ -490,7 +473,7 @@ class PythonDataPlane:
         if now >= peer.bad_source_at + BAD_SOURCE_PAUSE:
             peer.bad_source_at = now
             kind = NotificationKind.BAD_SOURCE
-            self._report(Notification(kind=kind, peer_id=peer.peer_id, payload=address))
+            self._outbox.report(Notification(kind=kind, peer_id=peer.peer_id, payload=address))
 
     def _hand_out(self, verdict: Verdict, sender: ReferencePeer | None, now: float) -> None:
         """Sends a packet to the peers that it is for."""
@@ -610,7 +593,7 @@ class PythonDataPlane:
             return
         for part in peer.wrap(payload):
             packet = peer.seal(part)
-            self._report_all(peer.worn_keys())
+            self._outbox.report_all(peer.worn_keys())
             if packet is None:
                 return
             if peer.payload is not None:
@@ -693,7 +676,7 @@ class PythonDataPlane:
         self._peers.move(peer, link_id, source)
         peer.remote = endpoint_of(source)
         peer.local = local
-        self._report(
+        self._outbox.report(
             Notification(
                 kind=NotificationKind.FLOATED,
                 peer_id=peer.peer_id,
@@ -708,9 +691,9 @@ class PythonDataPlane:
     def _forget_stale(self, now: float) -> None:
         if self._switch is None or now < self._stale_at:
             return
-        room = max(MAX_PENDING - len(self._reports), 0)
+        room = self._outbox.report_room
         age = self._switch.rules.stale_age
-        self._report_all(self._switch.learned.forget_stale(age, now, room))
+        self._outbox.report_all(self._switch.learned.forget_stale(age, now, room))
         self._schedule_ageing(now)
 
     def _schedule_ageing(self, now: float) -> None:
@@ -719,19 +702,6 @@ class PythonDataPlane:
             self._stale_at = now + (rules.stale_interval or rules.stale_age)
 
     # --- reports and descriptors -----------------------------------------------------------
-
-    def _report(self, notification: Notification) -> None:
-        """Queues a report; of those that peers cause at will only so many, OCC messages fewer."""
-        kind = notification.kind
-        room = MAX_PENDING // 2 if kind is NotificationKind.OCC else MAX_PENDING
-        if kind in AT_WILL and len(self._reports) >= room:
-            self._unassigned["report"] += 1
-        elif kind is not NotificationKind.DECRYPT_ERROR or notification not in self._reports:
-            self._reports.append(notification)
-
-    def _report_all(self, notifications: Iterable[Notification]) -> None:
-        for notification in notifications:
-            self._report(notification)
 
     def _shaped_until(self) -> float:
         """The instant from which the limit of a client's one peer lets more be sent."""
@@ -746,7 +716,7 @@ class PythonDataPlane:
         if not self._links.remove(link_id):
             return
         on_stream = self._peers.at(link_id, None)
-        self._report(
+        self._outbox.report(
             Notification(
                 kind=NotificationKind.LINK_LOST,
                 peer_id=self._lone_peer_id() if on_stream is None else on_stream.peer_id,
@@ -758,7 +728,7 @@ class PythonDataPlane:
 
     def _lose_tun(self, broken: TunBroken) -> None:
         self._close_tun()
-        self._report(
+        self._outbox.report(
             Notification(
                 kind=NotificationKind.TUN_LOST, peer_id=self._lone_peer_id(), errno=broken.errno
             )
@@ -776,14 +746,13 @@ class PythonDataPlane:
         if self._waker.fd < 0:
             return
         now = self._clock()
-        takes_control = self._switch is not None or len(self._control) < MAX_PENDING
+        takes_control = self._switch is not None or self._outbox.control_room > 0
         self._links.note(FIRST_LINK, readable=takes_control)
         if self._tun is not None:
             self._waker.watch(self._tun.fd, 0 if self._must_wait(now) else select.EPOLLIN)
-        waiting = bool(self._reports or self._control)
         shaped = self._shaped_until() if self._switch is None else 0.0
         self._waker.settle(
-            has_work=waiting or self._links.has_records(),
+            has_work=len(self._outbox) > 0 or self._links.has_records(),
             deadline=min(
                 self._peers.next_deadline(), self._stale_at, shaped if shaped > now else NEVER
             ),

@@ -12,8 +12,9 @@ from ginnel.core.errors import DataPlaneError, LocalMisuse
 from ginnel.core.types import Transmit, Transport
 from ginnel.dataplane.api import Link, NotificationKind, PeerConfig, TunDevice
 from ginnel.dataplane.formats import OCC_MAGIC, PING
-from ginnel.dataplane.reference import MAX_PENDING, PythonDataPlane
+from ginnel.dataplane.reference import PythonDataPlane
 from ginnel.dataplane.reference_keys import UsageLimits
+from ginnel.dataplane.reference_outbox import MAX_PENDING
 from tests.unit.dataplane.inner_packets import udp_packet
 from tests.unit.dataplane.rig import (
     PEER,
