@@ -11,6 +11,7 @@ from ginnel.core.notices import (
     CertificateRejected,
     ControlChannelReady,
     ControlMessage,
+    DataChannelReady,
     Ended,
     InitialPacket,
     KeyRenegotiating,
@@ -61,6 +62,7 @@ def render(notice: ServerNotice, *, common_name: str) -> tuple[LogLine, ...]:
             | CertificateAccepted()
             | CertificateRejected()
             | ControlChannelReady()
+            | DataChannelReady()
             | PeerConnected()
             | KeyRenegotiating()
             | ControlMessage()

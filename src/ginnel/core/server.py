@@ -344,7 +344,7 @@ class ServerMachine:
                 course.outbox.warn("nobody decided about the client in time")
                 course.refuse("", now)
             case Deadline.RENEGOTIATE:
-                self._sessions.renegotiate(f"sec={course.tls.reneg_sec}", now)
+                self._sessions.renegotiate(now)
             case Deadline.SESSION:
                 course.finish(end.terminate("session-timeout", "session-timeout is reached"))
             case Deadline.TOKEN:

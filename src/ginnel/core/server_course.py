@@ -34,6 +34,8 @@ class ServerTunnel:
     compression: CompressionKind | None
     """The framing that ``compress migrate`` moves the client to."""
     keys: TunnelKeys
+    is_told: bool = False
+    """Whether its data channel was described for the log."""
 
 
 class ServerCourse:

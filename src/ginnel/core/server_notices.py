@@ -5,6 +5,7 @@ from ginnel.core.notices import (
     CertificateRejected,
     ControlChannelReady,
     ControlMessage,
+    DataChannelReady,
     Ended,
     InitialPacket,
     KeyRenegotiating,
@@ -62,6 +63,7 @@ ServerNotice = (
     | KeyRenegotiating
     | ControlMessage
     | ClientConnected
+    | DataChannelReady
     | PushSent
     | ClientMoved
     | AuthenticationFailed

@@ -41,7 +41,7 @@ class ServerReports:
                 course.finish(end.terminate("inactive", "too little traffic (inactive)"))
             case events.KeyExhausted(key_id=key_id):
                 if course.tunnel is not None and course.tunnel.keys.seals_with(key_id):
-                    self._sessions.renegotiate("the key's usage limit is near", now)
+                    self._sessions.renegotiate(now)
             case events.OccReceived(payload=payload):
                 self._handle_occ(payload)
             case events.LinkLost(errno=errno):
@@ -63,9 +63,8 @@ class ServerReports:
     def count_traffic(self, total_bytes: int, total_packets: int, now: Instant) -> None:
         """Takes the counters of the tun side; enough of it asks for a new key."""
         tunnel = self._course.tunnel
-        reason = None if tunnel is None else tunnel.keys.count_traffic(total_bytes, total_packets)
-        if reason is not None:
-            self._sessions.renegotiate(reason, now)
+        if tunnel is not None and tunnel.keys.count_traffic(total_bytes, total_packets):
+            self._sessions.renegotiate(now)
 
     def _silent(self) -> None:
         course = self._course

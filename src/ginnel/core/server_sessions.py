@@ -33,15 +33,15 @@ class ServerSessions:
         deadline = Deadline.NEWCOMER if is_other else Deadline.HANDSHAKE
         course.timers.arm(deadline, now + course.tls.hand_window)
 
-    def renegotiate(self, reason: str, now: Instant) -> None:
+    def renegotiate(self, now: Instant) -> None:
         """Begins a soft reset of our own, unless one is under way."""
         course = self._course
-        active = course.link.active
-        if not isinstance(course.state, Running) or active is None:
+        active, tunnel = course.link.active, course.tunnel
+        if not isinstance(course.state, Running) or active is None or tunnel is None:
             return
         if isinstance(active.talk.current.phase, Settled):
             active.talk.begin_soft_reset(now)
-            self._renegotiation_began(active, reason, now)
+            self._renegotiation_began(active, tunnel.keys.describe_use(now), now)
 
     def follow_soft_reset(self, guest: Guest, now: Instant) -> None:
         """The client began a renegotiation."""

@@ -25,7 +25,12 @@ from ginnel.core.server_login import ServerLogin
 from ginnel.core.server_notices import ClientConnected, PushSent
 from ginnel.core.server_push import compose_push
 from ginnel.core.server_state import Adding, Connecting, Deadline, InstallingFirst, Running
-from ginnel.core.server_terms import agreed_client, client_compression, server_tun_mtu
+from ginnel.core.server_terms import (
+    agreed_client,
+    client_compression,
+    data_channel,
+    server_tun_mtu,
+)
 from ginnel.core.tunnel_config import with_bytes_limit
 from ginnel.core.tunnel_keys import TunnelKeys
 from ginnel.core.types import ActionId, Instant
@@ -194,6 +199,9 @@ class ServerSetup:
             now,
         )
         self._arm_token(now)
+        if not tunnel.is_told:
+            tunnel.is_told = True
+            course.outbox.tell(data_channel(course.options, tunnel.agreed, tunnel.compression))
 
     def push_token(self, now: Instant) -> None:
         """The client gets a fresh token."""

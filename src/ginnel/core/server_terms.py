@@ -6,11 +6,18 @@ Pure. The numbers of MTU and MSS are ``tunnel_config``'s, as for a client.
 from collections.abc import Mapping
 
 from ginnel.core.negotiate import Agreement
+from ginnel.core.notices import DataChannelReady
 from ginnel.core.options_string import configured_tun_mtu
 from ginnel.core.payload import FRAMING_OF, payload_terms
 from ginnel.core.server_actions import AgreedClient, ClientFacts, ClientTerms
 from ginnel.core.server_exchange import migrates
-from ginnel.core.tunnel_config import Overhead, fragment_size, mss_limits, overhead_of
+from ginnel.core.tunnel_config import (
+    Overhead,
+    fragment_size,
+    mss_limits,
+    overhead_of,
+    with_bytes_limit,
+)
 from ginnel.core.types import UNDEFINED_PEER_ID, Transport
 from ginnel.dataclass import replace
 from ginnel.options.model import CompressionKind
@@ -60,6 +67,29 @@ def agreed_client(
         payload=replace(payload, framing=None if kind is None else FRAMING_OF[kind]),
         allow_float=facts.transport is Transport.UDP
         and agreement.send_peer_id != UNDEFINED_PEER_ID,
+    )
+
+
+def data_channel(
+    options: ServerOptions, agreed: AgreedClient, compression: CompressionKind | None
+) -> DataChannelReady:
+    """What is told of the client's data channel once it has its options."""
+    agreement, own, link = agreed.agreement, agreed.terms.config, options.link
+    peer_id = agreement.send_peer_id
+    return DataChannelReady(
+        cipher=agreement.cipher,
+        digest=agreement.digest,
+        key_bits=agreement.key_bits,
+        limits_bytes=with_bytes_limit(options.tls, agreement.cipher) is not options.tls,
+        format=agreement.format,
+        peer_id=None if peer_id == UNDEFINED_PEER_ID else int(peer_id),
+        ping=agreed.ping_interval,
+        ping_restart=_first(own.ping_restart, link.ping_restart),
+        ping_exit=_first(own.ping_exit, link.ping_exit),
+        inactive=agreed.inactive,
+        session_timeout=_first(own.session_timeout, link.session_timeout),
+        protocol_flags=agreement.flags(),
+        compression=compression or options.data.compression,
     )
 
 

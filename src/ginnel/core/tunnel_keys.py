@@ -127,6 +127,16 @@ class TunnelKeys:
             return f"bytes={used_bytes} pkts={used_packets}"
         return None
 
+    def describe_use(self, now: Instant) -> str:
+        """How long and how much the newest key was used, and its limits, in OpenVPN's words."""
+        tls = self._tls
+        limit = -1 if tls.reneg_bytes is None else tls.reneg_bytes
+        return (
+            f"sec={int(now - self._key_since)}/{tls.reneg_sec} "
+            f"bytes={self._bytes - self._bytes_at_key}/{limit} "
+            f"pkts={self._packets - self._packets_at_key}/{tls.reneg_pkts}"
+        )
+
     def _switch_delay(self) -> float:
         """Seconds from the start of a negotiation until sending moves to its key.
 

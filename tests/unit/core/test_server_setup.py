@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from ginnel.core.actions import Done, Failed, InstallKey
+from ginnel.core.notices import DataChannelReady
 from ginnel.core.server_actions import (
     AddClient,
     ConnectClient,
@@ -172,6 +173,16 @@ def test_a_session_has_its_time() -> None:
     client.connect()
     client.advance(11.0)
     assert client.ended is not None
+
+
+def test_the_data_channel_is_described_with_the_first_push() -> None:
+    client = SimClient(server_options(link=LinkOptions(ping=10, ping_restart=120)))
+    client.connect()
+    client.connect()
+    (told,) = client.told(DataChannelReady)
+    assert isinstance(told, DataChannelReady)
+    assert (told.peer_id, told.ping, told.ping_restart) == (5, 10, 120)
+    assert told.protocol_flags == ("cc-exit", "tls-ekm")
 
 
 def test_connected_is_told_once() -> None:

@@ -111,3 +111,18 @@ def test_limits_count_from_the_newest_key() -> None:
     assert keys.count_traffic(99, 10) is None
     assert keys.count_traffic(199, 10) is not None
     assert keys_with().count_traffic(10**12, 10**9) is None
+
+
+def test_the_use_of_a_key_is_told_in_openvpns_words() -> None:
+    keys = keys_with(TlsOptions(reneg_sec=100, reneg_pkts=7))
+    keys.count_traffic(1000, 10)
+    keys.settle(negotiation(0, 0.0), PAIR, Instant(5.0))
+    keys.count_traffic(1208, 13)
+    assert keys.describe_use(Instant(11.5)) == "sec=6/100 bytes=208/-1 pkts=3/7"
+
+
+def test_a_key_may_be_used_at_once() -> None:
+    keys = keys_with()
+    keys.settle(negotiation(0, 0.0), PAIR, Instant(0.0))
+    keys.settle(negotiation(3, 10.0), PAIR, Instant(11.0), at_once=True)
+    assert keys.seals_with(KeyId(3))
