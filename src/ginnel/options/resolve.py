@@ -37,8 +37,6 @@ from ginnel.options.freeze import check_scripts, device_type, finish_host, load_
 from ginnel.options.lexer import Directive
 from ginnel.options.peers import has_static_key
 from ginnel.options.profiles import apply_block, build_profiles
-from ginnel.options.resolve_server import run_server
-from ginnel.options.server_helpers import is_server
 from ginnel.options.source import Reading, lex_argv
 from ginnel.options.values import FileContent
 
@@ -68,7 +66,10 @@ def resolve(directives: Iterable[Directive], reader: FileReader) -> Resolved:
     action = _action(draft, loader)
     if action is not None:
         return action
-    if is_server(draft):
+    if draft.server.is_wanted:
+        # Imported here: a client connects sooner without it.
+        from ginnel.options.resolve_server import run_server
+
         return run_server(draft, loader, reading.cwd)
     return _run_client(draft, loader, reading.cwd)
 

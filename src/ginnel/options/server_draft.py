@@ -84,3 +84,9 @@ class ServerDraft:
     crypt_v2_force_cookie: bool = False
     crypt_v2_verify: tuple[str, ...] | None = None
     crypt_v2_max_age: int = 0
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether the configuration asks for a server, by ``mode`` or a short form."""
+        short = self.network is not None or self.bridge is not None
+        return self.mode or short or self.network_ipv6 is not None

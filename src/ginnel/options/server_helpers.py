@@ -19,13 +19,6 @@ _POOL_OFFSET = 0x1000
 """Where the IPv6 pool begins, if there is room for so much: before it are fixed addresses."""
 
 
-def is_server(draft: Draft) -> bool:
-    """Whether the configuration asks for a server, by ``mode`` or a short form."""
-    server = draft.server
-    short = server.network is not None or server.bridge is not None
-    return server.mode or short or server.network_ipv6 is not None
-
-
 def expand_server(draft: Draft) -> None:
     """Applies the short forms. Raises ConfigError when they contradict each other."""
     server = draft.server

@@ -4,9 +4,7 @@ from ipaddress import IPv4Network
 
 import pytest
 
-from ginnel.options.draft import Draft
 from ginnel.options.model import Topology
-from ginnel.options.server_helpers import is_server
 from ginnel.options.server_model import ServerOptions
 from tests.unit.options.memory_files import VECTORS, resolve_case, serve
 
@@ -75,7 +73,3 @@ def test_the_file_of_addresses_may_never_be_written(given: str, interval: int) -
     options = serve("--server", "10.8.0.0", "255.255.255.0", "--ifconfig-pool-persist", "x", given)
     assert options.options.pool.persist_interval == interval
     assert options.options.pool.persist_path == "x"
-
-
-def test_a_draft_is_of_no_server_by_itself() -> None:
-    assert not is_server(Draft())
