@@ -24,6 +24,8 @@ from ginnel.shell.server_hooks import Pend
 class ServerManagementFrontend(ManagementFrontend):
     """Implements ``shell.server_frontend.ServerFrontend``."""
 
+    hears_clients = True
+
     def __init__(
         self,
         settings: ManagementSettings,

@@ -50,7 +50,7 @@ from ginnel.shell.hooks import Runner
 from ginnel.shell.password_script import PasswordScript
 from ginnel.shell.script_files import ScriptFiles, exported
 from ginnel.shell.script_gate import Say, ScriptGate
-from ginnel.shell.server_frontend import Denied, ServerFrontend, UnattendedServer
+from ginnel.shell.server_frontend import Denied, ServerFrontend
 from ginnel.shell.server_hooks import Departure, Pend
 
 MAX_COMMON_NAME = 64
@@ -74,8 +74,6 @@ class Admission:
         self._options = options
         self._access = options.access
         self._frontend = frontend
-        self._is_heard = not isinstance(frontend, UnattendedServer)
-        """Whether it is worth while to put together what a script would be told."""
         self._authenticators = authenticators
         self._say = say
         self._base = base
@@ -354,7 +352,7 @@ class Admission:
         primary = _own_addresses(agreed.terms)
         for index, address in enumerate(guest.addresses):
             self._frontend.client_address(facts.client_id, address, is_primary=index < primary)
-        if self._is_heard:
+        if self._frontend.hears_clients:
             environment = client_environment(self._base(), self._options, guest.story(facts))
             self._frontend.client_established(facts, environment)
         await self._authenticators.connected(visitor, facts)
@@ -401,7 +399,7 @@ class Admission:
         )
         command = self._access.client_disconnect
         environment: Mapping[str, str] = {}
-        if self._is_heard or command is not None:
+        if self._frontend.hears_clients or command is not None:
             story = guest.story(facts, traffic=traffic)
             environment = client_environment(self._base(), self._options, story)
         if departure.agreed is not None and command is not None:

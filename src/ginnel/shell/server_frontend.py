@@ -117,6 +117,11 @@ class ServerFrontend(Frontend, Protocol):
     and cleans the values.
     """
 
+    @property
+    def hears_clients(self) -> bool:
+        """Whether anything becomes of environments; to put one together takes its time."""
+        ...
+
     def serve(self, control: ServerControl) -> None:
         """A lifecycle begins: from now on this is the server to steer."""
         ...
@@ -166,6 +171,8 @@ class ServerFrontend(Frontend, Protocol):
 
 class UnattendedServer(Unattended):
     """No interface: nobody judges, nothing is heard."""
+
+    hears_clients = False
 
     def serve(self, control: ServerControl) -> None:
         """Nobody steers."""

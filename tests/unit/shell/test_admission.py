@@ -56,6 +56,8 @@ SCRIPTS: dict[str, Any] = {
 class Board(UnattendedServer):
     """A management client with an opinion; it remembers what it hears."""
 
+    hears_clients = True
+
     def __init__(self, verdict: Allowed | Denied | None = None) -> None:
         self.verdict = verdict
         self.heard: list[str] = []
