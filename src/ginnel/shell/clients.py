@@ -124,6 +124,13 @@ class Client:
         """How the log calls it: ``client1/192.0.2.7:1194``, without a name before it has one."""
         return client_name(self.common_name, self.remote)
 
+    def task_ended(self, task: asyncio.Task[None]) -> None:
+        """Forgets a task, and the set once it is empty: most clients have nothing under way."""
+        if self.tasks is not None:
+            self.tasks.discard(task)
+            if not self.tasks:
+                self.tasks = None
+
     def take(self, packet: bytes, source: Endpoint | None) -> bool:
         """Puts a packet where it waits for the client's turn; False when too many do."""
         if self.inbox is None:

@@ -9,11 +9,14 @@ the data plane drops the rest, and what was dropped is sent again.
 import asyncio
 from collections import Counter, deque
 from collections.abc import Callable
+from functools import partial
 from ipaddress import ip_address
+from traceback import format_exception
 from typing import Protocol
 
 from ginnel.compat import server_lines, shell_lines
 from ginnel.compat.log_lines import LogLine
+from ginnel.core.errors import DataPlaneError
 from ginnel.core.events import (
     DataPlaneEvent,
     DecryptFailed,
@@ -47,7 +50,10 @@ READ_BATCH = 64
 """Packets taken from the data plane at once."""
 
 BACKLOG = 512
-"""Packets that may wait for their turn, all together."""
+"""Packets of clients that may wait for their turn, all together."""
+
+STRANGERS = 256
+"""Packets of others that may wait; further ones are dropped, so that a flood delays no client."""
 
 SLICE = 0.01
 """Seconds of work with packets before the loop may do something else."""
@@ -94,8 +100,19 @@ class Origin:
     """What scripts are told of it, as far as it is known."""
 
 
+class ReceptionOwner(Protocol):
+    """Who is told what ends the whole run: ``shell.serving.Serving``."""
+
+    def tun_lost(self, errno: int) -> None: ...
+    def socket_lost(self, errno: int) -> None:
+        """A socket that was shared by clients is gone."""
+        ...
+
+    def plane_failed(self, error: DataPlaneError) -> None: ...
+
+
 class Reception:
-    """See the module. ``on_tun_lost`` is told an errno: the device is gone."""
+    """See the module."""
 
     def __init__(
         self,
@@ -107,7 +124,7 @@ class Reception:
         listener: Gate,
         make_machine: MakeMachine,
         log: Callable[[LogLine], None],
-        on_tun_lost: Callable[[int], None],
+        owner: ReceptionOwner,
         clock: Callable[[], Instant] = monotonic_now,
     ) -> None:
         self._options = options
@@ -117,17 +134,19 @@ class Reception:
         self._listener = listener
         self._make_machine = make_machine
         self._log = log
-        self._on_tun_lost = on_tun_lost
+        self._owner = owner
         self._clock = clock
         self._repeats = Repeats(log, clock)
         self._ready: deque[Client] = deque()
         """Clients with packets, in turn."""
         self._strangers: deque[ControlPacket] = deque()
         self._waiting = 0
-        """Packets that wait, all together."""
+        """Packets of clients that wait, all together."""
         self._working: asyncio.Handle | None = None
         self._reading = False
         self.drops: Counter[str] = Counter()
+        self.shared_links: set[LinkId] = set()
+        """Links that many clients have in common."""
         self.is_closing = False
         """True once nobody new is let in."""
 
@@ -151,24 +170,35 @@ class Reception:
         self._waiting = 0
 
     def _wake(self) -> None:
-        for notification in self._data_plane.notifications():
-            self._report(notification)
-        if not self._reading:
-            return  # a report may have ended the server
-        if self._waiting < BACKLOG:
-            for packet in self._data_plane.recv_control(READ_BATCH):
-                self._sort(packet)
-        if self._working is None and self._waiting:
+        try:
+            for notification in self._data_plane.notifications():
+                self._guarded(partial(self._report, notification))
+            if self._reading and self._waiting < BACKLOG:
+                for packet in self._data_plane.recv_control(READ_BATCH):
+                    self._sort(packet)
+        except DataPlaneError as error:
+            self.close()
+            self._owner.plane_failed(error)
+        if self._working is None:
             self._work()
+
+    def _guarded(self, step: Callable[[], None]) -> None:
+        """A bug while one packet or report is served loses that one and nothing else."""
+        try:
+            step()
+        except Exception as bug:
+            for number, line in enumerate(shell_lines.crashed(format_exception(bug))[:-1]):
+                self._repeats.say(f"bug {type(bug).__name__} {number}", line)
 
     def _sort(self, packet: ControlPacket) -> None:
         client = self._clients.at((packet.link, packet.source))
         if client is None:
             if packet.source is None:
                 self.drops["no-client"] += 1  # of a stream that was closed just now
-                return
-            self._strangers.append(packet)
-            self._waiting += 1
+            elif len(self._strangers) >= STRANGERS:
+                self.drops["strangers"] += 1
+            else:
+                self._strangers.append(packet)
             return
         if not client.take(packet.payload, packet.source):
             self.drops["client-queue"] += 1
@@ -182,15 +212,14 @@ class Reception:
         """One packet of each in turn, known clients and strangers alike, as long as time allows."""
         self._working = None
         until = self._clock() + SLICE
-        while self._reading and self._waiting:
+        while self._reading and (self._ready or self._strangers):
             if self._ready:
                 self._serve(self._ready.popleft())
             if self._strangers:
-                self._waiting -= 1
-                self._meet(self._strangers.popleft())
+                self._guarded(partial(self._meet, self._strangers.popleft()))
             if self._clock() >= until:
                 break
-        if self._reading and self._waiting:
+        if self._reading and (self._ready or self._strangers):
             self._working = asyncio.get_running_loop().call_soon(self._work)
 
     def _serve(self, client: Client) -> None:
@@ -208,6 +237,8 @@ class Reception:
         elif inbox:
             client.queued = True
             self._ready.append(client)
+        else:
+            client.inbox = None  # thousands are idle: an empty queue is half a kilobyte
 
     # --- newcomers -----------------------------------------------------------------------------
 
@@ -284,14 +315,18 @@ class Reception:
 
     def _let_in(self, origin: Origin, admission: Admission | None) -> None:
         client_id, peer_id = self._clients.new_ids()
-        machine = self._make_machine(
-            client_id=client_id,
-            peer_id=peer_id,
-            remote=origin.remote,
-            local=origin.own,
-            transport=origin.transport,
-            admission=admission,
-        )
+        try:
+            machine = self._make_machine(
+                client_id=client_id,
+                peer_id=peer_id,
+                remote=origin.remote,
+                local=origin.own,
+                transport=origin.transport,
+                admission=admission,
+            )
+        except BaseException:
+            self._clients.give_back(peer_id)
+            raise
         client = Client(
             client_id=client_id,
             peer_id=peer_id,
@@ -311,7 +346,7 @@ class Reception:
     def _report(self, notification: Notification) -> None:
         kind = notification.kind
         if kind is NotificationKind.TUN_LOST:
-            self._on_tun_lost(notification.errno)
+            self._owner.tun_lost(notification.errno)
             return
         if kind is NotificationKind.LINK_LOST:
             self._link_lost(notification)
@@ -343,8 +378,8 @@ class Reception:
             client.link_gone = True
             self._drive.tell(client, LinkLost(errno=notification.errno))
             return
-        text = f"a socket failed with errno {notification.errno}; it is read no longer"
-        self._repeats.say("link-lost", shell_lines.warning(text))
+        if notification.link in self.shared_links:
+            self._owner.socket_lost(notification.errno)
 
 
 def _hardware(address: bytes, vlan: int) -> str:

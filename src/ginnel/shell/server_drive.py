@@ -463,7 +463,7 @@ class ServerDrive:
         if client.tasks is None:
             client.tasks = set()
         client.tasks.add(task)
-        task.add_done_callback(client.tasks.discard)
+        task.add_done_callback(client.task_ended)
 
     async def _guarded(self, client: Client, work: Work) -> None:
         try:

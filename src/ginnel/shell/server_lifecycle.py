@@ -185,10 +185,11 @@ class ServerLifecycle:
             self._serving = serving
             self._frontend.serve(serving.control)
             self._ready(serving)
-            signal = await race(self._signals, serving.tun_lost())
-            if not isinstance(signal, Interrupted):
-                raise HostError("tun device", signal, "it is gone, so this program ends too")
-            name = await self._part(serving, signal.signal)
+            ended = await race(self._signals, serving.lost())
+            if not isinstance(ended, Interrupted):
+                self._kit.listeners.close()
+                return "SIGUSR1", ended
+            name = await self._part(serving, ended.signal)
             return name, self._signals.text_of(name)
         finally:
             self._serving = None

@@ -13,7 +13,7 @@ from ginnel.compat import server_lines, shell_lines
 from ginnel.compat.log_lines import LogLine
 from ginnel.core.actions import CertificateInfo
 from ginnel.core.auth_token import TokenIssuer
-from ginnel.core.errors import DataPlaneError, HostError
+from ginnel.core.errors import DataPlaneError, GinnelError, HostError
 from ginnel.core.listener import Admission, Listener
 from ginnel.core.negotiate import DataCapabilities
 from ginnel.core.server import ServerMachine
@@ -52,6 +52,9 @@ FAREWELL = 2.0
 
 REVOKED = "certificate-revoked"
 
+SOCKET_LOST = "socket-lost"
+"""Why a run ends whose sockets have to be opened anew."""
+
 CLOSED = "server-exit"
 """Why clients end with the server."""
 
@@ -87,7 +90,7 @@ class Serving:
         self._options = options
         self._plane = plane
         self._tasks = tasks
-        self._lost: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self._lost: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self.clients = Clients()
         self._listener = Listener(
             options=options,
@@ -117,7 +120,7 @@ class Serving:
             listener=self._listener,
             make_machine=self._machine,
             log=means.log,
-            on_tun_lost=self._tun_lost,
+            owner=self,
         )
         self._acceptor = Acceptor(
             guest=self,
@@ -153,8 +156,11 @@ class Serving:
         """Runs work that the end of this run ends."""
         self._beside.append(self._tasks.create_task(work, name=name))
 
-    async def tun_lost(self) -> int:
-        """Waits until the device is gone; returns the errno."""
+    async def lost(self) -> str:
+        """Waits until this run cannot go on, and says why another one may.
+
+        Raises GinnelError when none may.
+        """
         return await self._lost
 
     async def say_farewell(self, message: str) -> None:
@@ -182,6 +188,7 @@ class Serving:
             self._sharing.close()
         for task in self._beside:
             task.cancel()
+        self._lost.cancel()
         for client in self.clients:
             self.drive.close(client, CLOSED)
         self._reception.close()
@@ -204,7 +211,11 @@ class Serving:
             except (OSError, DataPlaneError) as error:
                 self._means.log(shell_lines.warning(f"{remote}: {error}"))
                 return
-        self._reception.let_in_stream(link_id, remote, local)
+        try:
+            self._reception.let_in_stream(link_id, remote, local)
+        except BaseException:
+            self._plane.remove_link(link_id)
+            raise
 
     def divert(self, sock: socket.socket, remote: Endpoint, unread: bytes) -> None:
         """A TCP connection does not speak OpenVPN."""
@@ -221,13 +232,14 @@ class Serving:
             set_datagram_buffers(listener.socket, self._options.link)
         except OSError as error:
             raise HostError("link socket", error.errno or 0, str(error)) from error
-        self._plane.add_link(
+        link = self._plane.add_link(
             api.Link(
                 fd=listener.socket.fileno(),
                 transport=Transport.UDP,
                 multihome=self._options.multihome,
             )
         )
+        self._reception.shared_links.add(link)
 
     def _machine(
         self,
@@ -269,9 +281,23 @@ class Serving:
         self._say(client.facts, line)
         self.drive.close(client, REVOKED)
 
-    def _tun_lost(self, errno: int) -> None:
+    # --- what ends it --------------------------------------------------------------------------
+
+    def tun_lost(self, errno: int) -> None:
+        self._fail(HostError("tun device", errno, "it is gone, so this program ends too"))
+
+    def plane_failed(self, error: DataPlaneError) -> None:
+        self._fail(error)
+
+    def _fail(self, error: GinnelError) -> None:
         if not self._lost.done():
-            self._lost.set_result(errno)
+            self._lost.set_exception(error)
+
+    def socket_lost(self, errno: int) -> None:
+        cause = os.strerror(errno) if errno else "it was closed"
+        self._means.log(shell_lines.warning(f"a socket of the server failed: {cause}"))
+        if not self._lost.done():
+            self._lost.set_result(SOCKET_LOST)
 
 
 class _Limited:

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from ipaddress import ip_address
 
+from ginnel.core.errors import DataPlaneError
 from ginnel.core.events import (
     DecryptFailed,
     Floated,
@@ -24,7 +25,7 @@ from ginnel.core.wrap.plain import PlainControl
 from ginnel.dataplane.api import ControlPacket, LinkId, Notification, NotificationKind
 from ginnel.options.server_model import LimitOptions
 from ginnel.shell.clients import INBOX, Client, Clients
-from ginnel.shell.reception import BACKLOG, Reception
+from ginnel.shell.reception import STRANGERS, Reception
 from ginnel.shell.server_drive import ServerDrive
 from tests.unit.shell.loops import Lines, run, until
 from tests.unit.shell.server_stand_ins import (
@@ -101,7 +102,7 @@ class Rig:
             listener=self.listener,
             make_machine=self._machine,
             log=self.lines,
-            on_tun_lost=self.lost.append,
+            owner=self,
             clock=self.clock,
         )
         self.reception.open()
@@ -126,6 +127,15 @@ class Rig:
         machine = Ordered(facts(client_id, remote))
         self.machines.append(machine)
         return machine
+
+    def tun_lost(self, errno: int) -> None:
+        self.lost.append(errno)
+
+    def socket_lost(self, errno: int) -> None:
+        self.lost.append(-errno)
+
+    def plane_failed(self, error: DataPlaneError) -> None:
+        self.lost.append(0)
 
     def arrive(self, *packets: tuple[bytes, Endpoint | None]) -> None:
         self.plane.control += [
@@ -212,11 +222,11 @@ def test_what_waits_is_bounded_for_each_and_for_all() -> None:
         rig.arrive(*[(b"x", HOME)] * (INBOX + 20))
         await until(lambda: len(rig.order) == INBOX, "as many as wait")
         assert rig.reception.drops["client-queue"] == 20
-        rig.arrive(*[(b"junk", at(port)) for port in range(2 * BACKLOG)])
+        rig.arrive(*[(b"junk", at(port)) for port in range(2 * STRANGERS)])
         while rig.plane.control:
             rig.plane.wake()
             await asyncio.sleep(0)
-            assert rig.reception._waiting <= BACKLOG
+            assert len(rig.reception._strangers) <= STRANGERS
 
     with_rig(work)
 
@@ -237,7 +247,7 @@ def test_too_many_clients_are_refused_with_one_line() -> None:
         for port in range(1, 4):
             await rig.enter(at(port))
         rig.arrive(*[(b"hello", at(port)) for port in range(10, 40)])
-        await until(lambda: not rig.plane.control and not rig.reception._waiting, "all")
+        await until(lambda: not rig.plane.control and not rig.reception._strangers, "all")
         assert len(rig.clients) == 3
         text = "MULTI: new incoming connection would exceed maximum number of clients (3)"
         assert rig.lines.texts.count(text) == 1
@@ -282,8 +292,10 @@ def test_a_stream_is_a_client_by_its_link() -> None:
         (client,) = rig.clients
         rig.drive.close(client, "connection-reset")
         assert "plane remove-link" not in rig.plane._story.told
-        rig.report(NotificationKind.LINK_LOST, link=LinkId(9), errno=5)
-        await until(lambda: rig.lines.has("a socket failed with errno 5"), "a line")
+        rig.reception.shared_links.add(LinkId(9))
+        rig.report(NotificationKind.LINK_LOST, link=LinkId(8), errno=5)
+        rig.report(NotificationKind.LINK_LOST, link=LinkId(9), errno=6)
+        await until(lambda: rig.lost == [-6], "the loss of the shared one")
 
     with_rig(work)
 
@@ -337,5 +349,31 @@ def test_a_lost_device_is_told() -> None:
         rig.report(NotificationKind.TUN_LOST, errno=19)
         rig.report(NotificationKind.SILENT)  # of a client that is gone
         await until(lambda: rig.lost == [19], "the loss")
+
+    with_rig(work)
+
+
+def test_a_bug_loses_one_packet_and_is_said_once() -> None:
+    async def work(rig: Rig) -> None:
+        meet = rig.listener.meet
+
+        def broken(packet: bytes, source: Endpoint, now: Instant) -> Dropped | Reply | Welcome:
+            if packet == b"bad":
+                raise KeyError("a bug of ours")
+            return meet(packet, source, now)
+
+        rig.listener.meet = broken  # type: ignore[method-assign]
+        rig.arrive((b"bad", HOME), (b"bad", ELSEWHERE), (b"hello", ELSEWHERE))
+        await until(lambda: len(rig.clients) == 1, "the one behind it")
+        assert rig.lines.texts.count("KeyError: 'a bug of ours'") == 1
+
+    with_rig(work)
+
+
+def test_a_data_plane_that_fails_ends_the_run() -> None:
+    async def work(rig: Rig) -> None:
+        rig.plane._refuse = "notifications"
+        rig.plane.wake()
+        await until(lambda: rig.lost == [0], "the end")
 
     with_rig(work)

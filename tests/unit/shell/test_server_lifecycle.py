@@ -11,7 +11,7 @@ import pytest
 from ginnel.core.negotiate import DataCapabilities
 from ginnel.core.tls import TlsChannel
 from ginnel.core.types import PeerId
-from ginnel.dataplane.api import DataPlane, Notification, NotificationKind, TunDevice
+from ginnel.dataplane.api import DataPlane, LinkId, Notification, NotificationKind, TunDevice
 from ginnel.options.model import LinkProtocol, ProcessOptions
 from ginnel.options.server_model import ServerOptions
 from ginnel.shell.listeners import Listeners
@@ -275,3 +275,22 @@ def test_a_helper_that_dies_ends_it() -> None:
     finally:
         child.kill()
         child.communicate()
+
+
+def test_a_lost_socket_is_opened_anew() -> None:
+    async def whole() -> None:
+        async with living() as (life, task):
+            await life.serving()
+            before = life.listeners.all[0].socket
+            lost = Notification(
+                kind=NotificationKind.LINK_LOST, peer_id=PeerId(0), link=LinkId(1), errno=100
+            )
+            life.planes[0].reports.append(lost)
+            life.planes[0].wake()
+            await life.serving(2)
+            assert life.listeners.all[0].socket is not before
+            assert life.lines.has("SIGUSR1[soft,socket-lost] received, process restarting")
+            life.signals.command("SIGTERM", "")
+            assert await task == Finished()
+
+    run(whole())

@@ -7,12 +7,12 @@ from dataclasses import replace
 
 import pytest
 
-from ginnel.core.errors import DataPlaneError
+from ginnel.core.errors import DataPlaneError, HostError
 from ginnel.core.negotiate import DataCapabilities
 from ginnel.core.server_notices import ClientConnected
 from ginnel.core.tls import TlsChannel
 from ginnel.core.types import PeerId
-from ginnel.dataplane.api import Notification, NotificationKind
+from ginnel.dataplane.api import LinkId, Notification, NotificationKind
 from ginnel.options.model import LinkProtocol, TlsOptions
 from ginnel.options.server_model import LimitOptions, ServerOptions
 from ginnel.shell import serving as module
@@ -215,14 +215,28 @@ def test_the_end_closes_all_clients(machines: list[FakeMachine]) -> None:
     with_rig(work)
 
 
-def test_a_lost_device_is_reported() -> None:
-    async def work(rig: Rig) -> None:
+def test_a_lost_device_ends_it_and_a_lost_socket_begins_anew() -> None:
+    async def lose_device(rig: Rig) -> None:
         lost = Notification(kind=NotificationKind.TUN_LOST, peer_id=PeerId(0), errno=19)
         rig.plane.reports.append(lost)
         rig.plane.wake()
-        assert await rig.serving.tun_lost() == 19
+        with pytest.raises(HostError, match="it is gone"):
+            await rig.serving.lost()
+        rig.serving.socket_lost(9)
 
-    with_rig(work)
+    async def lose_socket(rig: Rig) -> None:
+        link = LinkId(1)
+        lost = Notification(
+            kind=NotificationKind.LINK_LOST, peer_id=PeerId(0), link=link, errno=100
+        )
+        rig.plane.reports.append(lost)
+        rig.plane.wake()
+        assert await rig.serving.lost() == "socket-lost"
+        assert rig.lines.has("WARNING: a socket of the server failed: Network is down")
+        rig.serving.plane_failed(DataPlaneError("late", 0, 5))
+
+    with_rig(lose_device)
+    with_rig(lose_socket)
 
 
 @pytest.mark.parametrize(("reneg_pkts", "told"), [(0, False), (1000, True)])
