@@ -4,7 +4,8 @@
 
 Reads commands from standard input and answers each with one line of JSON:
 
-    connect COUNT RATE DEADLINE    COUNT more clients, RATE a second (0: all at once)
+    connect COUNT WAITING DEADLINE COUNT more clients, no more than WAITING of them unanswered
+                                   (0: all at once)
     probe COUNT DEADLINE           one client after the other, each leaves before the next comes
     leave                          all clients say goodbye
     hold                           how many still have a connection
@@ -27,6 +28,7 @@ from ginnel.shell.clock import monotonic_now
 
 INPUT = 0
 LEAVE_SECONDS = 2.0
+ARRIVALS_AT_ONCE = 8
 
 
 class Generator:
@@ -47,7 +49,7 @@ class Generator:
             if self._step(None):
                 return sys.stdin.buffer.readline().decode().split()
 
-    def connect(self, count: int, rate: float, deadline: float) -> dict[str, object]:
+    def connect(self, count: int, most_waiting: int, deadline: float) -> dict[str, object]:
         """Adds clients and waits for them; see the module."""
         begun = monotonic_now()
         cpu = _own_cpu()
@@ -57,12 +59,12 @@ class Generator:
             now = monotonic_now()
             if now >= give_up:
                 break
-            due = count if rate == 0 else min(count, int((now - begun) * rate) + 1)
-            # Arrivals never wait for the packets of those before them, nor the other way round.
-            fresh += [self._add(monotonic_now()) for _ in range(min(due - len(fresh), 8))]
-            more = len(fresh) < due
-            next_arrival = begun + len(fresh) / rate if rate and len(fresh) < count else give_up
-            self._step(Instant(now if more else min(next_arrival, give_up)), commands=False)
+            room = count if most_waiting == 0 else most_waiting - len(self._waiting)
+            # A few at a time: answers to those before them are not kept waiting meanwhile.
+            coming = max(0, min(count - len(fresh), room, ARRIVALS_AT_ONCE))
+            fresh += [self._add(monotonic_now()) for _ in range(coming)]
+            more = coming == ARRIVALS_AT_ONCE
+            self._step(Instant(now) if more else give_up, commands=False)
         self._waiting.clear()
         took = sorted(
             it.connected_at - it.started_at for it in fresh if it.connected_at is not None
@@ -179,8 +181,8 @@ def main() -> int:
     print(json.dumps({"ready": True}), flush=True)
     while words := generator.wait_command():
         match words:
-            case ["connect", count, rate, deadline]:
-                answer = generator.connect(int(count), float(rate), float(deadline))
+            case ["connect", count, waiting, deadline]:
+                answer = generator.connect(int(count), int(waiting), float(deadline))
             case ["probe", count, deadline]:
                 answer = generator.probe(int(count), float(deadline))
             case ["leave"]:

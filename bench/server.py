@@ -37,6 +37,8 @@ from tests.interop.lab.topology import TWO, Lab
 BASE = "openvpn"
 PROBES = 5
 """Clients that connect one after the other, alone and in the crowd."""
+WAITING_AT_ONCE = 8
+"""Clients of one generator that wait for their connection at a time, where the pace is free."""
 PATIENCE = 120.0
 """Seconds that all clients of one command have to connect."""
 
@@ -101,9 +103,9 @@ class Sizes:
 QUICK = Sizes(at_once=50, crowd=100, idle=200, most=400, seconds=1.0, active=(1, 3))
 
 
-def connect(generator: Generator, count: int, rate: float = 0) -> dict[str, object]:
+def connect(generator: Generator, count: int, waiting: int = 0) -> dict[str, object]:
     """Has clients connect. Raises LabError when one of them did not."""
-    generator.command("connect", count, rate, PATIENCE)
+    generator.command("connect", count, waiting, PATIENCE)
     return connected(generator)
 
 
@@ -111,6 +113,7 @@ def connected(generator: Generator) -> dict[str, object]:
     """Waits for clients that were told to connect."""
     answer = generator.answer()
     if answer["connected"] != answer["asked"]:
+        answer.pop("each")
         raise LabError(f"clients did not connect: {answer}")
     return answer
 
@@ -177,11 +180,10 @@ def measure_memory(lab: Lab, system: str, sizes: Sizes, readings: Readings) -> N
 
 
 def _connect_all(many: Sequence[Generator], count: int) -> None:
-    """Spreads new clients over the generators, at a rate that a quiet machine can take."""
-    rate = 200 / len(many)
+    """Spreads new clients over the generators, a few at a time."""
     for number, generator in enumerate(many):
         share = count // len(many) + (number < count % len(many))
-        generator.command("connect", share, rate, PATIENCE + count / 20)
+        generator.command("connect", share, WAITING_AT_ONCE, PATIENCE + count / 10)
     for generator in many:
         connected(generator)
 

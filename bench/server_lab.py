@@ -5,6 +5,7 @@ Responsible for starting, driving and ending them. What is measured is ``server`
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -33,6 +34,8 @@ LINES = (
 GENERATOR_NICE = 5
 """Generators yield to the server, as clients on other machines would."""
 STARTED_AT_ONCE = 8
+STOP_SECONDS = 120.0
+"""A server says of each of its clients that it is gone."""
 
 
 @contextmanager
@@ -56,7 +59,8 @@ def server(lab: Lab, system: str) -> Iterator[Running]:
         running.wait_connected()
         yield running
     finally:
-        running.stop(expect=None)
+        running.send(signal.SIGTERM)
+        process.wait_exit(STOP_SECONDS)
 
 
 class Generator:
