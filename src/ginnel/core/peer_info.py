@@ -127,19 +127,22 @@ def _render(lines: Iterable[tuple[str, str | None]]) -> str:
 
 
 def parse_peer_info(text: str) -> dict[str, str]:
-    """Reads a peer's lines: names ``IV_*`` and ``UV_*``, printable values; everything else goes.
+    """Reads a peer's lines: names ``IV_*`` and ``UV_*``; everything else goes.
 
-    At most ``MAX_LINES`` lines and ``MAX_VALUE`` characters a value are looked at. A name that
-    comes twice keeps its last value.
+    In values, blanks, what is not ASCII and what means something to a shell become ``_``, as in
+    OpenVPN: scripts see them. At most ``MAX_LINES`` lines and ``MAX_VALUE`` characters a value are
+    looked at. A name that comes twice keeps its last value.
     """
     found: dict[str, str] = {}
     for line in text.split("\n", MAX_LINES)[:MAX_LINES]:
         name, equals, value = line.partition("=")
-        if not equals or len(value) > MAX_VALUE or not value.isprintable():
-            continue
-        if _is_peer_name(name):
-            found[name] = value
+        if equals and len(value) <= MAX_VALUE and _is_peer_name(name):
+            found[name] = "".join(char if _is_harmless(char) else "_" for char in value)
     return found
+
+
+def _is_harmless(char: str) -> bool:
+    return " " < char <= "~" and char not in "$(`"
 
 
 def _is_peer_name(name: str) -> bool:

@@ -62,6 +62,8 @@ class ServerLogin:
         self._certificate: bytes | None = None
         """Digest of the certificate that the client was first let in with; empty without one."""
         self._asked = False
+        self._sent_name: str | None = None
+        """The name that the client sent with its first password."""
 
     @property
     def renewal(self) -> int:
@@ -109,12 +111,19 @@ class ServerLogin:
         """Tokens are for another name from now on (``override-username``)."""
         self._course.facts = replace(self._course.facts, username=username)
 
+    def trusted_name(self, username: str) -> str:
+        """The name that a client sent, or none if its token does not vouch for names."""
+        session = self._token_session
+        return "" if session is not None and session.nobody else username
+
     def fresh_token(self, now: Instant, override: str | None) -> PushToken | None:
         """A token for the client, if it gets any."""
         if self._tokens is None or self._token_session is None:
             return None
         username = self._course.facts.username
         token = self._tokens.issue(username, self._token_session, self._course.unix_time(now))
+        if override is None and self._sent_name not in (None, username):
+            override = username  # whoever judged renamed the client: the token is of the new name
         return PushToken(token=token, username=override)
 
     def _judge_token(
@@ -152,14 +161,18 @@ class ServerLogin:
         session_id: str,
         state: TokenState | None,
     ) -> Asked:
-        facts = self._named(self._course.facts, peer, message.username)
+        username = self.trusted_name(message.username)
+        facts = self._named(self._course.facts, peer, username)
         is_first, self._asked = not self._asked, True
+        if is_first:
+            self._sent_name = username
+            facts = replace(facts, common_name=peer.common_name)  # no other name is proved yet
         return Asked(
             self._course.outbox.ask(
                 lambda action_id: Authenticate(
                     id=action_id,
                     client=facts,
-                    login=Credentials(username=message.username, password=message.password),
+                    login=Credentials(username=username, password=message.password),
                     is_first=is_first,
                     session_id=session_id,
                     session_state=state,

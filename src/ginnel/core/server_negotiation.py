@@ -235,7 +235,7 @@ class ServerNegotiation:
         course.timers.cancel(self._deadline(guest))
         negotiation.phase = Exchanged(judging.source, judging.peer)
         if isinstance(result, Admitted) and guest.peer is not None:
-            username = result.username or judging.peer.username
+            username = result.username or self._login.trusted_name(judging.peer.username)
             refusal = self._let_in(guest, guest.peer, username, now)
         else:
             if isinstance(result, Failed):

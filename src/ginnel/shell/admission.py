@@ -121,7 +121,7 @@ class Admission:
             return Done()
         guest = self._guests.get(client.client_id)
         for index, certificate in enumerate(chain):
-            story = (guest or Guest()).story(
+            story = (guest or Guest(came=0)).story(
                 client, certificates=chain[: index + 1], is_trusted=guest is not None
             )
             environment = client_environment(self._base(), self._options, story)
@@ -153,6 +153,16 @@ class Admission:
         guest = self._guest(facts)
         guest.asked_password = True
         guest.session_id, guest.session_state = action.session_id, action.session_state
+        guest.judged = facts
+        try:
+            return await self._judge(action, guest, pend)
+        finally:
+            guest.judged = None
+
+    async def _judge(
+        self, action: Authenticate, guest: Guest, pend: Pend
+    ) -> Admitted | Refused | Failed:
+        facts = action.client
         if self._access.username_as_common_name and _is_too_long(facts.username):
             self._say(facts, admission_lines.name_too_long(MAX_COMMON_NAME))
             return Refused()
@@ -211,6 +221,7 @@ class Admission:
         guest = self._guests.get(facts.client_id)
         if guest is None:
             return Failed(reason="nothing was asked")
+        facts = guest.judged or facts
         if self._authenticators.answered(facts.client_id, action.response):
             return Done()
         environment = client_environment(self._base(), self._options, guest.story(facts))
@@ -231,7 +242,7 @@ class Admission:
         if (path := lacks_own_file(self._options, facts.common_name)) is not None:
             self._say(facts, admission_lines.no_own_file(facts.common_name, path))
             return Refused()
-        guest.began = int(time.time())
+        guest.began = guest.came
         if self._needs_pool():
             guest.lease = self._terms.lease(facts.common_name, self._log_for(facts))
         config = await self._config(facts, guest)
@@ -395,7 +406,7 @@ class Admission:
         traffic = Traffic(
             received=counters.link_read_bytes,
             sent=counters.link_write_bytes,
-            duration=int(departure.duration),
+            duration=int(time.time()) - guest.came,
         )
         command = self._access.client_disconnect
         environment: Mapping[str, str] = {}
@@ -423,7 +434,10 @@ class Admission:
     # --- helpers -------------------------------------------------------------------------------
 
     def _guest(self, facts: ClientFacts) -> Guest:
-        return self._guests.setdefault(facts.client_id, Guest())
+        guest = self._guests.get(facts.client_id)
+        if guest is None:
+            guest = self._guests[facts.client_id] = Guest(came=int(time.time()))
+        return guest
 
     def _visitor(self, facts: ClientFacts, guest: Guest) -> Visitor:
         four = six = None

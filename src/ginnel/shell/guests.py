@@ -26,8 +26,12 @@ class Guest:
     """Lines of authenticators, likewise."""
     lease: Lease | None = None
     terms: ClientTerms | None = None
+    came: int
+    """Unix time when it was first heard of here."""
     began: int | None = None
-    """Unix time when it was let in."""
+    """The same, once it is let in: scripts are told from then on."""
+    judged: ClientFacts | None = None
+    """Who it says it is, while that is being judged."""
     addresses: tuple[str, ...] = ()
     """Those that were learnt, as scripts are told them."""
     open_files: Mapping[str, str] = field(default_factory=dict)

@@ -89,11 +89,13 @@ def test_a_value_cannot_smuggle_a_line() -> None:
     assert "IV_VER" not in build_peer_info(forged, Detail.P2P)
 
 
-def test_parsing_keeps_known_names_and_printable_values() -> None:
+def test_parsing_keeps_known_names_and_harmless_values() -> None:
     text = (
         "IV_VER=2.6\nUV_A=b=c\nPATH=/tmp\nIV_X\x07=1\nIV_Y=\x1b[0m\nno line\nIV_Z\n=1\nIV_VER=2.7"
     )
-    assert parse_peer_info(text) == {"IV_VER": "2.7", "UV_A": "b=c"}
+    assert parse_peer_info(text) == {"IV_VER": "2.7", "UV_A": "b=c", "IV_Y": "_[0m"}
+    harmful = "UV_A=a $(rm `x` \"'zoë\r"
+    assert parse_peer_info(harmful) == {"UV_A": "a___rm__x__\"'zo__"}
 
 
 def test_parsing_is_bounded() -> None:

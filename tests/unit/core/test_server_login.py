@@ -6,7 +6,7 @@ import pytest
 
 from ginnel.core import server_actions
 from ginnel.core.actions import Credentials, Failed
-from ginnel.core.auth_token import TokenIssuer
+from ginnel.core.auth_token import TokenIssuer, TokenSession
 from ginnel.core.server_actions import Admitted, Authenticate, Refused, TokenState
 from ginnel.core.server_notices import AuthenticationFailed, ClientConnected, PushSent
 from ginnel.options.model import LoginOptions, TlsOptions
@@ -14,7 +14,7 @@ from ginnel.options.server_model import AccessOptions, ServerOptions, TokenOptio
 from ginnel.options.values import Secret
 from tests.sim.client import Said, SimClient, usual
 from tests.sim.duo import Duo, server_options
-from tests.sim.pair import client_options, credentials, profile
+from tests.sim.pair import UNIX_TIME, client_options, credentials, profile
 
 PASSWORDS = AccessOptions(auth_user_pass_verify=("/check",))
 
@@ -225,3 +225,38 @@ def test_with_external_auth_others_judge_tokens_as_well() -> None:
     duo.connect()
     assert first_login(duo).session_state is TokenState.INVALID
     assert len(duo.told(ClientConnected)) == 1
+
+
+def test_a_renamed_user_gets_its_token_under_the_new_name() -> None:
+    def answer(action: server_actions.ServerAction) -> server_actions.ServerActionResult:
+        if isinstance(action, Authenticate):
+            return Admitted(username="alice")
+        return usual(action, server_options())
+
+    options = token_server(tls=TlsOptions(reneg_sec=100))
+    duo = password_duo(server=options, tokens=issuer(), answer=answer)
+    duo.connect()
+    token = duo.client.token
+    assert token is not None
+    assert token.username == "alice"
+    assert len(duo.asked(Authenticate)) == 1
+    duo.advance(150.0)
+    assert len(duo.told(PushSent)) == 2
+    assert len(duo.asked(Authenticate)) == 1
+    assert duo.machine.facts.username == "alice"
+
+
+def test_a_token_of_nobody_vouches_for_no_name() -> None:
+    made = issuer(external=True)
+    session = TokenSession(session_id=bytes(12), began=UNIX_TIME, nobody=True)
+    token = made.issue("", session, UNIX_TIME)
+    duo = password_duo(
+        server=server_options(access=replace(PASSWORDS, token=TokenOptions(external=True))),
+        tokens=made,
+        credentials=Credentials(username="root", password=token),
+    )
+    duo.connect()
+    action = first_login(duo)
+    assert action.session_state is TokenState.EMPTY_USER
+    assert action.login.username == action.client.username == ""
+    assert duo.machine.facts.username == ""

@@ -23,7 +23,7 @@ def connect(folder: Path, answer: Answer, said: Said) -> WrittenConfig | Refused
         gate = ScriptGate(scripts, said, script_security=2)
         options = server_options(folder)
         script = ConnectScript(options, gate, said, dict, deferral=0.5)
-        return await script.connect(("/connect",), client(), Guest(began=5))
+        return await script.connect(("/connect",), client(), Guest(came=0, began=5))
 
     result = run(work())
     assert list(folder.iterdir()) == [], "files are left"
@@ -81,7 +81,7 @@ def test_no_room_for_files_refuses_and_tells(tmp_path: Path) -> None:
     async def work() -> WrittenConfig | Refused:
         gate = ScriptGate(FakeScripts(), said, script_security=2)
         script = ConnectScript(server_options(tmp_path / "gone"), gate, said, dict)
-        return await script.connect(("/connect",), client(), Guest())
+        return await script.connect(("/connect",), client(), Guest(came=0))
 
     assert run(work()) == Refused()
     assert said.has("--client-connect: cannot make a file in tmp-dir")

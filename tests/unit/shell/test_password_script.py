@@ -32,7 +32,7 @@ class Rig:
         self.said = Said()
         self.pended: list[tuple[int, str]] = []
         self.options = replace(server_options(folder, **access), tls=TlsOptions(hand_window=1))
-        self.guest = Guest(asked_password=True)
+        self.guest = Guest(came=0, asked_password=True)
 
     def script(self) -> PasswordScript:
         gate = ScriptGate(self.scripts, self.said, script_security=3)
