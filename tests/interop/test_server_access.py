@@ -103,7 +103,7 @@ def test_a_token_that_is_too_old_asks_for_the_password_again(fleet: Fleet) -> No
 
 
 def test_pam_judges(fleet: Fleet) -> None:
-    """A service of the lab's own, whose module asks a script, and one that hangs."""
+    """A service of the lab's own, whose module asks a script; also after a reload."""
     check = fleet.spare_file("check", "#!/bin/sh", 'read -r word; test "$word" = "secret word"')
     check.chmod(0o755)
     folder = Path("/etc/netns") / fleet.server.name / "pam.d"
@@ -112,7 +112,12 @@ def test_pam_judges(fleet: Fleet) -> None:
     service = f"auth required {module}\naccount required pam_permit.so\n"
     (folder / "lab").write_text(service)
     server = fleet.start_server(
-        server_setup(*NO_CERTIFICATES, "ginnel-authenticator pam lab", "user nobody")
+        server_setup(
+            *NO_CERTIFICATES,
+            "ginnel-authenticator pam lab",
+            "user nobody",
+            "explicit-exit-notify 1",
+        )
     )
     good = fleet.client_process(1, user(fleet, 1, "ada"))
     wrong = fleet.client_process(2, user(fleet, 2, "ada", "other word"))
@@ -121,6 +126,12 @@ def test_pam_judges(fleet: Fleet) -> None:
     server.wait_for("TLS Auth Error: pam refused user name and password")
     wrong.process.wait_exit()
     assert_reaches(fleet.client(1), ipv6=False)
+    # After a reload without rights it is the same process that asks PAM.
+    mark, client_mark = server.mark(), good.mark()
+    server.send(signal.SIGHUP)
+    server.wait_connected(since=mark)
+    good.wait_connected(since=client_mark, timeout=30)
+    server.wait_for("authentication succeeded for username 'ada'", since=mark)
 
 
 def test_a_script_may_ask_the_user_and_answer_later(fleet: Fleet, scripts: ScriptDouble) -> None:

@@ -19,6 +19,8 @@ from ginnel.shell.server_hooks import Pend
 
 DEFERRED = 2
 """Exit status of a script that answers later."""
+SCRIPT_SECURITY_PASSWORDS = 3
+"""From this ``script-security`` level on, an environment may hold passwords."""
 MAX_REASON = 1024
 MAX_PATIENCE = 86_400
 """Seconds for which a script may put a client off."""
@@ -102,7 +104,8 @@ class PasswordScript:
         """The arguments and variables that carry the password."""
         password = action.login.password.reveal().decode("utf-8", "surrogateescape")
         if self._access.auth_user_pass_method is ScriptMethod.VIA_ENV:
-            return (), {"password": password}
+            allowed = self._options.scripts.script_security >= SCRIPT_SECURITY_PASSWORDS
+            return (), {"password": password} if allowed else {}
         text = f"{action.login.username}\n{password}\n"
         return (secrets.make("up", text.encode("utf-8", "surrogateescape")),), {}
 

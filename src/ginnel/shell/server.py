@@ -7,7 +7,7 @@ How a process starts and ends is ``shell.process``'s; the life of the server its
 import asyncio
 import os
 import resource
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine
 from functools import partial
 
 from ginnel.compat import shell_lines
@@ -20,17 +20,17 @@ from ginnel.core.tls import PeerCheck
 from ginnel.core.types import Side
 from ginnel.dataclass import dataclass, replace
 from ginnel.dataplane.choose import open_data_plane
-from ginnel.hooks import Authenticator
 from ginnel.options.actions import RunServer
 from ginnel.options.model import LoginOptions, ManagementOptions, ProcessOptions
 from ginnel.options.server_model import ServerOptions, VerifyClientCert
 from ginnel.options.tunnel_of_server import tunnel_options
 from ginnel.options.values import Secret
 from ginnel.shell.admission import Admission
-from ginnel.shell.authenticators import Authenticators, make_authenticators
+from ginnel.shell.authenticators import Authenticators
 from ginnel.shell.helper_watch import leave_host
 from ginnel.shell.hooks import ClientHooks
 from ginnel.shell.identity import Identity, find_identity, is_elsewhere
+from ginnel.shell.kept_authenticators import KeptAuthenticators
 from ginnel.shell.listeners import Listeners
 from ginnel.shell.logging_setup import LogOutput, private_file_warnings
 from ginnel.shell.login import Login
@@ -118,7 +118,7 @@ class _Server:
         self._frontend = frontend
         self._listeners = Listeners(place.log.log)
         self._store: PoolStore | None = None
-        self._authenticators: Sequence[tuple[str, Authenticator]] = ()
+        self._authenticators = KeptAuthenticators(place.log.log)
         self._status: ServerStatusFile | None = None
         self._token_key = Secret(os.urandom(SERVER_KEY_LENGTH))
         """Signs tokens when no file does: they last over reloads, and no longer than we do."""
@@ -141,6 +141,7 @@ class _Server:
             return await self._lifecycles(options, secrets, signals)
         finally:
             self._listeners.close()
+            self._authenticators.close()
             if self._store is not None:
                 self._store.close()
             if self._status is not None:
@@ -181,8 +182,6 @@ class _Server:
                 finished = await self._lifecycle(options, secrets, signals, self._status).run()
             finally:
                 self._status.close()
-                for _name, authenticator in self._authenticators:
-                    authenticator.close()
                 await secrets.identity.close()
             if not finished.reload:
                 return finished.status
@@ -204,8 +203,7 @@ class _Server:
             log_redirected=options.process.log_file is not None,
             frontend=self._frontend,
         )
-        self._authenticators = make_authenticators(options)
-        named = self._authenticators
+        named = self._authenticators.for_options(options, rights_dropped=place.rights.dropped)
 
         def make_hooks(say: Say) -> ServerHooks:
             return Admission(

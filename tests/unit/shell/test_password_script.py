@@ -76,6 +76,10 @@ def test_via_env_hands_over_a_variable_and_no_word(tmp_path: Path) -> None:
     made = Rig(tmp_path, answer, auth_user_pass_method=ScriptMethod.VIA_ENV)
     assert made.judge() == Admitted()
     assert made.judge(login(client(), password="other")) == Refused()
+    # Others may see an environment: it holds passwords at script-security 3 only.
+    made.scripts.plan["user-pass-verify"] = lambda call: int("password" in call.environment)
+    made.options = replace(made.options, scripts=replace(made.options.scripts, script_security=2))
+    assert made.judge() == Admitted()
 
 
 def test_a_refusal_may_tell_the_client_why(tmp_path: Path) -> None:
