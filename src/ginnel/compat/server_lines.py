@@ -24,6 +24,7 @@ from ginnel.core.server_notices import (
     AuthenticationFailed,
     ClientConnected,
     ClientMoved,
+    ExitScheduled,
     PeerInfoReceived,
     PushSent,
     ServerNotice,
@@ -51,10 +52,15 @@ def render(notice: ServerNotice, *, common_name: str) -> tuple[LogLine, ...]:
             )
         case PushSent(common_name=name, text=text):
             return (_push(f"SENT CONTROL [{printable(name)}]: '{printable(text)}' (status=1)"),)
-        case AuthenticationFailed(reason=reason):
+        case AuthenticationFailed(by_login=True):
             text = "TLS Auth Error: Auth Username/Password verification failed for peer"
-            tail = f": {printable(reason)}" if reason else ""
-            return (_error(text + tail, category=Category.TLS_ERROR),)
+            return (_error(text, category=Category.TLS_ERROR),)
+        case AuthenticationFailed():
+            return ()  # something else said why, and the message to the client follows
+        case ExitScheduled(seconds=seconds):
+            return (_push(f"Delayed exit in {int(seconds)} seconds"),)
+        case ControlMessage(keyword="EXIT"):
+            return (_push("CC-EEN exit message received by peer"),)
         case ClientConnected() | ClientMoved():
             return ()
         case (

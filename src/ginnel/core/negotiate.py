@@ -326,6 +326,46 @@ def choose_cipher(server: tuple[str, ...], client: tuple[str, ...]) -> str | Non
     return None
 
 
+NO_SHARED_CIPHER = "Data channel cipher negotiation failed (no shared cipher)"
+
+
+def explain_mismatch(
+    mismatch: PeerIncompatible,
+    options: DataOptions,
+    peer_info: Mapping[str, str],
+    peer_cipher: str | None,
+) -> str:
+    """The server's log line about a client that it cannot agree with; without a cipher OpenVPN's.
+
+    ``peer_cipher`` is the cipher item of the client's options string.
+    """
+    if mismatch.reason != NO_SHARED_CIPHER:
+        return f"no agreement with the client: {mismatch.reason}"
+    listed = _client_ciphers(peer_info)
+    if not listed and peer_cipher is None:
+        return (
+            "PUSH: No NCP or OCC cipher data received from peer. Use --data-ciphers-fallback with "
+            "the cipher the client is using if you want to allow the client to connect"
+        )
+    theirs = (
+        f"client supported ciphers '{':'.join(listed)}'"
+        if listed
+        else f"client supports cipher '{peer_cipher}'"
+    )
+    return (
+        "PUSH: No common cipher between server and client. Server data-ciphers: "
+        f"'{':'.join(options.data_ciphers)}', {theirs}"
+    )
+
+
+def _client_ciphers(peer_info: Mapping[str, str]) -> tuple[str, ...]:
+    """What a client negotiates; empty when it does not."""
+    listed = tuple(filter(None, peer_info.get("IV_CIPHERS", "").split(":")))
+    if not listed and peer_info.get("IV_NCP") == "2":
+        return ("AES-256-GCM", "AES-128-GCM")
+    return listed
+
+
 def choose_for_client(
     options: DataOptions, *, peer_info: Mapping[str, str], peer_cipher: str | None
 ) -> str:
@@ -333,17 +373,15 @@ def choose_for_client(
 
     The error's reason is what goes behind ``AUTH_FAILED,``.
     """
-    listed = tuple(filter(None, peer_info.get("IV_CIPHERS", "").split(":")))
-    candidates = listed
-    if not listed:
-        two_gcm = ("AES-256-GCM", "AES-128-GCM") if peer_info.get("IV_NCP") == "2" else ()
-        candidates = two_gcm if peer_cipher is None else (*two_gcm, peer_cipher)
+    candidates = _client_ciphers(peer_info)
+    if not peer_info.get("IV_CIPHERS") and peer_cipher is not None:
+        candidates = (*candidates, peer_cipher)
     chosen = choose_cipher(options.data_ciphers, candidates)
     if chosen is not None:
         return chosen
     if not candidates and options.data_ciphers_fallback is not None:
         return options.data_ciphers_fallback
-    raise PeerIncompatible("Data channel cipher negotiation failed (no shared cipher)")
+    raise PeerIncompatible(NO_SHARED_CIPHER)
 
 
 FORCED_EXPORT = "Client incompatible with --force-tls-key-material-export"

@@ -12,8 +12,8 @@ from ginnel.core.negotiate import DataCapabilities
 from ginnel.core.notices import Ended
 from ginnel.core.peer_info import ProtocolFlag, protocol_flags
 from ginnel.core.server_actions import AgreedClient, ClientFacts
-from ginnel.core.server_link import ServerLink
-from ginnel.core.server_notices import AuthenticationFailed
+from ginnel.core.server_link import Guest, ServerLink
+from ginnel.core.server_notices import AuthenticationFailed, ExitScheduled, PushSent
 from ginnel.core.server_outbox import ServerOutbox
 from ginnel.core.server_state import Deadline, Idle, Leaving, Over, State
 from ginnel.core.timers import Timers
@@ -102,15 +102,22 @@ class ServerCourse:
         self.state = Leaving(ended)
         self.timers.clear()
         self.timers.arm(Deadline.LEAVE, now + delay)
+        self.outbox.tell(ExitScheduled(seconds=delay))
 
-    def refuse(self, reason: str, now: Instant) -> None:
+    def refuse(self, reason: str, now: Instant, *, by_login: bool = False) -> None:
         """Tells the client that it may not in, over every session of it, and leaves."""
         if self.is_ending:
             return
-        self.outbox.tell(AuthenticationFailed(reason=reason))
-        for guest in self.link.guests:
-            guest.talk.say(auth_failed(reason, guest.peer_info), now)
+        self.outbox.tell(AuthenticationFailed(reason=reason, by_login=by_login))
         self.leave(end.delayed(), end.EXIT_DELAY, now)
+        for guest in self.link.guests:
+            self.tell_refusal(guest, reason, now)
+
+    def tell_refusal(self, guest: Guest, reason: str, now: Instant) -> None:
+        """Says AUTH_FAILED over a session, if it can carry that."""
+        text = auth_failed(reason, guest.peer_info)
+        if guest.talk.say(text, now) is not None:
+            self.outbox.tell(PushSent(common_name=self.facts.common_name, text=text))
 
 
 def auth_failed(reason: str, peer_info: Mapping[str, str]) -> str:

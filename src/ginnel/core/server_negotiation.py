@@ -191,16 +191,13 @@ class ServerNegotiation:
         negotiation.key.write(reply, now)
         match judgement:
             case LetIn(username=username):
-                refusal = self._let_in(guest, peer, username, now)
+                self._let_in(guest, peer, username, now)
             case Asked(action_id=action_id):
                 negotiation.phase = Judging(source, message, action_id)
                 course.timers.arm(self._deadline(guest), now + self._setup.decision_time())
-                refusal = None
             case TurnedAway(reason=reason, warning=warning):
                 course.outbox.warn(warning)
-                refusal = reason
-        if refusal is not None:
-            self._sessions.turn_away(guest, refusal, now)
+                self._sessions.turn_away(guest, reason, now, by_login=is_consistent)
 
     def _take_in(self, guest: Guest, negotiation: Negotiation, message: KeyMethodMessage) -> bool:
         """Notes what the client says of itself; False when ``opt-verify`` does not let it pass."""
@@ -236,25 +233,25 @@ class ServerNegotiation:
         negotiation.phase = Exchanged(judging.source, judging.peer)
         if isinstance(result, Admitted) and guest.peer is not None:
             username = result.username or self._login.trusted_name(judging.peer.username)
-            refusal = self._let_in(guest, guest.peer, username, now)
-        else:
-            if isinstance(result, Failed):
-                course.outbox.warn(f"the login could not be judged: {result.reason}")
-            refusal = result.reason if isinstance(result, Refused) else ""
-        if refusal is not None:
-            self._sessions.turn_away(guest, refusal, now)
+            self._let_in(guest, guest.peer, username, now)
+            return
+        if isinstance(result, Failed):
+            course.outbox.warn(f"the login could not be judged: {result.reason}")
+        reason = result.reason if isinstance(result, Refused) else ""
+        self._sessions.turn_away(guest, reason, now, by_login=True)
 
-    def _let_in(self, guest: Guest, peer: TlsPeer, username: str, now: Instant) -> str | None:
+    def _let_in(self, guest: Guest, peer: TlsPeer, username: str, now: Instant) -> None:
         """The client may in: for the first time, over another session, or still.
 
-        What it is told when it may not after all; None when it may.
+        But not as somebody else than before.
         """
         course = self._course
         is_other = guest is not course.link.active
         problem = self._login.settle(course.facts, peer, username)
         if problem is not None:
             course.outbox.warn(problem)
-            return ""
+            self._sessions.turn_away(guest, "", now)
+            return
         guest.peer = None
         if guest.talk.current.key.key_id == 0:
             course.outbox.tell(
@@ -269,4 +266,3 @@ class ServerNegotiation:
             self._setup.push_token(now)
         else:
             self._setup.go_on(guest, now)
-        return None

@@ -33,7 +33,7 @@ class ClientConnected:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PushSent:
-    """``SENT CONTROL [CN]: '…' (status=1)``; secrets are blanked."""
+    """``SENT CONTROL [CN]: '…' (status=1)``: a push or a refusal; secrets are blanked."""
 
     common_name: str
     text: str
@@ -51,6 +51,15 @@ class AuthenticationFailed:
     """The client is not let in, and is told so; ``reason`` may be empty."""
 
     reason: str
+    by_login: bool = False
+    """Because of its user name and password; otherwise another notice says why."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExitScheduled:
+    """``Delayed exit in N seconds``."""
+
+    seconds: float
 
 
 ServerNotice = (
@@ -67,6 +76,7 @@ ServerNotice = (
     | PushSent
     | ClientMoved
     | AuthenticationFailed
+    | ExitScheduled
     | Warned
     | Ended
 )

@@ -7,7 +7,7 @@ the place of the one in use. What is said inside a negotiation is ``server_negot
 from ginnel.core import server_end as end
 from ginnel.core.negotiation import Settled
 from ginnel.core.notices import InitialPacket, KeyRenegotiating
-from ginnel.core.server_course import ServerCourse, auth_failed
+from ginnel.core.server_course import ServerCourse
 from ginnel.core.server_link import Guest
 from ginnel.core.server_notices import AuthenticationFailed
 from ginnel.core.server_state import Connecting, Deadline, Running
@@ -98,14 +98,14 @@ class ServerSessions:
         if guest is not None:
             self._give_up(guest, f"the handshake took more than {window} seconds", now)
 
-    def turn_away(self, guest: Guest, reason: str, now: Instant) -> None:
+    def turn_away(self, guest: Guest, reason: str, now: Instant, *, by_login: bool = False) -> None:
         """Lets a session not in: that is the end of the client, unless it is another one beside."""
         course = self._course
         if guest is course.link.active:
-            course.refuse(reason, now)
+            course.refuse(reason, now, by_login=by_login)
             return
-        course.outbox.tell(AuthenticationFailed(reason=reason))
-        guest.talk.say(auth_failed(reason, guest.peer_info), now)
+        course.outbox.tell(AuthenticationFailed(reason=reason, by_login=by_login))
+        course.tell_refusal(guest, reason, now)
         guest.is_refused = True
         course.timers.arm(Deadline.NEWCOMER, now + end.EXIT_DELAY)
 

@@ -8,7 +8,7 @@ from ginnel.core import server_end as end
 from ginnel.core.actions import Done, Failed
 from ginnel.core.errors import LocalMisuse, PeerIncompatible
 from ginnel.core.messages import clean_text
-from ginnel.core.negotiate import Agreement, agree_with_client
+from ginnel.core.negotiate import Agreement, agree_with_client, explain_mismatch
 from ginnel.core.options_string import peer_cipher
 from ginnel.core.peer_info import ProtocolFlag, protocol_flags
 from ginnel.core.push import redact, split_push
@@ -75,7 +75,7 @@ class ServerSetup:
             course.refuse(result.reason if isinstance(result, Refused) else "", now)
             return
         if result.config.disable:
-            course.outbox.warn("the client is disabled (disable)")
+            course.outbox.warn("MULTI: client has been rejected due to 'disable' directive")
             course.refuse("", now)
             return
         course.timers.cancel(Deadline.DECISION)
@@ -255,7 +255,10 @@ class ServerSetup:
                 force_export=course.options.force_key_material_export,
             )
         except PeerIncompatible as mismatch:
-            course.outbox.warn(f"no agreement with the client: {mismatch.reason}")
+            named = peer_cipher(guest.items)
+            course.outbox.warn(
+                explain_mismatch(mismatch, course.options.data, guest.peer_info, named)
+            )
             course.refuse(mismatch.reason, now)
             return None
 

@@ -5,10 +5,11 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 
 from ginnel.compat import server_lines
 from ginnel.compat.log_lines import LogLine
-from ginnel.core.notices import Outcome, PeerConnected
+from ginnel.core.notices import ControlMessage, Outcome, PeerConnected
 from ginnel.core.server_notices import (
     AuthenticationFailed,
     ClientMoved,
+    ExitScheduled,
     PeerInfoReceived,
     PushSent,
     ServerNotice,
@@ -119,8 +120,11 @@ def test_notices_of_machines() -> None:
     pushed = PushSent(common_name="anna", text="PUSH_REPLY,ping 10")
     assert render(pushed) == ["SENT CONTROL [anna]: 'PUSH_REPLY,ping 10' (status=1)"]
     text = "TLS Auth Error: Auth Username/Password verification failed for peer"
-    assert render(AuthenticationFailed(reason="")) == [text]
-    assert render(AuthenticationFailed(reason="no")) == [f"{text}: no"]
+    assert render(AuthenticationFailed(reason="no", by_login=True)) == [text]
+    assert render(AuthenticationFailed(reason="no")) == []
+    assert render(ExitScheduled(seconds=5.0)) == ["Delayed exit in 5 seconds"]
+    exiting = ControlMessage(keyword="EXIT", text="")
+    assert render(exiting) == ["CC-EEN exit message received by peer"]
     assert render(ClientMoved(remote=HOME)) == []
     connected = PeerConnected(common_name="anna", remote=HOME)
     assert render(connected) == ["[anna] Peer Connection Initiated with [AF_INET]192.0.2.7:40000"]

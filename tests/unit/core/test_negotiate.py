@@ -8,6 +8,7 @@ from ginnel.core.data_key import DataCipher, DataFormat
 from ginnel.core.digests import digest_named
 from ginnel.core.errors import PeerIncompatible
 from ginnel.core.negotiate import (
+    NO_SHARED_CIPHER,
     P2P_PEER_ID,
     Agreement,
     DataCapabilities,
@@ -16,6 +17,7 @@ from ginnel.core.negotiate import (
     agree_without_tls,
     choose_cipher,
     choose_for_client,
+    explain_mismatch,
     offered_ciphers,
     offered_flags,
 )
@@ -224,3 +226,22 @@ def test_server_side_refusal(info: dict[str, str], occ: str | None) -> None:
     with pytest.raises(PeerIncompatible) as caught:
         choose_for_client(DataOptions(), peer_info=info, peer_cipher=occ)
     assert caught.value.reason.endswith("(no shared cipher)")
+
+
+@pytest.mark.parametrize(
+    ("peer_info", "peer_cipher", "told"),
+    [
+        ({"IV_CIPHERS": "AES-192-GCM"}, None, "client supported ciphers 'AES-192-GCM'"),
+        ({"IV_NCP": "2"}, "BF-CBC", "client supported ciphers 'AES-256-GCM:AES-128-GCM'"),
+        ({}, "BF-CBC", "client supports cipher 'BF-CBC'"),
+        ({}, None, "No NCP or OCC cipher data received"),
+    ],
+)
+def test_a_client_without_a_common_cipher_is_explained(
+    peer_info: dict[str, str], peer_cipher: str | None, told: str
+) -> None:
+    refused = PeerIncompatible(NO_SHARED_CIPHER)
+    options = DataOptions(data_ciphers=("CHACHA20-POLY1305",))
+    assert told in explain_mismatch(refused, options, peer_info, peer_cipher)
+    other = PeerIncompatible("something else")
+    assert "something else" in explain_mismatch(other, options, peer_info, peer_cipher)

@@ -8,9 +8,16 @@ from ginnel.core.actions import (
     SignData,
     VerifyCertificates,
 )
+from ginnel.core.negotiate import NO_SHARED_CIPHER
 from ginnel.core.notices import CertificateRejected, ControlChannelReady, PeerConnected, Warned
-from ginnel.core.server_actions import Admitted, Authenticate
-from ginnel.core.server_notices import ClientConnected, PeerInfoReceived
+from ginnel.core.server_actions import Admitted, Authenticate, Refused
+from ginnel.core.server_notices import (
+    AuthenticationFailed,
+    ClientConnected,
+    ExitScheduled,
+    PeerInfoReceived,
+    PushSent,
+)
 from ginnel.core.tls import TlsPeer
 from ginnel.core.types import Side
 from ginnel.dataclass import replace
@@ -157,3 +164,29 @@ def test_an_answer_to_a_session_that_is_gone_means_nothing() -> None:
     assert client.messages[-1].startswith("PUSH_REPLY")
     client.complete(first, Failed(reason="late"))
     assert client.ended is None
+
+
+def test_a_refusal_says_whether_the_login_was_the_reason() -> None:
+    options = server_options(access=PASSWORDS)
+    client = SimClient(
+        options,
+        said=Said(username="user", password=b"x"),
+        answer=lambda action: (
+            Refused(reason="no") if isinstance(action, Authenticate) else usual(action, options)
+        ),
+    )
+    client.connect()
+    assert client.notices[-3:] == [
+        AuthenticationFailed(reason="no", by_login=True),
+        ExitScheduled(seconds=5.0),
+        PushSent(common_name="", text="AUTH_FAILED,no"),
+    ]
+    other = SimClient(said=Said(peer_info="IV_CIPHERS=AES-192-GCM\nIV_PROTO=6\n"))
+    other.connect()
+    assert other.told(AuthenticationFailed) == [AuthenticationFailed(reason=NO_SHARED_CIPHER)]
+    assert other.told(Warned) == [
+        Warned(
+            text="PUSH: No common cipher between server and client. Server data-ciphers: "
+            "'AES-256-GCM:AES-128-GCM:CHACHA20-POLY1305', client supported ciphers 'AES-192-GCM'"
+        )
+    ]
