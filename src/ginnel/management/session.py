@@ -6,7 +6,7 @@ Nothing here reads a clock: ``now`` is monotonic, ``when`` wall-clock seconds.
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from hmac import compare_digest
 from typing import assert_never
 
@@ -240,11 +240,13 @@ class ManagementSession:
         self._tell(f">FATAL:{clean(text)}")
 
     def up_down(self, *, up: bool, environment: Mapping[str, str]) -> None:
-        """The tunnel came up or goes down (``management-up-down``)."""
+        """The tunnel came up or goes down (``management-up-down``); no filter holds for it."""
         if not isinstance(self._board.client, Serving):
             return
         self._board.outbox.notify(f">UPDOWN:{'UP' if up else 'DOWN'}")
-        self._show_environment("UPDOWN", environment.items())
+        for name, value in reversed(tuple(environment.items())):
+            self._board.outbox.notify(f">UPDOWN:ENV,{clean(f'{name}={value}')}")
+        self._board.outbox.notify(">UPDOWN:ENV,END")
 
     def client_event(
         self,
@@ -266,17 +268,14 @@ class ManagementSession:
             self._board.outbox.notify(f">CLIENT:ENV,n_clients={clients}")
         for name, value in peer_info if self._board.env_filter > 0 else ():
             self._board.outbox.notify(f">CLIENT:ENV,{clean(f'{name}={value}')}")
-        self._show_environment("CLIENT", reversed(tuple(environment.items())))
+        for name, value in reversed(tuple(environment.items())):
+            if self._shows_variable(name):
+                self._board.outbox.notify(f">CLIENT:ENV,{clean(f'{name}={value}')}")
+        self._board.outbox.notify(">CLIENT:ENV,END")
 
     def client_address(self, client_id: int, address: str, *, is_primary: bool) -> None:
         """An inner address leads to a client of the server."""
         self._tell(f">CLIENT:ADDRESS,{client_id},{clean(address)},{int(is_primary)}")
-
-    def _show_environment(self, kind: str, variables: Iterable[tuple[str, str]]) -> None:
-        for name, value in variables:
-            if self._shows_variable(name):
-                self._board.outbox.notify(f">{kind}:ENV,{clean(f'{name}={value}')}")
-        self._board.outbox.notify(f">{kind}:ENV,END")
 
     def _tell(self, line: str) -> None:
         if isinstance(self._board.client, Serving):

@@ -20,6 +20,7 @@ from ginnel.options.actions import RunClient
 from ginnel.options.model import ClientOptions, ManagementOptions, ProcessOptions
 from ginnel.shell.frontend import Frontend, Unattended
 from ginnel.shell.helper_watch import leave_host
+from ginnel.shell.hold import held
 from ginnel.shell.identity import Identity, find_identity, is_elsewhere
 from ginnel.shell.lifecycle import Equipment, Lifecycle
 from ginnel.shell.logging_setup import LogOutput, private_file_warnings
@@ -27,7 +28,7 @@ from ginnel.shell.login import Login
 from ginnel.shell.process import Place, chosen_engine, greet, probe, run_process
 from ginnel.shell.race import Interrupted, race
 from ginnel.shell.roaming import NetworkWatch
-from ginnel.shell.signals import STOPPING, Signals, stoppable
+from ginnel.shell.signals import Signals, stoppable
 from ginnel.shell.status import Status
 from ginnel.shell.unlock import Unlocking, unlock
 
@@ -117,7 +118,7 @@ class _Client:
                 return self._stopped("SIGTERM", "management-connect-failed")
             self._frontend.attach()
             self._frontend.state("CONNECTING")
-            stopped = await self._held(signals)
+            stopped = await held(signals, self._frontend)
             if stopped is not None:
                 return self._stopped(stopped, signals.text_of(stopped))
             return await self._connections(options, secrets, signals)
@@ -130,16 +131,6 @@ class _Client:
             # From here on a signal ends us at once: the helper finishes its work alone.
             signals.remove()
             await leave_host(self._host, self._log.log)
-
-    async def _held(self, signals: Signals) -> str | None:
-        """Waits for the frontend's leave to start; returns the signal that ends us instead."""
-        while self._frontend.holds:
-            held = await race(signals, self._frontend.hold())
-            if not isinstance(held, Interrupted):
-                return None
-            if held.signal in STOPPING:
-                return held.signal
-        return None
 
     def _stopped(self, signal: str, text: str) -> int:
         source = SignalSource.SOFT if text else SignalSource.HARD

@@ -28,6 +28,7 @@ from ginnel.options.values import Secret
 from ginnel.shell.admission import Admission
 from ginnel.shell.authenticators import Authenticators
 from ginnel.shell.helper_watch import leave_host
+from ginnel.shell.hold import held
 from ginnel.shell.hooks import ClientHooks
 from ginnel.shell.identity import Identity, find_identity, is_elsewhere
 from ginnel.shell.kept_authenticators import KeptAuthenticators
@@ -43,7 +44,7 @@ from ginnel.shell.server_hooks import ServerHooks
 from ginnel.shell.server_lifecycle import ServerEquipment, ServerLifecycle
 from ginnel.shell.server_status import ServerStatusFile
 from ginnel.shell.serving import ServingMeans
-from ginnel.shell.signals import STOPPING, Signals, stoppable
+from ginnel.shell.signals import Signals, stoppable
 from ginnel.shell.tls_files import TlsFiles
 from ginnel.shell.unlock import Unlocking, build_context, unlock
 
@@ -135,7 +136,7 @@ class _Server:
                 return self._stopped("SIGTERM", "management-connect-failed")
             self._frontend.attach()
             self._frontend.state("CONNECTING")
-            stopped = await self._held(signals)
+            stopped = await held(signals, self._frontend)
             if stopped is not None:
                 return self._stopped(stopped, signals.text_of(stopped))
             return await self._lifecycles(options, secrets, signals)
@@ -150,16 +151,6 @@ class _Server:
             # From here on a signal ends us at once: the helper finishes its work alone.
             signals.remove()
             await leave_host(self._place.host, self._log.log)
-
-    async def _held(self, signals: Signals) -> str | None:
-        """Waits for the frontend's leave to start; returns the signal that ends us instead."""
-        while self._frontend.holds:
-            held = await race(signals, self._frontend.hold())
-            if not isinstance(held, Interrupted):
-                return None
-            if held.signal in STOPPING:
-                return held.signal
-        return None
 
     def _stopped(self, signal: str, text: str) -> int:
         source = SignalSource.SOFT if text else SignalSource.HARD
@@ -187,6 +178,9 @@ class _Server:
                 return finished.status
             options, secrets = self._read_again(options), None
             self._frontend.configure(tunnel_options(options))
+            stopped = await held(signals, self._frontend)
+            if stopped is not None:
+                return self._stopped(stopped, signals.text_of(stopped))
 
     def _lifecycle(
         self, options: ServerOptions, secrets: _Secrets, signals: Signals, status: ServerStatusFile

@@ -24,6 +24,7 @@ from ginnel.host.client import Recovered
 from ginnel.options.server_model import ServerOptions
 from ginnel.options.tunnel_of_server import tunnel_options
 from ginnel.shell.helper_watch import report_recovered, watch_helper
+from ginnel.shell.hold import held
 from ginnel.shell.listeners import Listeners
 from ginnel.shell.logging_setup import LogOutput
 from ginnel.shell.pool_store import PoolStore
@@ -46,6 +47,9 @@ TCP_EVENTS = 5
 """What OpenVPN's log counts besides one event for each client."""
 
 DIGEST = "server"
+PAUSE = 1
+"""Seconds between two starts that a management client is told of."""
+
 """A server pulls nothing: each tunnel fits the next one of the same configuration."""
 
 
@@ -149,7 +153,13 @@ class ServerLifecycle:
             self._log.log(shell_lines.signal_received(signal, source, text))
             if signal == "SIGUSR1":
                 self._frontend.state("RECONNECTING", text or signal)
-                continue
+                stopped = await held(self._signals, self._frontend, PAUSE)
+                if stopped is None:
+                    continue
+                signal, text = stopped, self._signals.text_of(stopped)
+                source = SignalSource.SOFT if text else SignalSource.HARD
+                await self._tunnel.take_down(text or signal.lower())
+                self._log.log(shell_lines.signal_received(signal, source, text))
             pending = self._signals.pending
             if signal == "SIGHUP" and pending in STOPPING:
                 self._log.log(shell_lines.signal_received(pending, SignalSource.HARD))
@@ -165,6 +175,8 @@ class ServerLifecycle:
         over: asyncio.Future[Ended] = asyncio.get_running_loop().create_future()
         self._with_errors = False
         self._frontend.addresses_assigned(*self._own_addresses())
+        if self._options.routes.routes:
+            self._frontend.state("ADD_ROUTES")
         opened = await race(self._signals, self._tunnel.open_device(self._config(), over))
         if isinstance(opened, Interrupted):
             return opened.signal, self._signals.text_of(opened.signal) or INITIALISING

@@ -440,11 +440,16 @@ def test_the_environment_is_shown_as_far_as_it_was_asked_for() -> None:
     for level, names in shown.items():
         rig = connected(Rig())
         rig.say(f"env-filter {level}")
+        rig.session.client_event("DISCONNECT,0", environment)
+        first, *rest = rig.read().splitlines()
+        assert first == ">CLIENT:DISCONNECT,0"
+        assert rest.pop() == ">CLIENT:ENV,END"
+        shown_names = [line.removeprefix(">CLIENT:ENV,").partition("=")[0] for line in rest]
+        assert shown_names == names[::-1]
         rig.session.up_down(up=False, environment=environment)
         first, *rest = rig.read().splitlines()
         assert first == ">UPDOWN:DOWN"
-        assert rest.pop() == ">UPDOWN:ENV,END"
-        assert [line.removeprefix(">UPDOWN:ENV,").partition("=")[0] for line in rest] == names
+        assert len(rest) == len(environment) + 1
 
 
 # --- anything at all ---------------------------------------------------------------------------
