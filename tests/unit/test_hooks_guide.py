@@ -11,7 +11,6 @@ from types import ModuleType
 import pytest
 
 from ginnel.core.server_actions import Refused
-from ginnel.shell import authenticators
 from ginnel.shell.authenticators import Agreed, Authenticators, make_authenticators
 from tests.unit.shell.loops import run, until
 from tests.unit.shell.server_scripts import Said, client, login, server_options
@@ -60,7 +59,7 @@ def test_the_example(
     monkeypatch.setattr(module, "datetime", Clock)
     point = EntryPoint("office", "office_hours:make", "ginnel.authenticators")
     monkeypatch.setattr(EntryPoint, "load", lambda _self: vars(module)["make"])
-    monkeypatch.setattr(authenticators, "entry_points", lambda group: EntryPoints([point]))
+    monkeypatch.setattr("importlib.metadata.entry_points", lambda group: EntryPoints([point]))
     options = server_options(tmp_path, authenticators=(("office", "ada=123456"),))
 
     async def work() -> Agreed | Refused:

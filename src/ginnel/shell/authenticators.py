@@ -10,7 +10,6 @@ from base64 import b64decode
 from binascii import Error as Base64Error
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from importlib import import_module
-from importlib.metadata import entry_points
 
 from ginnel.compat import admission_lines, shell_lines
 from ginnel.core.errors import ConfigError
@@ -67,6 +66,8 @@ def _factory(name: str) -> Factory:
     if name in BUILT_IN:
         factory: Factory = import_module(BUILT_IN[name]).make
         return factory
+    from importlib.metadata import entry_points
+
     found = entry_points(group=ENTRY_POINTS)
     if name not in found.names:
         known = ", ".join(sorted({*BUILT_IN, *found.names}))

@@ -18,6 +18,7 @@ MODULES = (
     "encodings.punycode",
     "encodings.utf_8",
     "getpass",
+    "importlib.metadata",
     "linecache",
     "random",
     "stringprep",

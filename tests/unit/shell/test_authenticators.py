@@ -12,7 +12,6 @@ import pytest
 from ginnel.core.errors import ConfigError
 from ginnel.core.server_actions import Refused
 from ginnel.hooks import Allow, Authenticator, Decision, Deny, Login, Visit, Visitor
-from ginnel.shell import authenticators
 from ginnel.shell.authenticators import (
     Agreed,
     Authenticators,
@@ -187,7 +186,7 @@ def test_others_are_found_by_their_entry_points(
             EntryPoint("broken", f"{here}:nothing_here", "ginnel.authenticators"),
         ]
     )
-    monkeypatch.setattr(authenticators, "entry_points", lambda group: points.select(group=group))
+    monkeypatch.setattr("importlib.metadata.entry_points", lambda group: points.select(group=group))
 
     def made(*words: str) -> list[tuple[str, Authenticator]]:
         return make_authenticators(server_options(tmp_path, authenticators=(words,)))
@@ -209,7 +208,7 @@ def test_those_that_were_made_are_closed_when_another_one_fails(
     one = Plain()
     point = EntryPoint("one", "x:y", "ginnel.authenticators")
     monkeypatch.setattr(EntryPoint, "load", lambda _self: lambda _words: one)
-    monkeypatch.setattr(authenticators, "entry_points", lambda group: EntryPoints([point]))
+    monkeypatch.setattr("importlib.metadata.entry_points", lambda group: EntryPoints([point]))
     options = server_options(tmp_path, authenticators=(("one",), ("two",)))
     with pytest.raises(ConfigError, match="'two'"):
         make_authenticators(options)
