@@ -49,6 +49,7 @@ MODULES = (
     "ginnel.core.wrap.auth",
     "ginnel.core.wrap.crypt",
     "ginnel.core.wrap.crypt_v2",
+    "ginnel.options.resolve_server",
     "ginnel.options.rows",
     "ginnel.shell.external_key",
     "ginnel.shell.python_logging",
