@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from tests.interop.checks import addresses, assert_reaches, tunnel_routes, wait_file
+from tests.interop.checks import addresses, assert_reaches, pushed, tunnel_routes, wait_file
 from tests.interop.lab import OFFICE_HOST, Fleet, ServerSetup
 from tests.interop.lab.fleet import BRANCH_HOST, BRANCH_HOST_V6, HOME
 from tests.interop.lab.openvpn import TUNNEL_SERVER, TUNNEL_SERVER_V6
@@ -233,6 +233,44 @@ def test_no_more_than_max_clients(fleet: Fleet) -> None:
     assert_reaches(fleet.client(1))
     first.stop()
     second.wait_connected(timeout=40)
+
+
+# --- options -----------------------------------------------------------------------------------
+
+PUSHES = (
+    'push "route 10.20.0.0 255.255.0.0"',
+    'push "dhcp-option DNS 10.11.5.53"',
+    'push "dhcp-option DOMAIN office.example"',
+    'push "block-ipv6"',
+)
+CCD_OF_PUSHES = {
+    "client1": ['push-remove "dhcp-option DNS"', "push-remove route", 'push "echo one"'],
+    "client2": ["push-reset", 'push "route 10.30.0.0 255.255.0.0"'],
+}
+
+
+def pushed_by(fleet: Fleet, program: str) -> list[list[str]]:
+    """What three clients of a server are pushed: one with removals, one reset, one as all."""
+    ccd = fleet.spare_directory("ccd", CCD_OF_PUSHES)
+    lines = [f"client-config-dir {ccd}", *PUSHES]
+    server = fleet.start_server(ServerSetup(program=program, lines=lines))
+    options = []
+    for number in (1, 2, 3):
+        client = fleet.start_client(number, fleet.client_setup(number, program="openvpn"))
+        options.append(pushed(client))
+        client.stop()
+    server.stop()
+    return options
+
+
+def test_what_is_pushed_is_what_the_real_server_pushes(fleet: Fleet) -> None:
+    """Option by option and in the same order, also after push-remove and push-reset."""
+    theirs = pushed_by(fleet, "openvpn")
+    ours = pushed_by(fleet, "ginnel")
+    assert ours == theirs
+    assert not any(option.startswith(("route 10.11", "dhcp-option DNS")) for option in ours[0])
+    assert "route 10.30.0.0 255.255.0.0" in ours[1]
+    assert "dhcp-option DNS 10.11.5.53" in ours[2]
 
 
 # --- ciphers -----------------------------------------------------------------------------------

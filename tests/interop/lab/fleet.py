@@ -66,7 +66,7 @@ def client_address(number: int) -> str:
 class Fleet(BaseLab):
     """Many clients of one server. Clients are numbered from 1."""
 
-    server_default = "openvpn"
+    server_default = "ginnel"
     client_default = "openvpn"
 
     def __init__(self, directory: Path | None = None, pki: Pki | None = None) -> None:
