@@ -44,10 +44,11 @@ def make(words: Sequence[str]) -> "Ldap":
         library = import_module("ldap")
         for name in ("ldap.dn", "ldap.filter"):
             import_module(name)
-    except ImportError:
+    except ImportError as missing:
         raise ImportError(
-            "needs the Python package python-ldap: install 'ginnel[ldap]' or python3-ldap"
-        ) from None
+            "needs the Python package python-ldap: install 'ginnel[ldap]' or python3-ldap "
+            f"({missing})"
+        ) from missing
     return Ldap(parse_words(words), library)
 
 
