@@ -35,6 +35,9 @@ from ginnel.core.tunnel_config import with_bytes_limit
 from ginnel.core.tunnel_keys import TunnelKeys
 from ginnel.core.types import ActionId, Instant
 
+AGAIN_DELAY = 1.0
+"""Seconds in which a client that shall come once more hears that: less than it takes to come."""
+
 PUSH_INTERVAL = 30.0
 """Seconds between two pushes to a client that goes on asking over the same session."""
 
@@ -137,8 +140,11 @@ class ServerSetup:
         if agreement is None:
             return
         if agreement != self._agreement():
+            # What the data plane has of the client does not fit any more: it shall come once more,
+            # to a machine of its own.
+            guest.talk.say("RESTART", now)
             sentence = "the client came back and wants other terms"
-            course.finish(end.restart("connection-reset", sentence))
+            course.leave(end.restart("connection-reset", sentence), AGAIN_DELAY, now)
             return
         if course.tunnel is not None:
             self.settle(guest, course.tunnel, now, at_once=True)

@@ -132,6 +132,8 @@ class ClientSetup:
     """Command-line options after ``--config FILE``."""
     program: str | None = None
     """As ``command_of`` takes it; None is what the environment or the lab says."""
+    own_port: int | None = None
+    """The port that it sends from; None is any."""
 
     def render(self, pki: Pki) -> str:
         identity = self.identity or pki.client
@@ -139,7 +141,7 @@ class ClientSetup:
             "client",
             f"dev {self.device}",
             f"proto {self.protocol}",
-            "nobind",
+            "nobind" if self.own_port is None else f"lport {self.own_port}",
             "remote-cert-tls server",
             f"data-ciphers {':'.join(self.ciphers)}",
             f"verb {self.verb}",

@@ -158,8 +158,12 @@ def test_a_client_that_comes_back_with_other_ciphers_begins_anew() -> None:
     client.connect()
     client.said.peer_info = NEW.replace("AES-256-GCM:", "")
     client.connect()
+    assert client.messages[-1] == "RESTART"
+    client.advance(1.0)
     assert client.ended is not None
     assert client.ended.signal_text == "connection-reset"
+    client.connect()
+    assert "cipher AES-128-GCM" in client.messages[-1]
 
 
 def test_a_session_has_its_time() -> None:
