@@ -262,6 +262,10 @@ def moved(peer_id: PeerId, common_name: str, before: str, now: Endpoint) -> LogL
     )
 
 
+def float_refused(other: str) -> LogLine:
+    return _error(f"Disallow float to an address taken by another client {printable(other)}")
+
+
 def bad_source(address: str) -> LogLine:
     return LogLine(
         text=f"MULTI: bad source address from client [{address}], packet dropped",

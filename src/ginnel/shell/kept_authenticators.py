@@ -1,14 +1,12 @@
 """Keeps a server's authenticators over its restarts and reloads.
 
 They are made anew with each configuration, but not when rights were given up since: what the first
-ones opened with them could not be opened again.
+ones opened with them could not be opened again. What a mistake at a reload means is the server's
+business: nobody may come in because those who judge are missing.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
-from ginnel.compat import shell_lines
-from ginnel.compat.log_lines import LogLine
-from ginnel.core.errors import ConfigError
 from ginnel.hooks import Authenticator
 from ginnel.options.server_model import ServerOptions
 from ginnel.shell.authenticators import make_authenticators
@@ -19,26 +17,16 @@ Named = Sequence[tuple[str, Authenticator]]
 class KeptAuthenticators:
     """See the module."""
 
-    def __init__(self, log: Callable[[LogLine], None]) -> None:
-        self._log = log
+    def __init__(self) -> None:
         self._named: Named | None = None
         self._wanted: tuple[tuple[str, ...], ...] = ()
 
     def for_options(self, options: ServerOptions, *, rights_dropped: bool) -> Named:
-        """The authenticators of a configuration.
-
-        Raises ConfigError the first time; later those before stay in force, and that is told.
-        """
+        """The authenticators of a configuration. Raises ConfigError; those before are kept then."""
         wanted = options.access.authenticators
         if self._named is not None and rights_dropped and wanted == self._wanted:
             return self._named
-        try:
-            made = make_authenticators(options)
-        except ConfigError as error:
-            if self._named is None:
-                raise
-            self._log(shell_lines.warning(f"{error.message}; those before stay in force"))
-            return self._named
+        made = make_authenticators(options)
         self.close()
         self._named, self._wanted = made, wanted
         return made

@@ -120,6 +120,10 @@ class PoolStore:
             found = self._path.lstat()
         except FileNotFoundError:
             return True
+        if self._descriptor >= 0:
+            known = os.fstat(self._descriptor)
+            if (known.st_dev, known.st_ino) != (found.st_dev, found.st_ino):
+                return False  # after chroot the name may be another file's
         return stat.S_ISREG(found.st_mode) and found.st_uid == os.geteuid() and found.st_nlink == 1
 
     def _replace(self, content: bytes) -> bool:

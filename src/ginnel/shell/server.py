@@ -13,6 +13,7 @@ from functools import partial
 from ginnel.compat import shell_lines
 from ginnel.compat.shell_lines import SignalSource
 from ginnel.core.auth_token import TokenIssuer
+from ginnel.core.control_keys import ControlKeys
 from ginnel.core.errors import ConfigError
 from ginnel.core.key_files import SERVER_KEY_LENGTH
 from ginnel.core.pool import AddressPool
@@ -119,7 +120,7 @@ class _Server:
         self._frontend = frontend
         self._listeners = Listeners(place.log.log)
         self._store: PoolStore | None = None
-        self._authenticators = KeptAuthenticators(place.log.log)
+        self._authenticators = KeptAuthenticators()
         self._status: ServerStatusFile | None = None
         self._token_key = Secret(os.urandom(SERVER_KEY_LENGTH))
         """Signs tokens when no file does: they last over reloads, and no longer than we do."""
@@ -145,8 +146,7 @@ class _Server:
             self._authenticators.close()
             if self._store is not None:
                 self._store.close()
-            if self._status is not None:
-                self._status.close()
+            self._let_go()
             self._frontend.close()
             # From here on a signal ends us at once: the helper finishes its work alone.
             signals.remove()
@@ -161,30 +161,55 @@ class _Server:
     async def _lifecycles(
         self, options: ServerOptions, secrets: _Secrets | None, signals: Signals
     ) -> int:
-        """Runs one lifecycle after the other, as long as SIGHUP asks for another."""
+        """Runs one lifecycle after the other, as long as SIGHUP asks for another.
+
+        A configuration that cannot be served after all gives way to the one before.
+        """
+        served: tuple[ServerOptions, _Secrets] | None = None
         while True:
-            if secrets is None:
-                gathered = await race(signals, _gather(options, self._log, self._frontend))
-                if isinstance(gathered, Interrupted):
-                    return self._stopped(gathered.signal, signals.text_of(gathered.signal))
-                secrets = gathered
-            self._status = self._open_status(options.process)
             try:
-                finished = await self._lifecycle(options, secrets, signals, self._status).run()
+                if secrets is None:
+                    gathered = await race(signals, _gather(options, self._log, self._frontend))
+                    if isinstance(gathered, Interrupted):
+                        return self._stopped(gathered.signal, signals.text_of(gathered.signal))
+                    secrets = gathered
+                lifecycle = self._lifecycle(options, secrets, signals)
+            except ConfigError as error:
+                if served is None or served[0] is options:
+                    raise
+                self._tell_mistake(error)
+                options, secrets = served
+                continue
+            if served is not None and served[1] is not secrets:
+                await served[1].identity.close()
+            served = options, secrets
+            try:
+                finished = await lifecycle.run()
             finally:
-                self._status.close()
-                await secrets.identity.close()
+                self._let_go()
             if not finished.reload:
+                await secrets.identity.close()
                 return finished.status
-            options, secrets = self._read_again(options), None
+            read = self._read_again(options)
+            options, secrets = read, secrets if read is options else None
             self._frontend.configure(tunnel_options(options))
             stopped = await held(signals, self._frontend)
             if stopped is not None:
                 return self._stopped(stopped, signals.text_of(stopped))
 
+    def _let_go(self) -> None:
+        """Closes what one lifecycle had for itself."""
+        if self._status is not None:
+            self._status.close()
+            self._status = None
+
     def _lifecycle(
-        self, options: ServerOptions, secrets: _Secrets, signals: Signals, status: ServerStatusFile
+        self, options: ServerOptions, secrets: _Secrets, signals: Signals
     ) -> ServerLifecycle:
+        """Raises ConfigError."""
+        ControlKeys(options)  # a key that does not parse shows before anything is set up
+        self._let_go()
+        self._status = status = self._open_status(options.process)
         engine = chosen_engine()
         place = self._place
         pool = AddressPool(options)
@@ -284,14 +309,17 @@ class _Server:
             try:
                 request = self._reload()
             except ConfigError as error:
-                self._log.log_all(shell_lines.options_error(error))
-                text = "the configuration has a mistake: the one before stays in force"
-                self._log.log(shell_lines.warning(text))
+                self._tell_mistake(error)
                 return before
             self._log.set_verb(request.options.process.verb)
             self._log.set_mute(request.options.process.mute)
             _greet(request, self._log)
             return request.options
+
+    def _tell_mistake(self, error: ConfigError) -> None:
+        self._log.log_all(shell_lines.options_error(error))
+        text = "the configuration has a mistake: the one before stays in force"
+        self._log.log(shell_lines.warning(text))
 
 
 def _greet(request: RunServer, log: LogOutput) -> None:

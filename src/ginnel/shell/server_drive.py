@@ -45,13 +45,20 @@ from ginnel.dataplane.api import DataPlane, LinkId, PeerStats
 from ginnel.options.server_model import ServerOptions
 from ginnel.shell.clients import Client, Clients, client_name
 from ginnel.shell.clock import monotonic_now
+from ginnel.shell.peer_log import PeerLog
 from ginnel.shell.server_hooks import Departure, ServerHooks
 from ginnel.shell.server_peers import add_peer
 from ginnel.shell.signer import Signer
 from ginnel.shell.timer_heap import TimerHeap
 
+BURST, RATE = 10_000, 500.0
+"""Lines about strangers that may come at once, and lines a second after that."""
+
 Work = Callable[[], Coroutine[None, None, None]]
 Ask = Callable[[], Coroutine[None, None, ServerActionResult]]
+
+SERVER_EXIT = "server-exit"
+"""Why clients end with the server."""
 
 BUG = "internal-error"
 """Why a client ended whose machine or hook had a bug."""
@@ -94,6 +101,10 @@ class ServerDrive:
         self._signer = signer
         self._on_leave = on_leave
         self._clock = clock
+        self.unproved = PeerLog(
+            log, clock, who="those who are not let in yet", burst=BURST, rate=RATE
+        )
+        """Room for lines about clients that have not proved who they are, all together."""
         self._timers: TimerHeap[Client] = TimerHeap(self._on_timer, clock)
         self._departures: set[asyncio.Task[None]] = set()
 
@@ -257,13 +268,15 @@ class ServerDrive:
             case ControlMessage(keyword="EXIT"):
                 self._on_leave()
             case Ended():
-                self._say(client, server_lines.client_ended(notice))
+                if notice.signal_text != SERVER_EXIT:  # thousands of lines that say the same
+                    self._say(client, server_lines.client_ended(notice))
                 self._finish(client, notice.signal_text)
             case _:
                 return
 
     def _say(self, client: Client, line: LogLine) -> None:
-        client.log.log_all((server_lines.about(client.name, line),))
+        room = client.log if client.common_name else self.unproved
+        room.log_all((server_lines.about(client.name, line),))
 
     def _connected(self, client: Client, agreed: AgreedClient) -> None:
         client.connected_at = self._clock()
@@ -274,7 +287,16 @@ class ServerDrive:
     def float_to(
         self, client: Client, link: LinkId, remote: Endpoint, local: IPAddress | None
     ) -> None:
-        """The data plane found the client at another address, and sends there now."""
+        """The data plane found the client at another address, and sends there now.
+
+        Where somebody else is known the client may not go: it could pretend to be anywhere, and
+        throw others out. It is told to begin anew instead.
+        """
+        other = self._clients.at((link, remote))
+        if other is not None and other is not client and not _is_same(client, other):
+            self._say(client, server_lines.float_refused(other.name))
+            self.restart(client, "RESTART")
+            return
         self._move(client, link, remote, local)
         self.tell(client, Floated(remote=remote))
 
@@ -470,3 +492,10 @@ class ServerDrive:
             await work()
         except Exception as bug:
             self._crashed(client, bug)
+
+
+def _is_same(one: Client, other: Client) -> bool:
+    """Whether two clients are certainly the same user, who may be in two places for a while."""
+    facts, others = one.facts, other.facts
+    proved = bool(one.common_name) and one.common_name == other.common_name
+    return proved and facts.chain[-1:] == others.chain[-1:]

@@ -47,10 +47,10 @@ TCP_EVENTS = 5
 """What OpenVPN's log counts besides one event for each client."""
 
 DIGEST = "server"
+"""A server pulls nothing: each tunnel fits the next one of the same configuration."""
+
 PAUSE = 1
 """Seconds between two starts that a management client is told of."""
-
-"""A server pulls nothing: each tunnel fits the next one of the same configuration."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

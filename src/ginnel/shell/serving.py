@@ -31,10 +31,11 @@ from ginnel.shell.clock import monotonic_now, unix_now
 from ginnel.shell.listeners import Listeners, OpenListener
 from ginnel.shell.port_share import PortSharing
 from ginnel.shell.reception import Reception
+from ginnel.shell.repeats import Repeats
 from ginnel.shell.revocation import RevocationWatch
 from ginnel.shell.script_gate import Say
 from ginnel.shell.server_control import Control
-from ginnel.shell.server_drive import ServerDrive
+from ginnel.shell.server_drive import SERVER_EXIT, ServerDrive
 from ginnel.shell.server_frontend import ServerFrontend
 from ginnel.shell.server_hooks import ServerHooks
 from ginnel.shell.signer import Signer
@@ -54,9 +55,6 @@ REVOKED = "certificate-revoked"
 
 SOCKET_LOST = "socket-lost"
 """Why a run ends whose sockets have to be opened anew."""
-
-CLOSED = "server-exit"
-"""Why clients end with the server."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,6 +131,7 @@ class Serving:
             if options.port_share is not None
             else None
         )
+        self._repeats = Repeats(means.log, monotonic_now)
         self._beside: list[asyncio.Task[None]] = []
 
     def open(self) -> None:
@@ -190,7 +189,7 @@ class Serving:
             task.cancel()
         self._lost.cancel()
         for client in self.clients:
-            self.drive.close(client, CLOSED)
+            self.drive.close(client, SERVER_EXIT)
         self._reception.close()
         self.drive.shut()
         await self.drive.all_departed()
@@ -202,14 +201,14 @@ class Serving:
         with sock:
             if not self._reception.admit_stream(remote):
                 return
-            self._means.log(server_lines.tcp_accepted(remote))
+            self.drive.unproved.log_all((server_lines.tcp_accepted(remote),))
             local = own_address(sock)
             try:
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_LIMIT)
                 link = api.Link(fd=sock.fileno(), transport=Transport.TCP)
                 link_id = self._plane.add_link(link, unread)
             except (OSError, DataPlaneError) as error:
-                self._means.log(shell_lines.warning(f"{remote}: {error}"))
+                self._repeats.say("add-link", shell_lines.warning(f"{remote}: {error}"))
                 return
         try:
             self._reception.let_in_stream(link_id, remote, local)

@@ -8,7 +8,6 @@ import pytest
 from ginnel.core.errors import ConfigError
 from ginnel.shell import authenticators
 from ginnel.shell.kept_authenticators import KeptAuthenticators
-from tests.unit.shell.loops import Lines
 from tests.unit.shell.server_scripts import server_options
 from tests.unit.shell.test_authenticators import Plain
 
@@ -31,7 +30,7 @@ def made(monkeypatch: pytest.MonkeyPatch) -> list[Plain]:
 
 
 def test_they_are_made_anew_while_that_is_possible(tmp_path: Path, made: list[Plain]) -> None:
-    kept = KeptAuthenticators(Lines())
+    kept = KeptAuthenticators()
     options = server_options(tmp_path, authenticators=(("one",),))
     kept.for_options(options, rights_dropped=False)
     kept.for_options(options, rights_dropped=False)
@@ -41,7 +40,7 @@ def test_they_are_made_anew_while_that_is_possible(tmp_path: Path, made: list[Pl
 
 
 def test_without_rights_those_that_there_are_go_on(tmp_path: Path, made: list[Plain]) -> None:
-    kept = KeptAuthenticators(Lines())
+    kept = KeptAuthenticators()
     options = server_options(tmp_path, authenticators=(("one",),))
     first = kept.for_options(options, rights_dropped=False)
     assert kept.for_options(options, rights_dropped=True) is first
@@ -50,16 +49,14 @@ def test_without_rights_those_that_there_are_go_on(tmp_path: Path, made: list[Pl
     assert made[0].heard == ["closed"]
 
 
-def test_a_mistake_is_an_error_at_first_and_a_warning_later(
-    tmp_path: Path, made: list[Plain]
-) -> None:
-    lines = Lines()
-    kept = KeptAuthenticators(lines)
+def test_a_mistake_leaves_those_before_as_they_are(tmp_path: Path, made: list[Plain]) -> None:
+    kept = KeptAuthenticators()
     good = server_options(tmp_path, authenticators=(("one",),))
     bad = server_options(tmp_path, authenticators=(("one", "word"),))
     with pytest.raises(ConfigError, match="wants no words"):
         kept.for_options(bad, rights_dropped=False)
     first = kept.for_options(good, rights_dropped=False)
-    assert kept.for_options(bad, rights_dropped=False) is first
-    assert lines.has("one: wants no words; those before stay in force")
+    with pytest.raises(ConfigError, match="wants no words"):
+        kept.for_options(bad, rights_dropped=True)
     assert made[0].heard == []
+    assert kept.for_options(good, rights_dropped=True) is first

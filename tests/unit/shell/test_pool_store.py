@@ -111,6 +111,17 @@ def test_where_no_file_can_be_made_the_open_one_is_used(
     assert path.read_text() == "anna,10.8.0.2,\n"
 
 
+def test_a_file_of_another_root_directory_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "pool.txt"
+    store, pool = opened(path)
+    moved = path.rename(tmp_path / "outside.txt")
+    path.write_text("somebody else's\n")
+    pool.lease("anna")
+    store.close()
+    assert path.read_text() == "somebody else's\n"
+    assert moved.read_text() == "anna,10.8.0.2,\n"
+
+
 def test_a_file_that_is_only_read_is_never_written(tmp_path: Path) -> None:
     path = tmp_path / "pool.txt"
     path.write_text("anna,10.8.0.4,\n")

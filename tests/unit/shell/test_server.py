@@ -136,6 +136,16 @@ def test_a_broken_configuration_at_a_reload_leaves_the_one_before_in_force(rig: 
     assert rig.log.has("WARNING: the configuration has a mistake: the one before stays in force")
 
 
+def test_a_configuration_that_cannot_be_served_after_all_gives_way(rig: Rig) -> None:
+    rig.ends = [Finished(reload=True), Finished()]
+    good = request()
+    bad = request(access=AccessOptions(authenticators=(("no-such-thing",),)))
+    assert run_server(good, lambda: bad) == 0
+    assert [options for options, _ in rig.lives] == [good.options, good.options]
+    assert rig.log.has("no-such-thing")
+    assert rig.log.has("the one before stays in force")
+
+
 def test_the_pools_file_is_kept_over_reloads_and_written_at_the_end(
     rig: Rig, tmp_path: Path
 ) -> None:

@@ -36,7 +36,7 @@ from ginnel.options.server_model import ClientConfig
 from ginnel.options.values import Secret
 from ginnel.shell.clients import Client, Clients
 from ginnel.shell.peer_log import PeerLog
-from ginnel.shell.server_drive import ServerDrive
+from ginnel.shell.server_drive import BURST, ServerDrive
 from ginnel.shell.server_hooks import Departure, Pend
 from tests.unit.shell.loops import Lines, run, until
 from tests.unit.shell.server_stand_ins import (
@@ -341,12 +341,41 @@ def test_time_reaches_the_machine_whose_it_is() -> None:
     with_rig(work)
 
 
-def test_a_float_moves_the_client_and_puts_out_who_was_there() -> None:
+def test_a_float_to_where_another_client_is_sends_the_floating_one_away() -> None:
+    async def work(rig: Rig) -> None:
+        client, machine = rig.named("anna")
+        other, _ = rig.named("berta", ELSEWHERE)
+        rig.drive.float_to(client, LINK, ELSEWHERE, None)
+        assert machine.inputs[-1] == "RESTART"
+        assert not other.over
+        assert rig.clients.at((LINK, ELSEWHERE)) is other
+        assert rig.lines.has("Disallow float to an address taken by another client berta/")
+
+    with_rig(work)
+
+
+def test_many_lines_of_strangers_are_counted_and_those_of_clients_are_not() -> None:
+    async def work(rig: Rig) -> None:
+        stranger, noisy = rig.enter(ELSEWHERE)
+        for _ in range(BURST + 50):
+            noisy.notices.append(Warned(text="noise"))
+        rig.drive.receive(stranger, b"x", ELSEWHERE)
+        assert sum("noise" in text for text in rig.lines.texts) == BURST
+        client, machine = rig.named("anna")
+        machine.notices.append(Warned(text="heard"))
+        rig.drive.receive(client, b"x", HOME)
+        assert rig.lines.has("heard")
+
+    with_rig(work)
+
+
+def test_a_float_moves_the_client_and_puts_out_its_own_earlier_self() -> None:
     async def work(rig: Rig) -> None:
         client, machine = rig.named("anna")
         machine.actions.append(AddClient(id=ActionId(2), agreed=agreed(machine.facts)))
         rig.drive.receive(client, b"x", HOME)
         other, _ = rig.enter(ELSEWHERE)
+        rig.clients.name(other, "anna")
         rig.drive.float_to(client, LINK, ELSEWHERE, None)
         assert other.over
         assert machine.inputs[-1] == Floated(remote=ELSEWHERE)

@@ -31,6 +31,22 @@ from tests.unit.shell.test_server_drive import FakeHooks
 COMPLETED = "Initialization Sequence Completed"
 
 
+class Holding(UnattendedServer):
+    """A frontend that holds restarts until it is told."""
+
+    def __init__(self) -> None:
+        self.released: asyncio.Event | None = None
+
+    @property
+    def holds(self) -> bool:  # type: ignore[override]
+        return self.released is not None
+
+    async def hold(self, wait: int = 0) -> None:
+        assert self.released is not None
+        await self.released.wait()
+        self.released = None
+
+
 class Life:
     """A lifecycle with stand-ins for all that is not its own."""
 
@@ -44,7 +60,7 @@ class Life:
         self.listeners = Listeners(self.lines)
         self.ready = 0
         self.insisted = 0
-        frontend = UnattendedServer()
+        frontend = self.frontend = Holding()
         means = ServingMeans(
             options=options,
             make_hooks=self._hooks,
@@ -292,5 +308,24 @@ def test_a_lost_socket_is_opened_anew() -> None:
             assert life.lines.has("SIGUSR1[soft,socket-lost] received, process restarting")
             life.signals.command("SIGTERM", "")
             assert await task == Finished()
+
+    run(whole())
+
+
+@pytest.mark.parametrize("signal", ["", "SIGTERM"])
+def test_a_restart_waits_for_the_frontends_leave(signal: str) -> None:
+    async def whole() -> None:
+        async with living() as (life, task):
+            await life.serving()
+            life.frontend.released = asyncio.Event()
+            life.signals.command("SIGUSR1", "")
+            await until(lambda: life.planes[0].closed, "the end of the first run")
+            if not signal:
+                life.frontend.released.set()
+                await life.serving(2)
+                return
+            life.signals.command(signal, "")
+            assert await task == Finished()
+            assert life.lines.texts.count(COMPLETED) == 1
 
     run(whole())
