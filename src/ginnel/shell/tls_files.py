@@ -31,6 +31,8 @@ MAX_SIZE = 16 << 20
 Shape = tuple[tuple[int, int, int] | None, ...]
 """Inode, size and time of each file; None for one that is not there."""
 
+OUT_OF_REACH = (-1, -1, -1)
+
 
 class TlsFiles:
     """See the module. Inline blocks and directories are left alone."""
@@ -55,7 +57,8 @@ class TlsFiles:
             *(options.extra_certs, options.pkcs12, options.crl_verify),
         )
         self._paths = [file.path for file in files if file is not None and file.path is not None]
-        self._used = self._seen = self._shape()
+        self._used: Shape = tuple(_shape_of(path) for path in self._paths)
+        self._seen = self._used
         self._seen_at = clock()
 
     def channel(self) -> TlsChannel:
@@ -90,7 +93,18 @@ class TlsFiles:
         return self._renew()
 
     def _shape(self) -> Shape:
-        return tuple(_shape_of(path) for path in self._paths)
+        """Leaves files alone from when they are out of reach: rights were dropped meanwhile."""
+        shapes = {path: _shape_of(path) for path in self._paths}
+        gone = [path for path, shape in shapes.items() if shape is OUT_OF_REACH]
+        if gone:
+            rest = [path for path in self._paths if path not in gone]
+            used = dict(zip(self._paths, self._used, strict=True))
+            seen = dict(zip(self._paths, self._seen, strict=True))
+            self._used = tuple(used[path] for path in rest)
+            self._seen = tuple(seen[path] for path in rest)
+            self._paths = rest
+            self._log(shell_lines.warning(_out_of_reach(gone)))
+        return tuple(shapes[path] for path in self._paths)
 
     def _renew(self) -> bool:
         names = ", ".join(self._paths)
@@ -132,9 +146,19 @@ def _again(before: FileContent | None) -> FileContent | None:
         return replace(before, content=Secret(file.read(MAX_SIZE)))
 
 
+def _out_of_reach(paths: list[str]) -> str:
+    return (
+        f"{', '.join(paths)}: this user may not look there, so that changes are not noticed before "
+        "a restart; put the files where the user and group of the configuration can read them"
+    )
+
+
 def _shape_of(path: str) -> tuple[int, int, int] | None:
+    """Tells a file's shape; None without one, ``OUT_OF_REACH`` where we may not look."""
     try:
         found = os.stat(path)  # noqa: PTH116 -- a string from the options
+    except PermissionError:
+        return OUT_OF_REACH
     except OSError:
         return None
     return found.st_ino, found.st_size, found.st_mtime_ns

@@ -123,6 +123,20 @@ def test_a_file_that_is_gone_is_named(rig: Rig) -> None:
     assert rig.lines.has(f"new certificates are not used: {rig.key}: No such file or directory")
 
 
+def test_files_out_of_reach_after_the_rights_are_dropped_are_named_once(rig: Rig) -> None:
+    rig.folder.chmod(0o700)
+    try:
+        os.seteuid(65534)
+        assert rig.later(1.0) == rig.later(1.0 + SETTLED) == "cert 1"
+    finally:
+        os.seteuid(0)
+    assert [line for line in rig.lines.texts if "restart" in line] == [
+        f"WARNING: {rig.cert}, {rig.key}: this user may not look there, so that changes are not "
+        "noticed before a restart; put the files where the user and group of the configuration "
+        "can read them"
+    ]
+
+
 def test_warnings_about_new_files_are_said(rig: Rig) -> None:
     rig.change(rig.cert, "cert 333")
     rig.change(rig.key, "key 333")
