@@ -16,7 +16,7 @@ from ginnel.core.server_course import ServerCourse, ServerTunnel
 from ginnel.core.server_exchange import server_terms
 from ginnel.core.server_notices import ClientMoved
 from ginnel.core.server_sessions import ServerSessions
-from ginnel.core.server_terms import client_overhead, server_tun_mtu
+from ginnel.core.server_terms import client_overhead, own_data, server_tun_mtu
 from ginnel.core.types import Endpoint, Instant, Transport
 from ginnel.dataclass import replace
 
@@ -116,8 +116,9 @@ class ServerReports:
         """Answers a client that measures the MTU."""
         course = self._course
         agreed = tunnel.agreed
+        own = own_data(course.options.data, agreed.terms.config)
         cost = client_overhead(
-            course.options, agreed.client, agreed.agreement, tunnel.compression
+            course.options, agreed.client, agreed.agreement, tunnel.compression or own.compression
         ).inside_datagram
         answer = self._mirror.answer(
             operation, payload, overhead=cost, largest=server_tun_mtu(course.options) + cost

@@ -29,11 +29,14 @@ from ginnel.core.server_terms import (
     agreed_client,
     client_compression,
     data_channel,
+    own_data,
     server_tun_mtu,
 )
 from ginnel.core.tunnel_config import with_bytes_limit
 from ginnel.core.tunnel_keys import TunnelKeys
 from ginnel.core.types import ActionId, Instant
+from ginnel.options.model import DataOptions
+from ginnel.options.server_model import ClientConfig
 
 AGAIN_DELAY = 1.0
 """Seconds in which a client that shall come once more hears that: less than it takes to come."""
@@ -53,10 +56,9 @@ class ServerSetup:
 
     def connect(self, guest: Guest, now: Instant) -> None:
         """The client is let in: agrees on the data channel and asks for what it gets."""
-        agreement = self._agree(guest, now)
-        if agreement is None:
-            return
         course = self._course
+        found = self._agree(guest, course.options.data)
+        agreement = found if isinstance(found, Agreement) else None
         facts = course.facts
         action_id = course.outbox.ask(lambda new_id: ConnectClient(id=new_id, client=facts))
         course.state = Connecting(
@@ -84,8 +86,11 @@ class ServerSetup:
         course.timers.cancel(Deadline.DECISION)
         if result.config.override_username is not None:
             self._login.rename(result.config.override_username)
+        agreement = self._own_agreement(connecting, result.config, now)
+        if agreement is None:
+            return
         agreed = agreed_client(
-            course.options, course.facts, result, connecting.agreement, connecting.compression
+            course.options, course.facts, result, agreement, connecting.compression
         )
         action_id = course.outbox.ask(lambda new_id: AddClient(id=new_id, agreed=agreed))
         course.state = Adding(action_id, agreed, connecting.compression)
@@ -136,9 +141,11 @@ class ServerSetup:
     def go_on(self, guest: Guest, now: Instant) -> None:
         """A later session of the client was let in, under the terms that hold already."""
         course = self._course
-        agreement = self._agree(guest, now)
-        if agreement is None:
+        found = self._agree(guest, self._data())
+        if isinstance(found, PeerIncompatible) and not isinstance(course.state, Connecting):
+            self._refuse(guest, found, now)
             return
+        agreement = found if isinstance(found, Agreement) else None
         if agreement != self._agreement():
             # What the data plane has of the client does not fit any more: it shall come once more,
             # to a machine of its own.
@@ -249,11 +256,28 @@ class ServerSetup:
 
     # --- agreeing ------------------------------------------------------------------------------
 
-    def _agree(self, guest: Guest, now: Instant) -> Agreement | None:
+    def _own_agreement(
+        self, connecting: Connecting, config: ClientConfig, now: Instant
+    ) -> Agreement | None:
+        """Agrees anew where the client has ciphers of its own; None when it was refused."""
+        course = self._course
+        data = own_data(course.options.data, config)
+        if connecting.agreement is not None and data == course.options.data:
+            return connecting.agreement
+        guest = course.link.active
+        if guest is None:
+            raise LocalMisuse("a client got its terms without a session")
+        found = self._agree(guest, data)
+        if isinstance(found, Agreement):
+            return found
+        self._refuse(guest, found, now)
+        return None
+
+    def _agree(self, guest: Guest, data: DataOptions) -> Agreement | PeerIncompatible:
         course = self._course
         try:
             return agree_with_client(
-                course.options.data,
+                data,
                 peer_info=guest.peer_info,
                 peer_cipher=peer_cipher(guest.items),
                 peer_id=course.facts.peer_id,
@@ -261,12 +285,24 @@ class ServerSetup:
                 force_export=course.options.force_key_material_export,
             )
         except PeerIncompatible as mismatch:
-            named = peer_cipher(guest.items)
-            course.outbox.warn(
-                explain_mismatch(mismatch, course.options.data, guest.peer_info, named)
-            )
-            course.refuse(mismatch.reason, now)
-            return None
+            return mismatch
+
+    def _refuse(self, guest: Guest, mismatch: PeerIncompatible, now: Instant) -> None:
+        course = self._course
+        named = peer_cipher(guest.items)
+        course.outbox.warn(explain_mismatch(mismatch, course.options.data, guest.peer_info, named))
+        course.refuse(mismatch.reason, now)
+
+    def _data(self) -> DataOptions:
+        """The settings of the data channel that hold for this client, as far as is known."""
+        course = self._course
+        common = course.options.data
+        match course.state:
+            case Adding(agreed=agreed):
+                return own_data(common, agreed.terms.config)
+            case _:
+                tunnel = course.tunnel
+                return common if tunnel is None else own_data(common, tunnel.agreed.terms.config)
 
     def _agreement(self) -> Agreement | None:
         """What was agreed on with the client before."""

@@ -51,7 +51,8 @@ class Connecting:
     """Somebody settles what the client gets."""
 
     action_id: ActionId
-    agreement: Agreement
+    agreement: Agreement | None
+    """By the settings for all; None when there is none, and only the client's own can help."""
     compression: CompressionKind | None
     """The framing that ``compress migrate`` moves the client to."""
 

@@ -20,8 +20,8 @@ from ginnel.core.tunnel_config import (
 )
 from ginnel.core.types import UNDEFINED_PEER_ID, Transport
 from ginnel.dataclass import replace
-from ginnel.options.model import CompressionKind
-from ginnel.options.server_model import ServerOptions
+from ginnel.options.model import CompressionKind, DataOptions
+from ginnel.options.server_model import ClientConfig, ServerOptions
 
 
 def client_compression(
@@ -32,6 +32,16 @@ def client_compression(
         return None
     knows_stub = peer_info.get("IV_COMP_STUBv2") == "1"
     return CompressionKind.STUB_V2 if knows_stub else CompressionKind.LZO_STUB
+
+
+def own_data(common: DataOptions, config: ClientConfig) -> DataOptions:
+    """The settings of a client's data channel: its own win over those for all."""
+    return replace(
+        common,
+        data_ciphers=common.data_ciphers if config.data_ciphers is None else config.data_ciphers,
+        data_ciphers_fallback=config.data_ciphers_fallback or common.data_ciphers_fallback,
+        compression=config.compression or common.compression,
+    )
 
 
 def agreed_client(
@@ -45,8 +55,8 @@ def agreed_client(
 
     ``compression`` is the framing that this client is moved to, if it is.
     """
-    kind = compression or options.data.compression
-    overhead = client_overhead(options, facts, agreement, compression)
+    kind = compression or own_data(options.data, terms.config).compression
+    overhead = client_overhead(options, facts, agreement, kind)
     mss_ipv4, mss_ipv6 = mss_limits(
         options.profile, tun_mtu=server_tun_mtu(options), overhead=overhead
     )
@@ -89,7 +99,7 @@ def data_channel(
         inactive=agreed.inactive,
         session_timeout=_first(own.session_timeout, link.session_timeout),
         protocol_flags=agreement.flags(),
-        compression=compression or options.data.compression,
+        compression=compression or own_data(options.data, own).compression,
     )
 
 
@@ -97,11 +107,11 @@ def client_overhead(
     options: ServerOptions,
     facts: ClientFacts,
     agreement: Agreement,
-    compression: CompressionKind | None,
+    framing: CompressionKind | None,
 ) -> Overhead:
     """What a packet of the client's tunnel grows by on its way to the link."""
     return overhead_of(
-        compression or options.data.compression,
+        framing,
         options.tun.dev_type,
         profile=options.profile,
         remote=facts.remote,

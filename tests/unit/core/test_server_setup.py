@@ -150,7 +150,35 @@ def test_without_a_common_cipher_the_client_is_told() -> None:
         "AUTH_FAILED,Data channel cipher negotiation failed (no shared cipher)"
     ]
     assert len(client.told(AuthenticationFailed)) == 1
-    assert client.asked(ConnectClient) == []
+    assert len(client.asked(ConnectClient)) == 1, "its own settings could have helped"
+    assert client.asked(AddClient) == []
+
+
+@pytest.mark.parametrize(
+    ("common", "own", "cipher"),
+    [
+        ("AES-256-GCM", ("AES-128-GCM",), "AES-128-GCM"),
+        ("CHACHA20-POLY1305", ("AES-256-GCM",), "AES-256-GCM"),
+        ("AES-256-GCM", None, "AES-256-GCM"),
+    ],
+)
+def test_a_client_can_have_ciphers_of_its_own(
+    common: str, own: tuple[str, ...] | None, cipher: str
+) -> None:
+    options = server_options(data=DataOptions(data_ciphers=(common,)))
+    given = terms(options, ClientConfig(data_ciphers=own))
+    client = SimClient(
+        options,
+        answer=lambda action: (
+            given if isinstance(action, ConnectClient) else usual(action, options)
+        ),
+    )
+    client.connect()
+    (added,) = client.asked(AddClient)
+    assert isinstance(added, AddClient)
+    assert added.agreed.agreement.cipher.value == cipher
+    client.connect()
+    assert client.ended is None, "a new session of it has them as well"
 
 
 def test_a_client_that_comes_back_with_other_ciphers_begins_anew() -> None:

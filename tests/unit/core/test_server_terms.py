@@ -3,11 +3,11 @@
 from dataclasses import replace
 from ipaddress import ip_address
 
-from ginnel.core.payload import Framing
+from ginnel.core.payload import FRAMING_OF, Framing
 from ginnel.core.server_actions import AgreedClient, ClientFacts, ClientId
-from ginnel.core.server_terms import agreed_client, client_compression
+from ginnel.core.server_terms import agreed_client, client_compression, own_data
 from ginnel.core.types import UNDEFINED_PEER_ID, Endpoint, PeerId, Transport
-from ginnel.options.model import CompressionKind, LinkOptions
+from ginnel.options.model import CompressionKind, DataOptions, LinkOptions
 from ginnel.options.server_model import ClientConfig, ServerOptions
 from tests.sim.duo import server_options
 from tests.unit.core.test_server_push import AGREEMENT, TERMS
@@ -43,6 +43,23 @@ def test_a_clients_own_settings_win() -> None:
     own = ClientConfig(ping=1, ping_restart=0, ping_exit=5, inactive=0)
     client = agreed(config=own)
     assert (client.ping_interval, client.ping_timeout, client.inactive) == (1, 5, 0)
+
+
+def test_a_clients_own_framing_wins_but_for_what_it_is_moved_to() -> None:
+    own = ClientConfig(compression=CompressionKind.LZO_STUB)
+    assert agreed(config=own).payload.framing is FRAMING_OF[CompressionKind.LZO_STUB]
+    moved = agreed(config=own, kind=CompressionKind.STUB_V2)
+    assert moved.payload.framing is FRAMING_OF[CompressionKind.STUB_V2]
+    assert agreed().payload.framing is None
+
+
+def test_a_clients_own_ciphers_win() -> None:
+    common = DataOptions(data_ciphers=("AES-256-GCM",), data_ciphers_fallback="AES-256-CBC")
+    assert own_data(common, ClientConfig()) == common
+    own = own_data(common, ClientConfig(data_ciphers=("AES-128-GCM",)))
+    assert (own.data_ciphers, own.data_ciphers_fallback) == (("AES-128-GCM",), "AES-256-CBC")
+    fallback = own_data(common, ClientConfig(data_ciphers_fallback="BF-CBC"))
+    assert fallback.data_ciphers_fallback == "BF-CBC"
 
 
 def test_the_mss_follows_the_default_rule() -> None:
