@@ -77,7 +77,13 @@ def split_push(keyword: str, items: Sequence[str], limit: int = BUNDLE_SIZE) -> 
     return [",".join([keyword, *part]) for part in marked]
 
 
+def _shown(item: str) -> str:
+    if item.startswith("auth-token "):
+        return "auth-token [secret]"
+    return "echo" if item.startswith("echo ") else item
+
+
 def redact(keyword: str, items: Sequence[str]) -> str:
-    """The push as it may be logged: tokens are blanked."""
-    shown = ("auth-token [secret]" if item.startswith("auth-token ") else item for item in items)
+    """The push as it may be logged: tokens are blanked, and what is echoed, as OpenVPN does."""
+    shown = (_shown(item) for item in items)
     return ",".join((keyword, *shown))

@@ -73,3 +73,4 @@ def test_an_option_that_cannot_be_pushed_is_refused() -> None:
 def test_tokens_are_not_logged() -> None:
     shown = redact("PUSH_REPLY", ("peer-id 1", "auth-token SECRET", "auth-token-user dQ=="))
     assert shown == "PUSH_REPLY,peer-id 1,auth-token [secret],auth-token-user dQ=="
+    assert redact("PUSH_REPLY", ("echo my secret", "echoes x")) == "PUSH_REPLY,echo,echoes x"
