@@ -1,8 +1,7 @@
 """A management client says every command to Debian's server and to ginnel's, and compares.
 
 Both are asked in the same order: while they hold, while they wait for clients, while a client is
-being judged and while one is connected. Of environments the names and the fixed values count, not
-the order, which changes with every release of OpenVPN. The words of ``help`` are left out.
+being judged and while one is connected. The words of ``help`` are left out.
 """
 
 import re
@@ -132,10 +131,7 @@ def _plain(line: str) -> str:
 
 
 def _block(text: str) -> list[str]:
-    """An event: its first line, then its environment by name."""
-    lines = [_plain(line) for line in text.splitlines()]
-    first = next(n for n, line in enumerate(lines) if line.startswith(">CLIENT:ENV"))
-    return [*lines[:first], *sorted(lines[first:])]
+    return [_plain(line) for line in text.splitlines()]
 
 
 def _walk(gui: Gui, commands: Iterable[str]) -> list[str]:
@@ -231,10 +227,10 @@ def _restarts(lab: Lab, program: str) -> list[str]:
                 heard += gui.hear(r"(?s)\A.*?>HOLD:[^\r]*\r\n")
         heard += gui.wait_closed()
     events = [_plain(line) for line in heard.splitlines() if ":ENV," not in line]
-    names = {line.partition("=")[0] for line in heard.splitlines() if ":ENV," in line}
+    names = [line.partition("=")[0] for line in heard.splitlines() if ":ENV," in line]
     # A gateway of 0.0.0.0, where the host has none, is told by OpenVPN alone.
-    names.discard(">UPDOWN:ENV,route_net_gateway")
-    return [*events, *sorted(names), f"status {server.process.wait_exit(20.0)}"]
+    names = [name for name in names if name != ">UPDOWN:ENV,route_net_gateway"]
+    return [*events, *names, f"status {server.process.wait_exit(20.0)}"]
 
 
 def _compare(lab: Lab, theirs: Sequence[str], ours: Sequence[str]) -> None:

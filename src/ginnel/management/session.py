@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from hmac import compare_digest
 from typing import assert_never
 
+from ginnel.compat.env_order import client_order, tunnel_order
 from ginnel.compat.log_lines import LogLine, Severity
 from ginnel.core.types import Instant
 from ginnel.management import commands
@@ -244,7 +245,7 @@ class ManagementSession:
         if not isinstance(self._board.client, Serving):
             return
         self._board.outbox.notify(f">UPDOWN:{'UP' if up else 'DOWN'}")
-        for name, value in reversed(tuple(environment.items())):
+        for name, value in tunnel_order(environment):
             self._board.outbox.notify(f">UPDOWN:ENV,{clean(f'{name}={value}')}")
         self._board.outbox.notify(">UPDOWN:ENV,END")
 
@@ -258,7 +259,7 @@ class ManagementSession:
     ) -> None:
         """Something about a client of the server, such as ``CONNECT,0,1``.
 
-        Its environment is shown backwards, as OpenVPN does, after the number of ``clients``.
+        Its environment is shown in OpenVPN's order, after the number of ``clients``.
         ``peer_info`` is what a filter does not hide, in its own order.
         """
         if not isinstance(self._board.client, Serving):
@@ -268,7 +269,7 @@ class ManagementSession:
             self._board.outbox.notify(f">CLIENT:ENV,n_clients={clients}")
         for name, value in peer_info if self._board.env_filter > 0 else ():
             self._board.outbox.notify(f">CLIENT:ENV,{clean(f'{name}={value}')}")
-        for name, value in reversed(tuple(environment.items())):
+        for name, value in client_order(event.partition(",")[0], environment):
             if self._shows_variable(name):
                 self._board.outbox.notify(f">CLIENT:ENV,{clean(f'{name}={value}')}")
         self._board.outbox.notify(">CLIENT:ENV,END")

@@ -112,9 +112,8 @@ class ServerFrontend(Frontend, Protocol):
     """One for the life of the process, over reloads.
 
     ``configure`` gets the options of the server's own tunnel; ``drive``, ``link_opened`` and
-    ``notice`` are a client's and not called. Environments are what a script would be told, in the
-    order in which the variables were set; the interface shows the last one first, as OpenVPN does,
-    and cleans the values.
+    ``notice`` are a client's and not called. Environments are what a script would be told; the
+    interface shows them in OpenVPN's order and cleans the values.
     """
 
     @property

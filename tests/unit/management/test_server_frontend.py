@@ -186,7 +186,7 @@ def test_values_cannot_make_lines_of_their_own(tmp_path: Path) -> None:
         peer = await program.client()
         forged = {"username": "eve\r\n>CLIENT:ESTABLISHED,9\x1b[2J", "IV_GUI\n": "x" * 5000}
         judging = program.judge(forged)
-        _event, count, gui, name, end = await hear_block(peer)
+        _event, count, name, gui, end = await hear_block(peer)
         assert count == ">CLIENT:ENV,n_clients=0"
         assert len(gui) < 2100
         assert name == ">CLIENT:ENV,username=eve??>CLIENT:ESTABLISHED,9?[2J"

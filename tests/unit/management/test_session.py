@@ -445,7 +445,7 @@ def test_the_environment_is_shown_as_far_as_it_was_asked_for() -> None:
         assert first == ">CLIENT:DISCONNECT,0"
         assert rest.pop() == ">CLIENT:ENV,END"
         shown_names = [line.removeprefix(">CLIENT:ENV,").partition("=")[0] for line in rest]
-        assert shown_names == names[::-1]
+        assert sorted(shown_names) == sorted(names)
         rig.session.up_down(up=False, environment=environment)
         first, *rest = rig.read().splitlines()
         assert first == ">UPDOWN:DOWN"
