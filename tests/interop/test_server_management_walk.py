@@ -216,6 +216,7 @@ def _restarts(lab: Lab, program: str) -> list[str]:
     ]
     server = lab.server_process(ServerSetup(program=program, lines=lines, verb=3))
     heard = ""
+    replies: list[str] = []
     with Gui(socket_path(lab)) as gui:
         gui.hear(r">HOLD:Waiting for hold release:0\r\n")
         gui.say("state on")
@@ -225,12 +226,13 @@ def _restarts(lab: Lab, program: str) -> list[str]:
             gui.say(f"signal {signal}")
             if signal != "SIGTERM":
                 heard += gui.hear(r"(?s)\A.*?>HOLD:[^\r]*\r\n")
+                replies += _walk(gui, ("status", "nclients", "load-stats", "kill x", "state"))
         heard += gui.wait_closed()
     events = [_plain(line) for line in heard.splitlines() if ":ENV," not in line]
     names = [line.partition("=")[0] for line in heard.splitlines() if ":ENV," in line]
     # A gateway of 0.0.0.0, where the host has none, is told by OpenVPN alone.
     names = [name for name in names if name != ">UPDOWN:ENV,route_net_gateway"]
-    return [*events, *names, f"status {server.process.wait_exit(20.0)}"]
+    return [*replies, *events, *names, f"status {server.process.wait_exit(20.0)}"]
 
 
 def _compare(lab: Lab, theirs: Sequence[str], ours: Sequence[str]) -> None:

@@ -57,12 +57,14 @@ class ClientDesk:
         """Waits for the verdict; ``announce`` asks for it once it could be taken."""
         key = KeyOf(client_id=client.client_id, key_number=client.key_number)
         verdict: asyncio.Future[Allowed | Denied] = asyncio.get_running_loop().create_future()
-        self._waiting[key] = Waiting(verdict=verdict, pend=pend)
+        waiting = Waiting(verdict=verdict, pend=pend)
+        self._waiting[key] = waiting
         try:
             announce()
             return await verdict
         finally:
-            del self._waiting[key]
+            if self._waiting.get(key) is waiting:
+                del self._waiting[key]
 
     def allow(self, key: KeyOf, config: tuple[str, ...]) -> bool:
         return self._decide(key, Allowed(config=config)) or self._is_key_of_client(key)

@@ -55,10 +55,13 @@ class ServerManagementFrontend(ManagementFrontend):
         super().configure(options)
         self._desk.status_version = options.process.status_version
 
-    def serve(self, control: ServerControl) -> None:
-        """A lifecycle begins."""
+    def serve(self, control: ServerControl | None) -> None:
+        """A run begins, or with None ends: commands about clients exist in between only."""
         self._desk.control = control
-        self._session.begin()
+        if control is None:
+            self._session.pause()
+        else:
+            self._session.begin()
 
     def addresses_assigned(self, tun_ip4: str, tun_ip6: str) -> None:
         """Our end of the tunnel has its addresses."""

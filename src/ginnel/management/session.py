@@ -80,6 +80,10 @@ class ManagementSession:
         """The first attempt begins: commands about remotes and traffic exist from now on."""
         self._board.started = True
 
+    def pause(self) -> None:
+        """A server's run is over: until the next one they do not."""
+        self._board.started = False
+
     # --- the client ----------------------------------------------------------------------------
 
     @property

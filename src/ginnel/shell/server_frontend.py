@@ -121,8 +121,8 @@ class ServerFrontend(Frontend, Protocol):
         """Whether anything becomes of environments; to put one together takes its time."""
         ...
 
-    def serve(self, control: ServerControl) -> None:
-        """A lifecycle begins: from now on this is the server to steer."""
+    def serve(self, control: ServerControl | None) -> None:
+        """From now on this is the server to steer; None between two runs and after the last."""
         ...
 
     def addresses_assigned(self, tun_ip4: str, tun_ip6: str) -> None:
@@ -173,7 +173,7 @@ class UnattendedServer(Unattended):
 
     hears_clients = False
 
-    def serve(self, control: ServerControl) -> None:
+    def serve(self, control: ServerControl | None) -> None:
         """Nobody steers."""
 
     def addresses_assigned(self, tun_ip4: str, tun_ip6: str) -> None:

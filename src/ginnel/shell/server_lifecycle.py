@@ -205,6 +205,7 @@ class ServerLifecycle:
             return name, self._signals.text_of(name)
         finally:
             self._serving = None
+            self._frontend.serve(None)
             await serving.close()
             if self._kit.store is not None:
                 self._kit.store.write()

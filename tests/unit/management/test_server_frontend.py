@@ -303,3 +303,17 @@ def test_a_client_that_does_not_read_costs_no_memory_for_status_and_traffic(tmp_
         peer.writer.transport.abort()
 
     live(tmp_path / "m", scenario)
+
+
+def test_between_two_runs_there_is_nobody_to_ask(tmp_path: Path) -> None:
+    async def scenario(program: Program) -> None:
+        peer = await program.client()
+        assert await peer.say(b"nclients") == b"SUCCESS: nclients=0\r\n"
+        program.frontend.serve(None)
+        refusal = b"ERROR: The 'nclients' command is not supported by the current daemon mode\r\n"
+        assert await peer.say(b"nclients") == refusal
+        program.frontend.serve(program.control)
+        assert await peer.say(b"nclients") == b"SUCCESS: nclients=0\r\n"
+        await peer.close()
+
+    live(tmp_path / "m", scenario)
