@@ -30,7 +30,6 @@ from ginnel.core.server_notices import (
     ServerNotice,
 )
 from ginnel.core.types import Endpoint, IPAddress, IPNetwork, PeerId, Transport
-from ginnel.dataclass import replace
 from ginnel.options.model import DeviceType, PlainWrapping, TlsAuth, TlsCrypt, Topology
 from ginnel.options.server_model import ServerOptions
 
@@ -39,7 +38,13 @@ Wrapping = PlainWrapping | TlsAuth | TlsCrypt
 
 def about(name: str, line: LogLine) -> LogLine:
     """Puts the client's name in front, as each of its lines has it."""
-    return replace(line, text=f"{printable(name)} {line.text}")
+    return LogLine(
+        text=f"{printable(name)} {line.text}",
+        verb=line.verb,
+        severity=line.severity,
+        category=line.category,
+        timestamp=line.timestamp,
+    )
 
 
 def render(notice: ServerNotice, *, common_name: str) -> tuple[LogLine, ...]:

@@ -8,6 +8,7 @@ import errno
 import importlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from ipaddress import ip_address
 from types import ModuleType
 from typing import TYPE_CHECKING
@@ -256,10 +257,11 @@ class RustDataPlane:
         self, packet: Transmit, link: LinkId = FIRST_LINK, local: IPAddress | None = None
     ) -> None:
         """Sends before any queued data, or drops and counts."""
-        with _reporting("send_control"):
-            self._engine.send_control(
-                packet.payload, self._outer(packet.destination), link, _packed_local(local)
-            )
+        target, source = self._outer(packet.destination), _packed_local(local)
+        try:
+            self._engine.send_control(packet.payload, target, link, source)
+        except (OSError, OverflowError, ValueError) as bad:  # no context manager for each packet
+            raise _failure("send_control", UNDEFINED_PEER_ID, bad) from bad
 
     def send_inner(self, peer_id: PeerId, payload: bytes) -> None:
         """Seals the payload with the primary key; no-op without one."""
@@ -304,10 +306,13 @@ def _reporting(operation: str, peer_id: PeerId = UNDEFINED_PEER_ID) -> Iterator[
     """Turns the extension's errors into the one of this interface."""
     try:
         yield
-    except OSError as bad:
-        raise DataPlaneError(operation, peer_id, bad.errno or errno.EIO) from bad
-    except (OverflowError, ValueError) as bad:
-        raise DataPlaneError(operation, peer_id, errno.EINVAL) from bad
+    except (OSError, OverflowError, ValueError) as bad:
+        raise _failure(operation, peer_id, bad) from bad
+
+
+def _failure(operation: str, peer_id: PeerId, bad: Exception) -> DataPlaneError:
+    number = (bad.errno or errno.EIO) if isinstance(bad, OSError) else errno.EINVAL
+    return DataPlaneError(operation, peer_id, number)
 
 
 def _material(key: DirectionKey) -> tuple[bytes, bytes, bytes]:
@@ -347,7 +352,9 @@ def _packed(endpoint: Endpoint | None) -> _Address | None:
     return endpoint.address.packed, endpoint.port, endpoint.scope_id
 
 
+@lru_cache(maxsize=1024)
 def _endpoint(address: _Address | None) -> Endpoint | None:
+    """Clients that are connecting send many packets from one address."""
     if address is None:
         return None
     packed, port, scope_id = address

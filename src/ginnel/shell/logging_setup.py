@@ -187,6 +187,10 @@ class LogOutput:
         self.lost = 0
         """Lines that the destination refused."""
 
+    def shows(self, verb: int) -> bool:
+        """Whether lines of this verbosity are written now."""
+        return verb <= self.verb
+
     def log(self, line: LogLine) -> None:
         """Writes the line unless ``verb`` or ``mute`` keep it back."""
         if line.verb > self.verb:

@@ -246,6 +246,7 @@ class _Server:
             tokens=self._tokens(options),
             capabilities=probe(engine),
             log=self._log.log,
+            shows=self._log.shows,
             listeners=self._listeners,
         )
         equipment = ServerEquipment(

@@ -86,6 +86,7 @@ class ServerDrive:
         hooks: ServerHooks,
         tasks: asyncio.TaskGroup,
         log: Callable[[LogLine], None],
+        shows: Callable[[int], bool] = lambda _verb: True,
         signer: Signer | None = None,
         on_leave: Callable[[], None] = lambda: None,
         clock: Callable[[], Instant] = monotonic_now,
@@ -97,6 +98,7 @@ class ServerDrive:
         self._hooks = hooks
         self._tasks = tasks
         self._log = log
+        self._shows = shows
         self._watchers: list[ClientWatcher] = []
         self._signer = signer
         self._on_leave = on_leave
@@ -275,8 +277,9 @@ class ServerDrive:
                 return
 
     def _say(self, client: Client, line: LogLine) -> None:
-        room = client.log if client.common_name else self.unproved
-        room.log_all((server_lines.about(client.name, line),))
+        if self._shows(line.verb):
+            room = client.log if client.common_name else self.unproved
+            room.log_all((server_lines.about(client.name, line),))
 
     def _connected(self, client: Client, agreed: AgreedClient) -> None:
         client.connected_at = self._clock()

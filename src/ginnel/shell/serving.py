@@ -76,6 +76,8 @@ class ServingMeans:
     capabilities: DataCapabilities
     log: Callable[[LogLine], None]
     listeners: Listeners
+    shows: Callable[[int], bool] = lambda _verb: True
+    """Whether lines of a verbosity are written: most about a client are not."""
 
 
 class Serving:
@@ -103,6 +105,7 @@ class Serving:
             hooks=means.make_hooks(self._say),
             tasks=tasks,
             log=means.log,
+            shows=means.shows,
             signer=means.signer,
             on_leave=means.frontend.client_leaves,
         )
