@@ -4,17 +4,26 @@ Debian's client and ginnel's against ginnel's server; with GINNEL_INTEROP_SERVER
 scenarios hold for the real server.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import pytest
 
-from tests.interop.checks import addresses, assert_reaches, pushed, tunnel_routes, wait_file
+from tests.interop.checks import (
+    Address,
+    addresses,
+    assert_reaches,
+    pushed,
+    tunnel_routes,
+    wait_file,
+)
 from tests.interop.lab import OFFICE_HOST, Fleet, ServerSetup
-from tests.interop.lab.fleet import BRANCH_HOST, BRANCH_HOST_V6, HOME
+from tests.interop.lab.fleet import BRANCH_HOST, BRANCH_HOST_V6, HOME, variations
 from tests.interop.lab.openvpn import TUNNEL_SERVER, TUNNEL_SERVER_V6
 
 FIVE = range(1, 6)
+SMALL = "10.10.112.0 255.255.255.0"
 BRANCH_ROUTES = ("route 172.16.1.0 255.255.255.0", "route-ipv6 fd00:16:1::/64")
 BRANCH_IROUTES = ("iroute 172.16.1.0 255.255.255.0", "iroute-ipv6 fd00:16:1::/64")
 
@@ -49,7 +58,7 @@ table inet back {
 @pytest.mark.parametrize("topology", ["subnet", "net30", "p2p"])
 def test_every_topology(fleet: Fleet, topology: str) -> None:
     """Each client gets what the topology makes of the pool, in both families."""
-    fleet.start_server(ServerSetup(topology=topology, network="10.10.112.0 255.255.255.0"))
+    fleet.start_server(ServerSetup(topology=topology, network=SMALL))
     fleet.start_pair()
     expected: list[tuple[str, int, str | None]] = {  # type: ignore[assignment]
         "subnet": [("10.10.112.2", 24, None), ("10.10.112.3", 24, None)],
@@ -249,28 +258,42 @@ CCD_OF_PUSHES = {
 }
 
 
-def pushed_by(fleet: Fleet, program: str) -> list[list[str]]:
-    """What three clients of a server are pushed: one with removals, one reset, one as all."""
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What one client has of a server."""
+
+    options: list[str]
+    inside: Mapping[str, Address]
+    routes: list[str]
+
+
+def outcomes(fleet: Fleet, program: str, topology: str) -> list[Outcome]:
+    """What three clients get: one with removals, one reset, one as all."""
     ccd = fleet.spare_directory("ccd", CCD_OF_PUSHES)
     lines = [f"client-config-dir {ccd}", *PUSHES]
-    server = fleet.start_server(ServerSetup(program=program, lines=lines))
-    options = []
+    setup = ServerSetup(program=program, topology=topology, network=SMALL, lines=lines)
+    server = fleet.start_server(setup)
+    found = []
     for number in (1, 2, 3):
         client = fleet.start_client(number, fleet.client_setup(number, program="openvpn"))
-        options.append(pushed(client))
+        host = fleet.client(number)
+        inside = addresses(fleet, where=host)
+        found.append(Outcome(pushed(client), inside, tunnel_routes(host)))
         client.stop()
     server.stop()
-    return options
+    return found
 
 
-def test_what_is_pushed_is_what_the_real_server_pushes(fleet: Fleet) -> None:
+@pytest.mark.parametrize("topology", variations(["subnet", "net30"], ["p2p"]))
+def test_clients_get_what_the_real_server_gives(fleet: Fleet, topology: str) -> None:
     """Option by option and in the same order, also after push-remove and push-reset."""
-    theirs = pushed_by(fleet, "openvpn")
-    ours = pushed_by(fleet, "ginnel")
+    theirs = outcomes(fleet, "openvpn", topology)
+    ours = outcomes(fleet, "ginnel", topology)
     assert ours == theirs
-    assert not any(option.startswith(("route 10.11", "dhcp-option DNS")) for option in ours[0])
-    assert "route 10.30.0.0 255.255.0.0" in ours[1]
-    assert "dhcp-option DNS 10.11.5.53" in ours[2]
+    first, second, third = (outcome.options for outcome in ours)
+    assert not any(option.startswith(("route 10.11", "dhcp-option DNS")) for option in first)
+    assert "route 10.30.0.0 255.255.0.0" in second
+    assert "dhcp-option DNS 10.11.5.53" in third
 
 
 # --- ciphers -----------------------------------------------------------------------------------

@@ -163,6 +163,11 @@ def test_a_server_that_is_killed(fleet: Fleet) -> None:
     )
     marks = {which: client.mark() for which, client in clients.items()}
     server.process.kill()
+    wait_until(
+        lambda: not any(line.startswith("server: ") for line in fleet.differences()),
+        timeout=10,
+        what="the server's host as it was before it began",
+    )
     fleet.start_server(setup, label="server-again")
     wait_again(fleet, clients, marks)
     assert [tunnel_address(fleet, client) for client in clients] == before
