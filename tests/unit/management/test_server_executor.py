@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import TypedDict
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ginnel.compat.server_status import ClientRow, RouteRow
 from ginnel.core.server_actions import ClientId
@@ -245,6 +247,36 @@ def test_updates_go_to_one_or_to_all() -> None:
         ("update", ClientId(0), parts),
         ("update", ClientId(7), parts),
     ]
+
+
+VOCABULARY = """status load-stats nclients kill client-auth client-auth-nt client-deny client-kill
+client-pending-auth push-update-broad push-update-cid bytecount env-filter state help version END
+0 1 -1 99999999999999999999 x laptop 192.0.2.10:35810 tcp:[::1]:1 : [ HALT,x '' " \\"""
+CHATTER = st.lists(
+    st.one_of(
+        st.lists(st.sampled_from(VOCABULARY.split()), max_size=6).map(
+            lambda words: " ".join(words).encode() + b"\n"
+        ),
+        st.binary(max_size=40),
+        st.sampled_from([b"\n", b"END\n", b"x" * 1500]),
+    ),
+    max_size=30,
+)
+
+
+@given(CHATTER, st.booleans())
+def test_no_management_client_can_break_it(chatter: list[bytes], begun: bool) -> None:
+    rig = ServerRig()
+    if begun:
+        rig.begin()
+        rows(rig, in_tunnel=True)
+    rig.connect()
+    for part in chatter:
+        heard = rig.send(part)
+        assert heard.endswith("\r\n") or not heard
+    rig.session.disconnect()
+    rig.connect()
+    assert rig.say("pid") == f"SUCCESS: pid={PID}\r\n"
 
 
 def test_configuration_without_end_is_bounded_and_refused() -> None:
