@@ -18,6 +18,7 @@ from ginnel.hooks import Allow, Authenticator, Decision, Deny, Login
 
 SECONDS = 30
 """What PAM may take for one login."""
+MAX_PASSWORD = 4096
 MAX_ANSWERS = 1 << 20
 PAM_DIRECTORIES = ("/etc/pam.d", "/usr/lib/pam.d")
 
@@ -49,7 +50,7 @@ class Pam(Authenticator):
 
     async def authenticate(self, login: Login) -> Decision:
         """Allows those whom PAM lets in. A question for more than the password is not asked."""
-        if "\0" in login.username + login.password:
+        if "\0" in login.username + login.password or len(login.secret) > MAX_PASSWORD:
             return Deny()
         self._number = number = self._number + 1
         answer: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()

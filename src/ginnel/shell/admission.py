@@ -176,7 +176,9 @@ class Admission:
             agreed = await self._authenticators.judge(action, pend)
             if isinstance(agreed, Refused):
                 return agreed
-            guest.allowed_options, username = agreed.options, agreed.username
+            username = agreed.username
+            if action.is_first:
+                guest.allowed_options = agreed.options
         if self._access.management_client_auth:
             refusal = await self._ask_management(action, guest, pend)
             if refusal is not None:
@@ -212,7 +214,8 @@ class Admission:
         if isinstance(verdict, Denied):
             self._say(facts, admission_lines.refused_by("the management client", verdict.reason))
             return Refused(reason=verdict.client_reason or "")
-        guest.sent_config = verdict.config
+        if action.is_first:
+            guest.sent_config = verdict.config
         return None
 
     async def answer_challenge(self, action: AnswerChallenge) -> Done | Failed:
@@ -280,6 +283,7 @@ class Admission:
             written = await self._connecting.connect(command, facts, guest)
             if isinstance(written, Refused):
                 return written
+            guest.greeted = True
             log(admission_lines.reading_options(written.path))
             source = OptionText(source=written.path, text=written.text)
             config = self._terms.add(config, source, log)
@@ -315,7 +319,8 @@ class Admission:
         """Tells ``learn-address``; what it refuses leads nowhere."""
         refused: set[str] = set()
         own = _own_addresses(terms)
-        for index, address in enumerate(addresses_to_learn(terms)):
+        limit = terms.config.max_routes_per_client or self._options.limits.max_routes_per_client
+        for index, address in enumerate(addresses_to_learn(terms, limit)):
             if await self._learn_one(facts, guest, address):
                 guest.addresses = (*guest.addresses, address)
                 continue
@@ -413,7 +418,7 @@ class Admission:
         if self._frontend.hears_clients or command is not None:
             story = guest.story(facts, traffic=traffic)
             environment = client_environment(self._base(), self._options, story)
-        if departure.agreed is not None and command is not None:
+        if command is not None and (departure.agreed is not None or guest.greeted):
             await self._gate.run(facts, ServerHook.DISCONNECT, command, (), environment)
         self._frontend.client_gone(facts, environment)
         for address in guest.addresses:

@@ -181,15 +181,18 @@ def _route_of(item: str) -> str | None:
     return None
 
 
-def addresses_to_learn(terms: ClientTerms) -> tuple[str, ...]:
-    """What leads to a client, in the order in which ``learn-address`` is told."""
+def addresses_to_learn(terms: ClientTerms, limit: int) -> tuple[str, ...]:
+    """What leads to a client, in the order in which ``learn-address`` is told.
+
+    ``limit``: networks behind it that count; further ones lead nowhere.
+    """
     single = []
     if terms.ifconfig is not None:
         single.append(str(terms.config.ifconfig_push_alias or terms.ifconfig[0]))
     if terms.ifconfig_ipv6 is not None:
         single.append(str(terms.ifconfig_ipv6[0].ip))
     networks = (*terms.config.iroutes, *terms.config.iroutes_ipv6)
-    return (*single, *(_told(str(network)) for network in networks))
+    return (*single, *(_told(str(network)) for network in networks[:limit]))
 
 
 def without_addresses(terms: ClientTerms, refused: set[str]) -> ClientTerms:

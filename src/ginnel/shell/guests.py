@@ -24,6 +24,8 @@ class Guest:
     """Lines of the management client, from its verdict until the client is connected."""
     allowed_options: tuple[str, ...] = ()
     """Lines of authenticators, likewise."""
+    greeted: bool = False
+    """Whether client-connect let it in: client-disconnect hears of its end then."""
     lease: Lease | None = None
     terms: ClientTerms | None = None
     came: int

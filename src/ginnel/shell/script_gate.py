@@ -54,7 +54,6 @@ class ScriptGate:
     ) -> ScriptResult:
         """Runs a script; a status that is not among ``fine`` is logged as a failure."""
         async with self._room:
-            self._say(facts, shell_lines.script_run((*command, *arguments)))
             try:
                 async with asyncio.timeout(self._seconds):
                     result = await self._runner.run(

@@ -47,10 +47,12 @@ def first_login(duo: Duo) -> Authenticate:
 
 
 def test_without_anybody_who_judges_passwords_none_is_judged() -> None:
-    duo = password_duo(server=server_options())
+    access = AccessOptions(token=TokenOptions())
+    duo = password_duo(server=server_options(access=access), tokens=issuer())
     duo.connect()
     assert duo.asked(Authenticate) == []
     assert duo.machine.facts.username == ""
+    assert duo.client.token is None
 
 
 def test_a_password_is_judged() -> None:

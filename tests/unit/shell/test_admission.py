@@ -332,6 +332,21 @@ def test_what_learn_address_refuses_leads_nowhere(tmp_path: Path) -> None:
     run(work())
 
 
+def test_a_client_that_was_greeted_is_seen_off_however_early_it_goes(tmp_path: Path) -> None:
+    async def work() -> None:
+        made = Rig(tmp_path, plan={"learn-address": lambda _call: 1}, **SCRIPTS)
+        assert isinstance(await made.connect(client()), Failed)
+        await made.leave(client())
+        assert "client-disconnect" in made.scripts.ran
+        made.scripts.plan["client-connect"] = lambda _call: 1
+        made.scripts.calls.clear()
+        assert await made.connect(client(2)) == Refused()
+        await made.leave(client(2))
+        assert "client-disconnect" not in made.scripts.ran
+
+    run(work())
+
+
 def test_who_comes_again_waits_for_the_scripts_of_the_earlier_end(tmp_path: Path) -> None:
     async def work() -> None:
         made = Rig(tmp_path, **SCRIPTS)

@@ -180,10 +180,11 @@ def test_addresses_are_learnt_in_order_and_networks_can_be_taken_out(tmp_path: P
         iroutes_ipv6=(IPv6Network("fd00:20::/64"),),
     )
     terms = maker(server_options(tmp_path)).terms(config, None)
-    learnt = addresses_to_learn(terms)
+    learnt = addresses_to_learn(terms, 256)
+    assert addresses_to_learn(terms, 1) == learnt[:3]
     assert learnt == ("10.8.0.9", "fd00:8::9", "10.20.0.0/16", "10.30.0.1", "fd00:20::/64")
     left = without_addresses(terms, {"10.30.0.1", "fd00:20::/64"})
     assert left.config.iroutes == (OFFICE,)
     assert left.config.iroutes_ipv6 == ()
     aliased = replace(config, ifconfig_push_alias=IPv4Address("10.99.0.1"))
-    assert addresses_to_learn(replace(terms, config=aliased))[0] == "10.99.0.1"
+    assert addresses_to_learn(replace(terms, config=aliased), 256)[0] == "10.99.0.1"

@@ -25,7 +25,6 @@ def test_a_script_that_does_not_end_is_stopped_and_told() -> None:
     assert result.status == TIMED_OUT
     assert not result.ok
     assert said.texts == [
-        "/hook word",
         "WARNING: Failed running command (--client-connect): external program did not exit "
         "normally (stopped after 0.01 seconds)",
     ]
