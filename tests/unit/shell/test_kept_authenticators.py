@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from ginnel.core.errors import ConfigError
-from ginnel.shell import authenticators
 from ginnel.shell.kept_authenticators import KeptAuthenticators
 from tests.unit.shell.server_scripts import server_options
 from tests.unit.shell.test_authenticators import Plain
@@ -25,7 +24,7 @@ def made(monkeypatch: pytest.MonkeyPatch) -> list[Plain]:
 
     point = EntryPoint("one", "x:y", "ginnel.authenticators")
     monkeypatch.setattr(EntryPoint, "load", lambda _self: make)
-    monkeypatch.setattr(authenticators, "entry_points", lambda group: EntryPoints([point]))
+    monkeypatch.setattr("importlib.metadata.entry_points", lambda group: EntryPoints([point]))
     return all_made
 
 
