@@ -44,6 +44,7 @@ class RevocationWatch:
         file = options.crl_verify
         self._file = None if file is None else file.path
         self._directory = options.crl_verify_dir
+        self._hand_window = options.hand_window
         self._renew = renew
         self._look = look
         self._used = self._seen = self._shape()
@@ -57,26 +58,40 @@ class RevocationWatch:
         self, clients: Callable[[], Iterable[C]], end: Callable[[C, CertificateInfo], None]
     ) -> None:
         """Looks until it is cancelled; ``end`` is called for each client that is revoked."""
+        loop = asyncio.get_running_loop()
+        again: tuple[float, IsRevoked] | None = None
         while True:
             await asyncio.sleep(self._look)
-            is_revoked = self._changed_list()
+            if again is not None and loop.time() >= again[0]:
+                await _end_revoked(again[1], clients(), end)
+                again = None
+            if not self._is_new():
+                continue
+            # This may fail for a certificate that changed as well: the list counts all the same.
+            self._renew()
+            # Long lists take their time: the loop goes on meanwhile.
+            is_revoked = await asyncio.to_thread(self._read)
             if is_revoked is not None:
                 await _end_revoked(is_revoked, clients(), end)
+                # Handshakes that had begun were judged by the list before: they are over then.
+                again = (loop.time() + self._hand_window, is_revoked)
 
-    def _changed_list(self) -> IsRevoked | None:
-        """The list, when it is a new one and good."""
+    def _is_new(self) -> bool:
+        """Whether there is another list than the last one, and nobody writes it any more."""
         shape = self._shape()
         if shape != self._seen:
             self._seen = shape
-            return None
+            return False
         if shape == self._used:
-            return None
+            return False
         self._used = shape
-        # This may fail for a certificate that changed as well: the list counts all the same.
-        self._renew()
-        if self._directory is not None:
-            return _by_directory(self._directory)
+        return True
+
+    def _read(self) -> IsRevoked | None:
+        """The list; None for one that is no good. ``renew`` complains of it."""
         try:
+            if self._directory is not None:
+                return _by_directory(self._directory)
             return _by_file(Path(self._file or "").read_bytes()[:MAX_SIZE])
         except (OSError, ValueError):
             return None

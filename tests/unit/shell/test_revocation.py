@@ -107,12 +107,16 @@ def test_those_on_a_new_list_are_ended_once(tmp_path: Path) -> None:
 
 def test_files_of_a_directory_revoke_by_their_names(tmp_path: Path) -> None:
     async def work() -> None:
-        made = Rig(TlsOptions(crl_verify_dir=str(tmp_path)))
+        made = Rig(TlsOptions(crl_verify_dir=str(tmp_path), hand_window=1))
         watching = await made.watching()
         (tmp_path / "7").touch()
         (tmp_path / "README").touch()
         await until(lambda: made.ended, "the end")
         assert made.ended == ["CN=client7"]
+        # Its next handshake had begun before: it is looked at once more when that must be over.
+        made.clients.append(someone(7))
+        await until(lambda: len(made.ended) == 2, "the other end")
+        assert made.ended == ["CN=client7"] * 2
         watching.cancel()
 
     run(work())
