@@ -37,6 +37,7 @@ _MODES = {PeerCheck.NONE: 0, PeerCheck.IF_SENT: 1, PeerCheck.REQUIRED: 3}
 _CRL_CHECK, _CRL_CHECK_ALL = 0x4, 0x8
 _CTRL_EXTRA_CHAIN, _CTRL_MODE, _CTRL_CACHE = 14, 33, 44
 _CTRL_GROUPS, _CTRL_CLIENT_SIGALGS = 92, 102
+_CTRL_DH_AUTO = 118
 _CTRL_LOWEST, _CTRL_HIGHEST = 123, 124
 
 _PKCS1_ONLY = b"RSA+SHA256:RSA+SHA384:RSA+SHA512:RSA+SHA1"
@@ -77,6 +78,10 @@ class SystemLibrary:
 
     def set_groups(self, names: str) -> bool:
         return self._checked(self._control(_CTRL_GROUPS, 0, names.encode()))
+
+    def set_dh(self, parameters: bytes) -> bool:
+        """Uses the library's own parameters, of a size that fits the key."""
+        return self._checked(self._control(_CTRL_DH_AUTO, 1))
 
     def trust(self, anchors: Sequence["x509.Certificate"]) -> bool:
         for anchor in anchors:

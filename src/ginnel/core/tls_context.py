@@ -70,6 +70,10 @@ class TlsLibrary(Protocol):
         """Sets the key exchange groups; False when one is not known."""
         ...
 
+    def set_dh(self, parameters: bytes) -> bool:
+        """Takes Diffie-Hellman parameters in PEM form; False when it cannot read them."""
+        ...
+
     def trust(self, anchors: Sequence["x509.Certificate"]) -> bool:
         """Adds trust anchors; False when it cannot read one that others can."""
         ...
@@ -160,6 +164,8 @@ def build_tls_context(
     _set_versions(library, options, identity, warnings)
     _set_ciphers(library, options)
     _set_groups(library, options, warnings)
+    if options.dh is not None and not library.set_dh(options.dh.content.reveal()):
+        raise _file_error(options.dh, "holds no Diffie-Hellman parameters that OpenSSL takes")
     bundle_trust = _load_identity(library, options, identity, unix_time, warnings)
     trusted = _load_trust(library, options, bundle_trust)
     _load_crl(library, options)

@@ -64,6 +64,20 @@ class WheelLibrary:
         wanted = ffi.new("char[]", names.encode())
         return _checked(lib.SSL_CTX_set1_curves_list(self._context, wanted))
 
+    def set_dh(self, parameters: bytes) -> bool:
+        bio = lib.BIO_new_mem_buf(parameters, len(parameters))
+        try:
+            read = lib.PEM_read_bio_DHparams(bio, ffi.NULL, ffi.NULL, ffi.NULL)
+        finally:
+            lib.BIO_free(bio)
+        if read == ffi.NULL:
+            lib.ERR_clear_error()
+            return False
+        return _handed(read, self._use_dh, lib.DH_free)
+
+    def _use_dh(self, parameters: Any) -> bool:
+        return _checked(lib.SSL_CTX_set_tmp_dh(self._context, parameters))
+
     def trust(self, anchors: Sequence["x509.Certificate"]) -> bool:
         return all(
             _handed(_certificate(anchor), self._trust_one, lib.X509_free) for anchor in anchors

@@ -4,7 +4,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Interface
 
 from ginnel.dataclass import replace
 from ginnel.options.apply_tun import ipv4, ipv4_mask, ipv6_bits
-from ginnel.options.draft import Draft, Handler, Use, no_effect
+from ginnel.options.draft import Draft, Handler, Use
 from ginnel.options.files import FileRef
 from ginnel.options.model import Topology
 from ginnel.options.server_draft import BridgeDraft
@@ -167,13 +167,11 @@ def _multihome(draft: Draft, use: Use) -> None:
 
 
 def _dh(draft: Draft, use: Use) -> None:
-    """A server looks at the file at least: a name that is wrong is a mistake in any case."""
+    """``none`` leaves the key exchange to the curves alone."""
     named = use.inline is not None or use.text(0) != "none"
     path = use.words[0] if use.words else None
     ref = FileRef(option="dh", origin=use.origin, path=path, inline=use.inline)
     draft.set_field("server.dh", ref if named else None)
-    if named:
-        draft.notes.append(no_effect(use))
 
 
 def _linear(draft: Draft, use: Use) -> None:

@@ -284,6 +284,8 @@ class TlsOptions:
     cert: FileContent | None = None
     key: FileContent | None = None
     extra_certs: FileContent | None = None
+    dh: FileContent | None = None
+    """Parameters for clients that exchange keys over no curve; of a server."""
     pkcs12: FileContent | None = None
     external_key: ExternalKey | None = None
     external_cert: str | None = None

@@ -6,7 +6,7 @@ from ginnel.options.compat_mode import settle_compatibility
 from ginnel.options.draft import Draft, ProfileDraft
 from ginnel.options.files import FileLoader, FileRef
 from ginnel.options.freeze import check_scripts, finish_host, load_files
-from ginnel.options.model import LinkProtocol
+from ginnel.options.model import LinkProtocol, TlsOptions
 from ginnel.options.profiles import build_profile, shared_wrapping
 from ginnel.options.server_checks import check_listeners, check_server, note_server, scripts_of
 from ginnel.options.server_draft import LocalDraft
@@ -45,7 +45,7 @@ def _freeze(
         wrapping=shared_wrapping(entry, options.data.auth, loader),
         crypt_v2=_crypt_v2(draft, loader),
         link=options.link,
-        tls=options.tls,
+        tls=_with_dh(draft, options.tls, loader),
         data=options.data,
         tun=options.tun,
         routes=options.routes,
@@ -120,6 +120,11 @@ def _crypt_v2(draft: Draft, loader: FileLoader) -> TlsCryptV2Server | None:
     )
 
 
+def _with_dh(draft: Draft, tls: TlsOptions, loader: FileLoader) -> TlsOptions:
+    ref = draft.server.dh
+    return tls if ref is None else replace(tls, dh=loader.load(ref))
+
+
 def _reneg_range(draft: Draft) -> tuple[int, int] | None:
     given = draft.server.limits.reneg_sec_range
     if given is not None:
@@ -131,8 +136,6 @@ def _reneg_range(draft: Draft) -> tuple[int, int] | None:
 def _check_paths(draft: Draft, loader: FileLoader) -> None:
     """Looks for scripts and other files that are not kept. Raises ConfigError."""
     access = draft.server.access
-    if draft.server.dh is not None:
-        loader.load(draft.server.dh)
     check_scripts(draft, loader, scripts_of(draft))
     directories = {
         "client-config-dir": access.client_config_dir,

@@ -55,6 +55,9 @@ def note_server_options(draft: Draft) -> None:
         text = "--tls-crypt-v2: force-cookie has no effect here: it is for --mode server"
         place = draft.places.of("tls-crypt-v2")
         draft.notes.append(Note(text=text, origin=place, option="tls-crypt-v2"))
+    if draft.server.dh is not None:
+        text = "--dh has no effect here: it is for --mode server"
+        draft.notes.append(Note(text=text, origin=draft.server.dh.origin, option="dh"))
     bounds = draft.server.limits.reneg_sec_range
     if bounds is not None and bounds[0] != bounds[1]:
         text = f"--reneg-sec: a client makes new keys after exactly {bounds[1]} seconds"

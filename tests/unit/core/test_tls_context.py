@@ -5,11 +5,13 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from cryptography.hazmat.primitives import serialization
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import pkcs12
 
 from ginnel.core.errors import ConfigError
+from ginnel.core.tls import TlsFailure
 from ginnel.core.tls_context import (
     PassphraseNeeded,
     PassphraseWrong,
@@ -19,7 +21,7 @@ from ginnel.core.tls_context import (
 from ginnel.core.types import Side
 from ginnel.options.model import TlsOptions
 from ginnel.options.values import FileContent, Secret
-from tests.sim.pki import NOW, ORIGIN, Identity, inline, issue, make_ca, make_crl, tls_options
+from tests.sim.pki import NOW, ORIGIN, Identity, inline, issue, make_ca, make_crl, name, tls_options
 
 CA = make_ca()
 OWN = issue(CA, "client")
@@ -232,3 +234,64 @@ def test_chain_in_cert_and_extra_certs_is_sent() -> None:
             client.receive(peer.take(100_000))
         assert client.established
         assert [info.depth for info in client.peer().chain] == [2, 1, 0]
+
+
+MODP = """\
+-----BEGIN DH PARAMETERS-----
+MIIBCAKCAQEA///////////JD9qiIWjCNMTGYouA3BzRKQJOCIpnzHQCC76mOxOb
+IlFKCHmONATd75UZs806QxswKwpt8l8UN0/hNW1tUcJF5IW1dmJefsb0TELppjft
+awv/XLb0Brft7jhr+1qJn6WunyQRfEsf5kkoZlHs5Fs9wgB8uKFjvwWY2kg2HFXT
+mmkWP6j9JM9fg2VdI9yjrZYcYvNWIIVSu57VKQdwlpZtZww1Tkq8mATxdGwIyhgh
+fDKQXkYuNs474553LBgOhgObJ4Oi7Aeij7XFXfBvTFLJ3ivL9pVYFxg5lUl86pVq
+5RXSJhiY+gUQFXKOWoqsqmj//////////wIBAg==
+-----END DH PARAMETERS-----
+"""
+"""The group of 2048 bits of RFC 3526."""
+
+
+def with_rsa(common_name: str) -> TlsOptions:
+    """Somebody whose certificate needs no curve either."""
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name(common_name))
+        .issuer_name(CA.certificate.subject)
+        .public_key(key.public_key())
+        .serial_number(7)
+        .not_valid_before(NOW - timedelta(days=1))
+        .not_valid_after(NOW + timedelta(days=7300))
+        .sign(CA.key, hashes.SHA256())
+    )
+    pem = serialization.Encoding.PEM
+    private = key.private_bytes(
+        pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    return TlsOptions(
+        ca=GOOD.ca,
+        cert=inline("cert", certificate.public_bytes(pem)),
+        key=inline("key", private),
+    )
+
+
+def test_a_client_without_curves_is_served_with_parameters() -> None:
+    serving = with_rsa("server")
+    suite = "TLS-DHE-RSA-WITH-AES-256-GCM-SHA384"
+    old = replace(with_rsa("client"), tls_version_max="1.2", tls_cipher=suite)
+    client = build(old).channel()
+    server = build_tls_context(
+        replace(serving, dh=inline("dh", MODP.encode())), side=Side.SERVER, unix_time=0
+    ).channel()
+    client.start()
+    for _ in range(6):
+        server.receive(client.take(100_000))
+        client.receive(server.take(100_000))
+    assert client.established
+    refusing = build_tls_context(serving, side=Side.SERVER, unix_time=0).channel()
+    client = build(old).channel()
+    client.start()
+    with pytest.raises(TlsFailure, match="no shared cipher"):
+        refusing.receive(client.take(100_000))
+
+
+def test_parameters_that_are_none_are_told() -> None:
+    assert "Diffie-Hellman" in refused(replace(GOOD, dh=inline("dh", b"nonsense"))).message

@@ -82,7 +82,10 @@ def test_sizes_of_tables_are_said_to_do_nothing() -> None:
     assert any("--hash-size has no effect here: tables grow" in note.text for note in notes)
 
 
-def test_dh_is_said_to_do_nothing_on_either_side() -> None:
-    for notes in (serve(*NET, "--dh", "dh.pem").notes, run("--dh", "no.pem").notes):
-        assert any("--dh has no effect here" in note.text for note in notes)
-    assert not [note for note in serve(*NET).notes if note.option == "dh"]
+def test_dh_is_for_servers() -> None:
+    served = serve(*NET, "--dh", "dh.pem")
+    assert served.options.tls.dh is not None
+    assert served.options.tls.dh.path == "dh.pem"
+    assert not [note for note in served.notes if note.option == "dh"]
+    assert serve(*NET, "--dh", "none").options.tls.dh is None
+    assert any("--dh has no effect here" in note.text for note in run("--dh", "no.pem").notes)

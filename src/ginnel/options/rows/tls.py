@@ -68,11 +68,9 @@ ROWS: tuple[OptionRow, ...] = (
         args=(file("file|none"),),
         side=OptionSide.SERVER,
         repeat=Repeat.LAST,
-        default="- (required for tls-server, none allowed)",
-        support=Support.NO_EFFECT,
-        why="keys are exchanged over the groups of tls-groups, which need no parameters",
+        default="none",
         inline=True,
-        help="Diffie-Hellman parameters of a server.",
+        help="Diffie-Hellman parameters of a server, for clients that know no elliptic curves.",
     ),
     OptionRow(
         name="ecdh-curve",
