@@ -38,6 +38,107 @@ verb 3
 explicit-exit-notify 1
 """
 
+INSTALLED = """
+port 1194
+proto udp
+dev tun
+user nobody
+group nogroup
+persist-key
+persist-tun
+keepalive 10 120
+topology subnet
+server 10.8.0.0 255.255.255.0
+ifconfig-pool-persist ipp.txt
+push "dhcp-option DNS 94.140.14.14"
+push "redirect-gateway def1 bypass-dhcp"
+server-ipv6 fd42:42:42:42::/112
+tun-ipv6
+push tun-ipv6
+push "route-ipv6 2000::/3"
+push "redirect-gateway ipv6"
+dh none
+ecdh-curve prime256v1
+tls-crypt ta.key
+crl-verify list.crl
+ca ca.crt
+cert me.crt
+key me.key
+auth SHA256
+cipher AES-128-GCM
+ncp-ciphers AES-128-GCM
+tls-server
+tls-version-min 1.2
+tls-cipher TLS-ECDHE-ECDSA-WITH-AES-128-GCM-SHA256
+client-config-dir dir
+status /var/log/openvpn/status.log
+verb 3
+"""
+"""As scripts that install a server write it."""
+
+APPLIANCE = """
+dev ovpns1
+dev-type tun
+verb 1
+writepid /run/x.pid
+script-security 3
+daemon
+keepalive 10 60
+ping-timer-rem
+persist-tun
+persist-key
+proto udp4
+auth SHA256
+up /bin/true
+down /bin/true
+client-connect /bin/true
+client-disconnect /bin/true
+local 192.0.2.1
+tls-server
+server 10.0.8.0 255.255.255.0
+client-config-dir dir
+ifconfig 10.0.8.1 10.0.8.2
+lport 1194
+management /run/sock unix
+max-clients 10
+push "route 192.168.1.0 255.255.255.0"
+push "dhcp-option DOMAIN example.com"
+push "register-dns"
+client-to-client
+duplicate-cn
+ca ca.crt
+cert me.crt
+key me.key
+dh dh.pem
+tls-auth ta.key 0
+data-ciphers AES-256-GCM:AES-128-GCM:CHACHA20-POLY1305
+data-ciphers-fallback AES-256-CBC
+allow-compression no
+persist-remote-ip
+float
+topology subnet
+explicit-exit-notify 1
+inactive 300
+auth-user-pass-verify "/bin/true user 1" via-env
+tls-verify "/bin/true x"
+verify-client-cert none
+username-as-common-name
+reneg-sec 0
+sndbuf 393216
+rcvbuf 393216
+push "sndbuf 393216"
+mssfix 1400
+tls-version-max 1.3
+remote-cert-tls client
+opt-verify
+setenv opt block-outside-dns
+tun-mtu 1400
+txqueuelen 1000
+fast-io
+max-routes-per-client 1000
+"""
+"""As the web interface of a firewall writes it."""
+
 
 def configured(text: str, **files: bytes | None) -> RunServer:
     resolved = resolve_words("s.conf", files={**STANDARD, **files, "s.conf": text.encode()})
@@ -76,6 +177,18 @@ def test_a_plain_server_is_what_its_file_says() -> None:
     assert (options.process.user, options.process.status) == ("nobody", "openvpn-status.log")
     assert options.tls.tls_server
     assert options.profile.explicit_exit_notify == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (INSTALLED, "persist-key tun-ipv6 ecdh-curve"),
+        (APPLIANCE, "persist-key dh block-outside-dns fast-io management verify-client-cert"),
+    ],
+)
+def test_what_others_write_is_taken(text: str, said: str) -> None:
+    """Nothing is refused, and what is said is about options that do nothing or are dangerous."""
+    assert [note.option for note in configured(text).notes] == said.split()
 
 
 def test_ipv6_and_net30() -> None:
