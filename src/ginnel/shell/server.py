@@ -146,7 +146,8 @@ class _Server:
             self._authenticators.close()
             if self._store is not None:
                 self._store.close()
-            self._let_go()
+            if self._status is not None:
+                self._status.close()
             self._frontend.close()
             # From here on a signal ends us at once: the helper finishes its work alone.
             signals.remove()
@@ -183,10 +184,7 @@ class _Server:
             if served is not None and served[1] is not secrets:
                 await served[1].identity.close()
             served = options, secrets
-            try:
-                finished = await lifecycle.run()
-            finally:
-                self._let_go()
+            finished = await lifecycle.run()
             if not finished.reload:
                 await secrets.identity.close()
                 return finished.status
@@ -197,19 +195,12 @@ class _Server:
             if stopped is not None:
                 return self._stopped(stopped, signals.text_of(stopped))
 
-    def _let_go(self) -> None:
-        """Closes what one lifecycle had for itself."""
-        if self._status is not None:
-            self._status.close()
-            self._status = None
-
     def _lifecycle(
         self, options: ServerOptions, secrets: _Secrets, signals: Signals
     ) -> ServerLifecycle:
         """Raises ConfigError."""
         ControlKeys(options)  # a key that does not parse shows before anything is set up
-        self._let_go()
-        self._status = status = self._open_status(options.process)
+        status = self._open_status(options.process)
         engine = chosen_engine()
         place = self._place
         pool = AddressPool(options)
@@ -294,14 +285,25 @@ class _Server:
         self._store = store
 
     def _open_status(self, process: ProcessOptions) -> ServerStatusFile:
-        """Once rights are gone the file may be out of reach; the clients matter more."""
+        """Raises ConfigError for a file that cannot be opened at the start.
+
+        Once rights are gone a new one may be out of reach, and the clients matter more; the one
+        that is open is used on.
+        """
+        if self._status is not None and self._status.path == process.status:
+            self._status.renew(process)
+            return self._status
         try:
-            return ServerStatusFile(process, self._log.log)
+            opened = ServerStatusFile(process, self._log.log)
         except ConfigError as error:
             if not self._place.rights.dropped:
                 raise
             self._log.log(shell_lines.warning(error.message))
-            return ServerStatusFile(replace(process, status=None), self._log.log)
+            opened = ServerStatusFile(replace(process, status=None), self._log.log)
+        if self._status is not None:
+            self._status.close()
+        self._status = opened
+        return opened
 
     def _read_again(self, before: ServerOptions) -> ServerOptions:
         """SIGHUP: reads the configuration anew; one with mistakes is not used."""

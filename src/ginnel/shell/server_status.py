@@ -18,8 +18,8 @@ class ServerStatusFile:
 
     def __init__(self, process: ProcessOptions, log: Callable[[LogLine], None]) -> None:
         """Raises ConfigError when the file cannot be opened."""
-        self._interval = max(1, process.status_interval)
-        self._version = process.status_version
+        self.path = process.status
+        self.renew(process)
         self._log = log
         self._refused = False
         self._file: StatusFile | None = None
@@ -32,6 +32,11 @@ class ServerStatusFile:
                 f"--status fails with '{process.status}': {error.strerror} (errno={error.errno})",
                 option="status",
             ) from error
+
+    def renew(self, process: ProcessOptions) -> None:
+        """Takes the interval and form of a reload that names the same file."""
+        self._interval = max(1, process.status_interval)
+        self._version = process.status_version
 
     async def keep(self, status: Callable[[int], Iterable[str]]) -> None:
         """Writes the file at once and then at each interval, until it is cancelled."""

@@ -176,6 +176,19 @@ def test_a_status_file_out_of_reach_is_an_error_at_the_start(rig: Rig, tmp_path:
     assert rig.lives == []
 
 
+def test_a_status_file_that_is_open_is_used_on(rig: Rig, tmp_path: Path) -> None:
+    rig.ends = [Finished(reload=True), Finished(reload=True), Finished()]
+    first, second = tmp_path / "status", tmp_path / "other"
+    wanted = request(process=ProcessOptions(verb=3, status=str(first)))
+    moved = request(process=ProcessOptions(verb=3, status=str(second)))
+    again = iter([wanted, moved])
+    assert run_server(wanted, lambda: next(again)) == 0
+    one, two, three = (equipment.status for _, equipment in rig.lives)
+    assert one is two
+    assert three is not two
+    assert second.exists()
+
+
 def test_tokens_have_one_key_over_reloads(rig: Rig) -> None:
     rig.ends = [Finished(reload=True), Finished()]
     wanted = request(access=AccessOptions(token=TokenOptions()))
