@@ -183,7 +183,7 @@ def test_a_plain_server_is_what_its_file_says() -> None:
     ("text", "said"),
     [
         (INSTALLED, "persist-key tun-ipv6 ecdh-curve"),
-        (APPLIANCE, "persist-key dh block-outside-dns fast-io management verify-client-cert"),
+        (APPLIANCE, "persist-key block-outside-dns fast-io management verify-client-cert"),
     ],
 )
 def test_what_others_write_is_taken(text: str, said: str) -> None:
