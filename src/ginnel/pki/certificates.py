@@ -26,6 +26,12 @@ class Role(Enum):
     CLIENT = "client"
 
 
+_USAGES = {
+    Role.SERVER: ExtendedKeyUsageOID.SERVER_AUTH,
+    Role.CLIENT: ExtendedKeyUsageOID.CLIENT_AUTH,
+}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identity:
     """A certificate with its private key."""
@@ -76,13 +82,12 @@ def issue(
     """
     key = ec.generate_private_key(ec.SECP256R1())
     until = min(now + timedelta(days=days), authority.certificate.not_valid_after_utc)
-    usage = ExtendedKeyUsageOID.SERVER_AUTH if role is Role.SERVER else _CLIENT_AUTH
     builder = (
         _builder(key, _name(name), now=now, until=until)
         .issuer_name(authority.certificate.subject)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(_usage(signs_certificates=False), critical=True)
-        .add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
+        .add_extension(x509.ExtendedKeyUsage([_USAGES[role]]), critical=False)
         .add_extension(
             x509.AuthorityKeyIdentifier.from_issuer_public_key(authority.key.public_key()),
             critical=False,
@@ -130,9 +135,6 @@ def role_of(certificate: x509.Certificate) -> Role:
     """What a certificate that was issued here is good for."""
     usages = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
     return Role.SERVER if ExtendedKeyUsageOID.SERVER_AUTH in usages else Role.CLIENT
-
-
-_CLIENT_AUTH = ExtendedKeyUsageOID.CLIENT_AUTH
 
 
 def _name(common_name: str) -> x509.Name:

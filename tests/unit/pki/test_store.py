@@ -9,7 +9,6 @@ from cryptography import x509
 
 from ginnel.options.actions import RunClient, RunServer
 from ginnel.options.resolve import resolve_argv
-from ginnel.pki import store as store_module
 from ginnel.pki.certificates import Role
 from ginnel.pki.profiles import ServerSettings
 from ginnel.pki.store import PkiError, Store, today
@@ -187,4 +186,4 @@ def test_what_is_not_there_cannot_be_revoked(store: Store) -> None:
 
 def test_times_are_whole_seconds() -> None:
     assert today().microsecond == 0
-    assert store_module.today().tzinfo is UTC
+    assert today().tzinfo is UTC
