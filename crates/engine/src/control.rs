@@ -29,7 +29,7 @@ pub(crate) enum Standing {
 }
 
 /// Packets that wait in each lane, and of one place in it.
-const LIMITS: [(usize, u16); 3] = [(256, 256), (256, 32), (128, 128)];
+const LIMITS: [(usize, u16); 3] = [(512, 64), (256, 32), (128, 128)];
 /// Places in one generation of those that we answered.
 const GENERATION: usize = 4096;
 
@@ -126,12 +126,14 @@ mod tests {
     }
 
     #[test]
-    fn one_acquaintance_does_not_fill_the_lane() {
+    fn one_sender_does_not_fill_the_lane() {
         let mut lanes = Lanes::default();
-        let kept = (0..200)
-            .filter(|number| lanes.push(packet(9, *number), Standing::Acquaintance))
-            .count();
-        assert_eq!(kept, 32);
+        for (standing, share) in [(Standing::Peer, 64), (Standing::Acquaintance, 32)] {
+            let kept = (0..200).filter(|number| lanes.push(packet(9, *number), standing)).count();
+            assert_eq!(kept, share);
+            lanes.take(1000);
+        }
+        assert!((0..32).all(|number| lanes.push(packet(9, number), Standing::Acquaintance)));
         assert!(lanes.push(packet(8, 0), Standing::Acquaintance));
         let order: Vec<u8> = lanes.take(32).iter().map(|packet| packet.payload[0]).collect();
         assert!(order.is_sorted());
