@@ -1,4 +1,4 @@
-"""The server's process: its sockets, who else uses them, its files, its configuration.
+"""The server's process: its sockets, its certificates, its configuration.
 
 What only ginnel does, against Debian's client; the stories that both servers share are in the
 other ``test_server`` files.
@@ -12,15 +12,10 @@ import pytest
 
 from tests.interop.checks import addresses, assert_reaches
 from tests.interop.lab import Fleet, ServerSetup
-from tests.interop.lab.fleet import DIRECT, SERVER, variations
+from tests.interop.lab.fleet import SERVER, variations
 from tests.interop.lab.openvpn import PORT
-from tests.interop.lab.process import module_command
 
 OURS = ServerSetup(program="ginnel", keepalive="2 60", verb=3)
-STREAMS = replace(OURS, protocol="tcp4-server")
-WEB_PORT = 8080
-CROWD = 1100
-"""Silent connections: more than the server keeps."""
 
 
 def test_first_connection(fleet: Fleet) -> None:
@@ -42,38 +37,6 @@ def test_first_connection(fleet: Fleet) -> None:
     server.send(signal.SIGUSR2)
     server.wait_for("GLOBAL STATS")
     assert all(address in server.log() for address in own)
-    server.stop()
-
-
-def test_a_crowd_that_says_nothing(fleet: Fleet) -> None:
-    """A thousand half-open connections: a client comes in beside them, and the log is short."""
-    server = fleet.start_server(STREAMS)
-    argv = module_command("crowd", "silent", SERVER, str(PORT), str(CROWD))
-    crowd = fleet.spawn(fleet.client(DIRECT), argv, label="crowd")
-    crowd.wait_for(f"{CROWD} are connected", timeout=30)
-    server.wait_for("TCP connections are silent: the oldest are closed")
-    fleet.start_client(1, fleet.client_setup(1, protocol="tcp4-client", program="openvpn"))
-    assert_reaches(fleet.client(1))
-    crowd.stop()
-    assert server.log().count("are silent") == 1
-    assert server.log().count("TCP connection established") == 1
-    server.stop()
-
-
-def test_a_port_that_is_shared(fleet: Fleet) -> None:
-    """What is no OpenVPN reaches the web server behind; clients are served all the same."""
-    journal = fleet.directory / "journal"
-    journal.mkdir()
-    sharing = f"port-share 127.0.0.1 {WEB_PORT} {journal}"
-    server = fleet.start_server(replace(STREAMS, lines=[sharing]))
-    web = fleet.spawn(fleet.server, module_command("crowd", "web", str(WEB_PORT)), label="web")
-    web.wait_for("ready")
-    visit = module_command("crowd", "visit", SERVER, str(PORT))
-    assert "hello 127.0.0.1" in fleet.client(2).run(visit).output
-    server.wait_for("Non-OpenVPN client protocol detected")
-    fleet.start_client(1, fleet.client_setup(1, protocol="tcp4-client", program="openvpn"))
-    assert_reaches(fleet.client(1))
-    web.stop()
     server.stop()
 
 

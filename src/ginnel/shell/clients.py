@@ -1,4 +1,4 @@
-"""The clients of a server: who there is, found by number, address, name and tunnel address.
+"""The clients of a server: who there is, found by number, address and name.
 
 Not responsible for what becomes of them: that is their machines' and ``shell.server_drive``'s.
 """
@@ -6,8 +6,7 @@ Not responsible for what becomes of them: that is their machines' and ``shell.se
 import asyncio
 import heapq
 from collections import deque
-from collections.abc import Collection, Iterator
-from typing import TypeVar
+from collections.abc import Iterator
 
 from ginnel.core.server_actions import AgreedClient, ClientFacts, ClientId
 from ginnel.core.types import (
@@ -27,8 +26,6 @@ Where = tuple[LinkId, Endpoint | None]
 
 INBOX = 32
 """Control packets of one client that wait for their turn; more are dropped, and sent again."""
-
-V = TypeVar("V")
 
 
 class Client:
@@ -158,7 +155,6 @@ class Clients:
         self._by_peer: dict[PeerId, Client] = {}
         self._by_where: dict[Where, Client] = {}
         self._by_name: dict[str, list[Client]] = {}
-        self._by_address: dict[IPAddress, Client] = {}
         self._next_id = 0
         self._next_peer = 0
         self._free_peers: list[int] = []
@@ -193,11 +189,9 @@ class Clients:
         if self._by_id.pop(client.id, None) is None:
             return
         self._by_peer.pop(client.peer_id, None)
-        _drop(self._by_where, (client.where,), client)
+        self._leave_place(client)
         if client.common_name:
             self._unname(client)
-        if client.agreed is not None:
-            _drop(self._by_address, addresses_of(client.agreed), client)
         self.give_back(client.peer_id)
 
     def name(self, client: Client, common_name: str) -> None:
@@ -216,23 +210,20 @@ class Clients:
         if not named:
             del self._by_name[client.common_name]
 
-    def agree(self, client: Client, agreed: AgreedClient) -> None:
-        """The client has addresses in the tunnel. The latest one to get an address has it."""
-        if client.agreed is not None:
-            _drop(self._by_address, addresses_of(client.agreed), client)
-        client.agreed = agreed
-        for address in addresses_of(agreed):
-            self._by_address[address] = client
-
     def move(
         self, client: Client, link: LinkId, remote: Endpoint, local: IPAddress | None
     ) -> Client | None:
         """The client floated; returns another one that was known at its new place."""
-        _drop(self._by_where, (client.where,), client)
+        self._leave_place(client)
         client.link, client.remote, client.local = link, remote, local
         replaced = self._by_where.get(client.where)
         self._by_where[client.where] = client
         return replaced if replaced is not client else None
+
+    def _leave_place(self, client: Client) -> None:
+        """Forgets where a client was, unless somebody else is known there by now."""
+        if self._by_where.get(client.where) is client:
+            del self._by_where[client.where]
 
     def by_id(self, client_id: ClientId) -> Client | None:
         return self._by_id.get(client_id)
@@ -246,10 +237,6 @@ class Clients:
     def named(self, common_name: str) -> tuple[Client, ...]:
         """All that bear the name, the oldest first."""
         return tuple(self._by_name.get(common_name, ()))
-
-    def with_address(self, address: IPAddress) -> Client | None:
-        """Whose address in the tunnel it is."""
-        return self._by_address.get(address)
 
 
 def addresses_of(agreed: AgreedClient) -> tuple[IPAddress, ...]:
@@ -267,10 +254,3 @@ def iroutes_of(agreed: AgreedClient) -> tuple[IPNetwork, ...]:
     """The networks behind the client."""
     config = agreed.terms.config
     return (*config.iroutes, *config.iroutes_ipv6)
-
-
-def _drop(index: dict[V, Client], keys: Collection[V], client: Client) -> None:
-    """Takes keys out of an index where they still are the client's."""
-    for key in keys:
-        if index.get(key) is client:
-            del index[key]

@@ -284,7 +284,7 @@ class ServerDrive:
     def _connected(self, client: Client, agreed: AgreedClient) -> None:
         client.connected_at = self._clock()
         client.began = time.time()
-        self._clients.agree(client, agreed)
+        client.agreed = agreed
         self._spawn(client, partial(self._hooks.connected, agreed), "connected")
 
     def float_to(
@@ -317,7 +317,7 @@ class ServerDrive:
         line = server_lines.moved(client.peer_id, client.common_name, place, remote)
         client.log.log_all((line,))
         agreed = replace(client.agreed, client=replace(client.agreed.client, remote=remote))
-        self._clients.agree(client, agreed)
+        client.agreed = agreed
         self._spawn(client, partial(self._hooks.moved, agreed), "moved")
 
     def learn(self, client: Client, address: str, *, added: bool, anew: bool) -> None:
@@ -448,7 +448,7 @@ class ServerDrive:
             lines = add_peer(self._data_plane, client, agreed, self._options)
         except DataPlaneError as error:
             return Failed(reason=str(error))
-        self._clients.agree(client, agreed)
+        client.agreed = agreed
         for line in lines:
             self._say(client, line)
         for watcher in self._watchers:

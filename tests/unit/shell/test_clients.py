@@ -49,17 +49,13 @@ def test_a_client_is_found_by_all_that_is_known_of_it_and_gone_from_all() -> Non
     clients = Clients()
     client = enter(clients)
     clients.name(client, "anna")
-    clients.agree(client, agreed())
-    address = IPv4Address("10.8.0.2")
     assert clients.at((LINK, HOME)) is client
     assert clients.at((LinkId(2), HOME)) is None
     assert clients.by_id(client.id) is clients.by_peer(PeerId(0)) is client
     assert clients.named("anna") == (client,)
-    assert clients.with_address(address) is client
     clients.remove(client)
     assert clients.at((LINK, HOME)) is clients.by_id(client.id) is None
     assert clients.named("anna") == ()
-    assert clients.with_address(address) is None
     assert len(clients) == 0
 
 
@@ -67,15 +63,6 @@ def test_a_stream_has_one_client_whatever_the_address() -> None:
     clients = Clients()
     client = enter(clients, transport=Transport.TCP)
     assert clients.at((LINK, None)) is client
-
-
-def test_the_later_client_of_an_address_keeps_it_when_the_earlier_goes() -> None:
-    clients = Clients()
-    earlier, later = enter(clients), enter(clients, ELSEWHERE)
-    clients.agree(earlier, agreed())
-    clients.agree(later, agreed())
-    clients.remove(earlier)
-    assert clients.with_address(IPv4Address("10.8.0.2")) is later
 
 
 def test_a_move_tells_who_was_known_there() -> None:
