@@ -26,7 +26,7 @@ def tunnel_address(fleet: Fleet, number: int) -> str:
 # --- clients -----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("program", ["openvpn", "ginnel"])
+@pytest.mark.parametrize("program", variations(["openvpn"], ["ginnel"]))
 def test_a_client_that_moves_keeps_its_session(fleet: Fleet, program: str) -> None:
     server = fleet.start_server(PATIENT)
     client = fleet.start_client(2, fleet.client_setup(2, program=program))
@@ -112,9 +112,12 @@ def wait_again(fleet: Fleet, clients: dict[int, Running], marks: dict[int, int])
         assert_reaches(fleet.client(number))
 
 
-@pytest.mark.parametrize("number", variations([signal.SIGHUP], [signal.SIGUSR1]))
+@pytest.mark.parametrize("number", variations([signal.SIGHUP], [signal.SIGUSR1, signal.SIGTERM]))
 def test_a_server_that_restarts_tells_its_clients(fleet: Fleet, number: signal.Signals) -> None:
-    """The clients come back at once, to the same addresses; SIGHUP takes a new configuration."""
+    """The clients come back at once, to the same two addresses.
+
+    SIGHUP takes a new configuration, SIGTERM ends the server, which somebody starts again.
+    """
     setup = replace(PATIENT, lines=["explicit-exit-notify 1"])
     server = fleet.start_server(setup)
     theirs, ours = fleet.start_pair(retry="1 1")
@@ -125,26 +128,17 @@ def test_a_server_that_restarts_tells_its_clients(fleet: Fleet, number: signal.S
     changed = replace(setup, lines=[*setup.lines, 'push "route 10.99.0.0 255.255.0.0"'])
     server.config.write_text(changed.render(fleet.pki))
     server.send(number)
-    server.wait_for(rf"{number.name}\[hard,\] received, process restarting", since=mark)
+    if number is signal.SIGTERM:
+        assert server.process.wait_exit() == 0
+        fleet.start_server(changed, label="server-again")
+    else:
+        server.wait_for(rf"{number.name}\[hard,\] received, process restarting", since=mark)
     for which, client in clients.items():
         client.wait_for("server-pushed-connection-reset", since=marks[which])
     wait_again(fleet, clients, marks)
     assert sorted(tunnel_address(fleet, client) for client in clients) == before
-    rereads = number is signal.SIGHUP
+    rereads = number is not signal.SIGUSR1
     assert ("route 10.99.0.0 255.255.0.0" in pushed(theirs)) == rereads
-
-
-def test_a_server_that_ends_tells_its_clients(fleet: Fleet) -> None:
-    setup = replace(PATIENT, lines=["explicit-exit-notify 1"])
-    server = fleet.start_server(setup)
-    theirs, ours = fleet.start_pair(retry="1 1")
-    clients = {1: theirs, 2: ours}
-    marks = {which: client.mark() for which, client in clients.items()}
-    server.stop(expect=0)
-    for which, client in clients.items():
-        client.wait_for("server-pushed-connection-reset", since=marks[which])
-    fleet.start_server(setup, label="server-again")
-    wait_again(fleet, clients, marks)
 
 
 def test_a_server_that_is_killed(fleet: Fleet) -> None:
