@@ -24,6 +24,9 @@ from ginnel.core.wrap import Wrapping
 from ginnel.dataclass import dataclass, field
 from ginnel.options.server_model import ServerOptions
 
+UNDISTURBED = 10.0
+"""Seconds that a session beside the one in use has, once something was said inside TLS."""
+
 LATER_SESSIONS = (10, 60)
 """Sessions beside or after the first that a client may begin in so many seconds."""
 
@@ -178,8 +181,8 @@ class ServerLink:
         """
         if header.opcode not in FIRST_RESETS or header.key_id != FIRST_KEY:
             raise Malformed("no-session")
-        if self.newcomer is not None and self.newcomer.talk.current.key.heard_tls:
-            raise Malformed("other-session")  # one that gets on is not given up for another
+        if self.newcomer is not None and _gets_on(self.newcomer, now):
+            raise Malformed("other-session")
         if self.active is not None and self._options.tls.single_session:
             raise Malformed("single-session")
         opened = self._keys.open(packet, header, unix_time=unix_time)
@@ -229,3 +232,9 @@ class ServerLink:
     def _own_id(self) -> SessionId:
         drawn = self._entropy(SESSION_ID_LENGTH)
         return SessionId(drawn if any(drawn) else bytes((1,)) * SESSION_ID_LENGTH)
+
+
+def _gets_on(guest: Guest, now: Instant) -> bool:
+    """Whether a session is not to be given up for another one, which anybody might begin."""
+    key = guest.talk.current.key
+    return key.heard_tls and now < key.started + UNDISTURBED

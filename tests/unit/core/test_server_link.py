@@ -67,6 +67,20 @@ def test_first_packets_that_go_nowhere_replace_one_another() -> None:
     assert client.machine is not None
 
 
+def test_a_session_that_gets_on_is_left_alone_for_a_while() -> None:
+    client = SimClient()
+    client.connect()
+    client.begin()
+    halfway = client.server_session
+    client.begin()
+    assert client.server.drops["other-session"] >= 1
+    assert client.server_session != halfway
+    client.advance(11.0)
+    client.begin()
+    client.introduce()
+    assert len(client.messages) == 2
+
+
 def test_single_session_takes_no_other() -> None:
     duo = Duo(server=server_options(tls=TlsOptions(single_session=True)))
     duo.connect()
