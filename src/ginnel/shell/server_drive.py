@@ -57,6 +57,9 @@ BURST, RATE = 10_000, 500.0
 Work = Callable[[], Coroutine[None, None, None]]
 Ask = Callable[[], Coroutine[None, None, ServerActionResult]]
 
+MAX_TASKS = 512
+"""What may be under way for one client: more is refused, as each may be a script that runs."""
+
 SERVER_EXIT = "server-exit"
 """Why clients end with the server."""
 
@@ -322,7 +325,7 @@ class ServerDrive:
 
     def learn(self, client: Client, address: str, *, added: bool, anew: bool) -> None:
         """An address was seen in the client's traffic, or was not for long."""
-        if client.agreed is None:
+        if client.agreed is None or _has_much_to_do(client):
             return
         if added:
             self._say(client, server_lines.learnt(address, client.name, anew=anew))
@@ -477,6 +480,10 @@ class ServerDrive:
         self._feed(client, partial(client.machine.complete, action_id, result))
 
     def _answer_later(self, client: Client, action_id: ActionId, ask: Ask) -> None:
+        if _has_much_to_do(client):
+            self._complete(client, action_id, Failed(reason="it asks for too much at once"))
+            return
+
         async def answer() -> None:
             self._complete(client, action_id, await ask())
 
@@ -495,6 +502,10 @@ class ServerDrive:
             await work()
         except Exception as bug:
             self._crashed(client, bug)
+
+
+def _has_much_to_do(client: Client) -> bool:
+    return client.tasks is not None and len(client.tasks) >= MAX_TASKS
 
 
 def _is_same(one: Client, other: Client) -> bool:

@@ -36,7 +36,7 @@ from ginnel.options.server_model import ClientConfig
 from ginnel.options.values import Secret
 from ginnel.shell.clients import Client, Clients
 from ginnel.shell.peer_log import PeerLog
-from ginnel.shell.server_drive import BURST, ServerDrive
+from ginnel.shell.server_drive import BURST, MAX_TASKS, ServerDrive
 from ginnel.shell.server_hooks import Departure, Pend
 from tests.unit.shell.loops import Lines, run, until
 from tests.unit.shell.server_stand_ins import (
@@ -426,5 +426,20 @@ def test_addresses_that_were_learnt_are_handed_on() -> None:
         assert rig.lines.has("MULTI: Learn (RELEARN): 00:00:5e:00:53:01 -> anna/")
         assert rig.lines.has("MULTI: bad source address from client [10.1.2.3], packet dropped")
         await until(lambda: ("00:00:5e:00:53:01", True) in rig.hooks.told, "the hook")
+
+    with_rig(work)
+
+
+def test_what_one_client_has_under_way_is_bounded() -> None:
+    async def work(rig: Rig) -> None:
+        rig.hooks.hangs = True
+        client, machine = rig.enter()
+        for number in range(MAX_TASKS + 3):
+            machine.actions.append(ConnectClient(id=ActionId(number), client=machine.facts))
+        rig.drive.receive(client, b"x", HOME)
+        assert client.tasks is not None
+        assert len(client.tasks) == MAX_TASKS
+        refused = Failed(reason="it asks for too much at once")
+        assert machine.inputs[-3:] == [(MAX_TASKS + more, refused) for more in range(3)]
 
     with_rig(work)
