@@ -126,4 +126,7 @@ class Outbox:
 
 
 def _encoded(line: str) -> bytes:
-    return line.encode("utf-8", "surrogateescape") + b"\r\n"
+    try:
+        return line.encode("utf-8", "surrogateescape") + b"\r\n"
+    except UnicodeEncodeError:  # half a character, which no bytes stand for
+        return line.encode("utf-8", "replace") + b"\r\n"

@@ -30,7 +30,15 @@ from ginnel.management.intents import ClientLeft, Intent
 from ginnel.management.outbox import CLOSE_BYTES, SERVER_CLOSE_BYTES, Outbox
 from ginnel.management.queries import Query, asks_name_only, render_query
 from ginnel.management.server_executor import ServerExecutor
-from ginnel.management.state import EchoRecord, Histories, LogRecord, StateRecord, clean, log_flags
+from ginnel.management.state import (
+    EchoRecord,
+    Histories,
+    LogRecord,
+    StateRecord,
+    clean,
+    clean_variable,
+    log_flags,
+)
 from ginnel.management.traffic import TrafficReports
 from ginnel.options.values import Secret
 
@@ -250,7 +258,7 @@ class ManagementSession:
             return
         self._board.outbox.notify(f">UPDOWN:{'UP' if up else 'DOWN'}")
         for name, value in tunnel_order(environment):
-            self._board.outbox.notify(f">UPDOWN:ENV,{clean(f'{name}={value}')}")
+            self._board.outbox.notify(f">UPDOWN:ENV,{clean_variable(name, value)}")
         self._board.outbox.notify(">UPDOWN:ENV,END")
 
     def client_event(
@@ -272,10 +280,10 @@ class ManagementSession:
         if clients is not None and self._shows_variable("n_clients"):
             self._board.outbox.notify(f">CLIENT:ENV,n_clients={clients}")
         for name, value in peer_info if self._board.env_filter > 0 else ():
-            self._board.outbox.notify(f">CLIENT:ENV,{clean(f'{name}={value}')}")
+            self._board.outbox.notify(f">CLIENT:ENV,{clean_variable(name, value)}")
         for name, value in client_order(event.partition(",")[0], environment):
             if self._shows_variable(name):
-                self._board.outbox.notify(f">CLIENT:ENV,{clean(f'{name}={value}')}")
+                self._board.outbox.notify(f">CLIENT:ENV,{clean_variable(name, value)}")
         self._board.outbox.notify(">CLIENT:ENV,END")
 
     def client_address(self, client_id: int, address: str, *, is_primary: bool) -> None:

@@ -19,6 +19,9 @@ DEFAULT_LOG_CACHE = 250
 MAX_TEXT = 2048
 """Characters of one line shown to a client; peers choose part of what is logged."""
 
+MAX_VARIABLE = 8192
+"""Characters of a variable with its name: a password may be longer than a line of the log."""
+
 DEBUG_VERB = 7
 """From this verb on OpenVPN marks its lines as meant for debugging."""
 
@@ -102,6 +105,18 @@ def clean(text: str) -> str:
     if shown.isprintable():
         return shown
     return "".join(character if character.isprintable() else "?" for character in shown)
+
+
+def clean_variable(name: str, value: str) -> str:
+    """Makes a variable fit for one line, without harm to a password of any language.
+
+    As in OpenVPN's environments nothing but control characters is left out. Bytes that are no UTF-8
+    stay what they are.
+    """
+    return f"{name}={value}"[:MAX_VARIABLE].translate(_CONTROL)
+
+
+_CONTROL = dict.fromkeys((*range(0x20), 0x7F))
 
 
 class Record(Protocol):

@@ -86,7 +86,7 @@ class Client:
         self.common_name = ""
         """Set once it has proved who it is."""
         self.judged: ClientFacts | None = None
-        """Who it says it is, while its login is judged."""
+        """Who it says it is, while its first login is judged."""
         self.agreed: AgreedClient | None = None
         """Set once it is in the data plane."""
         self.served = False

@@ -129,7 +129,12 @@ class Control:
     # --- wishes --------------------------------------------------------------------------------
 
     def kill_by_name(self, common_name: str) -> int:
-        return self._kill(self._clients.named(common_name))
+        waiting = (
+            client
+            for client in self._clients
+            if client.judged is not None and client.judged.common_name == common_name
+        )
+        return self._kill((*self._clients.named(common_name), *waiting))
 
     def kill_by_address(self, remote: Endpoint, transport: Transport | None) -> int:
         return self._kill(

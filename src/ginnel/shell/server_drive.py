@@ -397,7 +397,8 @@ class ServerDrive:
                 self._answer_later(client, action.id, verify)
             case Authenticate():
                 client.served = True
-                client.judged = action.client
+                if action.is_first:
+                    client.judged = action.client
                 pend = partial(self.pend, client)
                 self._answer_later(client, action.id, partial(hooks.authenticate, action, pend))
             case ConnectClient():

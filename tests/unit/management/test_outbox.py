@@ -86,3 +86,9 @@ def test_what_waits_behind_a_stream_is_bounded() -> None:
     outbox.notify("y" * 2000)
     outbox.notify("z")
     assert outbox.overflowed
+
+
+def test_a_line_that_no_bytes_stand_for_is_still_a_line() -> None:
+    outbox = Outbox()
+    outbox.reply("x\ud800y")
+    assert drained(outbox, 100) == b"x?y\r\n"

@@ -184,12 +184,12 @@ def test_nobody_is_told_of_clients_it_was_not_asked_about(tmp_path: Path) -> Non
 def test_values_cannot_make_lines_of_their_own(tmp_path: Path) -> None:
     async def scenario(program: Program) -> None:
         peer = await program.client()
-        forged = {"username": "eve\r\n>CLIENT:ESTABLISHED,9\x1b[2J", "IV_GUI\n": "x" * 5000}
+        forged = {"username": "eve\r\n>CLIENT:ESTABLISHED,9\x1b[2J", "IV_GUI\n": "x" * 50_000}
         judging = program.judge(forged)
         _event, count, name, gui, end = await hear_block(peer)
         assert count == ">CLIENT:ENV,n_clients=0"
-        assert len(gui) < 2100
-        assert name == ">CLIENT:ENV,username=eve??>CLIENT:ESTABLISHED,9?[2J"
+        assert len(gui) < 8300
+        assert name == ">CLIENT:ENV,username=eve>CLIENT:ESTABLISHED,9[2J"
         assert end == ">CLIENT:ENV,END"
         judging.cancel()
         await peer.close()

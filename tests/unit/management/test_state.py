@@ -4,11 +4,13 @@ from ginnel.compat.log_lines import Category, LogLine, Severity
 from ginnel.management.commands import HistoryKind
 from ginnel.management.state import (
     MAX_TEXT,
+    MAX_VARIABLE,
     EchoRecord,
     Histories,
     LogRecord,
     RecordHistory,
     StateRecord,
+    clean_variable,
     log_flags,
 )
 
@@ -71,3 +73,12 @@ def test_each_command_shows_its_own_history() -> None:
     assert list(histories.newest(HistoryKind.STATE, -1)) == ["1,WAIT,,,,,,"]
     assert list(histories.newest(HistoryKind.ECHO, -1)) == ["2,hello"]
     assert list(histories.newest(HistoryKind.LOG, -1)) == ["1,,line", "2,,line"]
+
+
+def test_variables_keep_passwords_of_any_language() -> None:
+    password = "p\u00e4ss\u00a0w\u00f6rd \u6771\u4eac"
+    assert clean_variable("password", password) == f"password={password}"
+    raw = b"caf\xe9".decode("utf-8", "surrogateescape")
+    assert clean_variable("password", raw).encode("utf-8", "surrogateescape") == b"password=caf\xe9"
+    assert clean_variable("na\nme", "a\r\n\x00\x7f\tb") == "name=ab"
+    assert len(clean_variable("x", "y" * 100_000)) == MAX_VARIABLE

@@ -72,7 +72,10 @@ def test_clients_are_killed_by_name_and_address() -> None:
     async def work(rig: drives.Rig, control: Control) -> None:
         one, two = connected(rig), connected(rig, "berta", ELSEWHERE)
         assert control.kill_by_name("nobody") == 0
-        assert control.kill_by_name("anna") == 1
+        late, _machine = rig.enter(Endpoint(HOME.address, 40001))
+        late.judged = replace(late.facts, common_name="anna")
+        assert control.kill_by_name("anna") == 2
+        assert late.over
         assert one.over
         assert control.kill_by_address(ELSEWHERE, Transport.TCP) == 0
         assert control.kill_by_address(ELSEWHERE, None) == 1
