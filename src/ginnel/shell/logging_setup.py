@@ -240,7 +240,7 @@ class LogOutput:
 
     def _write(self, line: LogLine) -> None:
         self.tap(line)
-        severe = line.severity in {Severity.FATAL, Severity.ERROR}
+        severe = line.severity is Severity.FATAL or line.severity is Severity.ERROR
         sink = self._error_sink if severe and self._error_sink is not None else self._sink
         text = self._format.render(line, self._clock(), verb=self.verb, stamped=sink.stamped)
         try:
