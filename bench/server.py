@@ -12,7 +12,7 @@ import argparse
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bench.measure import cpu_seconds
@@ -285,6 +285,7 @@ def main() -> int:
     parser.add_argument("--require", action="store_true", help="fail when a goal is not met")
     given = parser.parse_args()
     sizes = QUICK if given.quick else Sizes()
+    sizes = replace(sizes, most=given.most or sizes.most, seconds=given.seconds or sizes.seconds)
     readings = run(given, sizes)
     lines = [line for system in readings.systems() for line in readings.judge(GOALS, system)]
     print("", *lines, "", readings.table(), sep="\n")
