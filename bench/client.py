@@ -27,7 +27,7 @@ from bench.pairs import (
     round_trips,
     tunnel,
 )
-from bench.readings import Goal, Measure, Readings
+from bench.readings import OURS, Goal, Measure, Readings
 from bench.report import RESULTS
 from tests.interop.lab.topology import TWO, Lab
 
@@ -232,7 +232,7 @@ def main() -> int:
         pings=100 if given.quick else PINGS,
     )
     readings = run(given, plan)
-    lines = readings.judge(GOALS, "ginnel")
+    lines = readings.judge(GOALS, OURS)
     print("", *lines, "", readings.table(), sep="\n")
     settings: dict[str, str | int] = {"rounds": given.rounds, "seconds": plan.seconds}
     stem = readings.save("client", settings, GOALS, given.results)

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bench.measure import cpu_seconds
-from bench.readings import Goal, Measure, Readings
+from bench.readings import OURS, Goal, Measure, Readings
 from bench.report import RESULTS
 from bench.server_lab import (
     GINNEL,
@@ -287,9 +287,10 @@ def main() -> int:
     sizes = QUICK if given.quick else Sizes()
     sizes = replace(sizes, most=given.most or sizes.most, seconds=given.seconds or sizes.seconds)
     readings = run(given, sizes)
-    lines = [line for system in readings.systems() for line in readings.judge(GOALS, system)]
+    lines = readings.judge(GOALS, OURS)
     print("", *lines, "", readings.table(), sep="\n")
     settings: dict[str, str | int] = {
+        "phases": given.only,
         "rounds": given.rounds,
         "clients at once": sizes.at_once,
         "crowd": sizes.crowd,
