@@ -8,6 +8,7 @@ survives without help.
 import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -16,7 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from bench.server_lab import resident_kib
-from tests.interop.checks import assert_reaches
+from tests.interop.checks import addresses, assert_reaches
 from tests.interop.lab import OFFICE_HOST, Fleet, Process, Running, ServerSetup
 from tests.interop.lab.fleet import SERVER
 from tests.interop.lab.openvpn import PORT
@@ -97,6 +98,36 @@ def test_half_open_connections_by_the_thousand(fleet: Fleet) -> None:
     assert result(hostile)["closed"] == 1500
     assert_reaches(fleet.client(3))
     assert server.process.status is None
+
+
+FLOOD = """
+import socket, sys, time
+sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+for number in range(20_000):
+    sock.sendto(bytes(1000), (sys.argv[1], 9))
+    if number % 50 == 0:
+        time.sleep(0.005)
+"""
+
+
+def test_a_tcp_client_that_reads_nothing(fleet: Fleet) -> None:
+    """What waits for it is bounded and the rest dropped; nobody else waits, and it recovers."""
+    server = start_served(fleet, replace(PATIENT, protocol="tcp-server"), "tcp-client")
+    stopped = fleet.start_client(1, fleet.client_setup(1, protocol="tcp-client"))
+    assert_reaches(fleet.client(1))
+    address = addresses(fleet, where=fleet.client(1))["inet"].local
+    before = resident_kib(server.pid)
+    stopped.send(signal.SIGSTOP)
+    try:
+        flood = fleet.spawn(fleet.office, [sys.executable, "-c", FLOOD, address], label="flood")
+        # The kernel's queue in front of the server's device is shared, and may overflow.
+        assert lost_pings(fleet, 3) < 10
+        assert flood.wait_exit(60) == 0
+        assert lost_pings(fleet, 3, count=5) == 0
+        assert resident_kib(server.pid) - before < 20_000
+    finally:
+        stopped.send(signal.SIGCONT)
+    assert_reaches(fleet.client(1))
 
 
 @contextmanager

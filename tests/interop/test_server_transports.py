@@ -5,10 +5,10 @@ With GINNEL_INTEROP_SERVER=openvpn the same scenarios hold for the real server.
 
 import pytest
 
-from tests.interop.checks import assert_reaches
+from tests.interop.checks import addresses, assert_reaches
 from tests.interop.lab import Fleet, ServerSetup, Wrapping
 from tests.interop.lab.fleet import HOME, SERVER, SERVER_V6, client_address, variations
-from tests.interop.lab.openvpn import PORT
+from tests.interop.lab.openvpn import PORT, command_of
 
 
 def met(name: str, address: str) -> str:
@@ -154,3 +154,13 @@ def test_clients_with_and_without_compression(fleet: Fleet) -> None:
         client.wait_connected()
     for number in setups:
         assert_reaches(fleet.client(number))
+
+
+def test_the_python_engine_serves_as_well(fleet: Fleet) -> None:
+    program = f"env GINNEL_ENGINE=python {' '.join(command_of('ginnel'))}"
+    server = fleet.start_server(ServerSetup(program=program, lines=["client-to-client"]))
+    fleet.start_pair()
+    assert_pair_reaches(fleet)
+    server.wait_for("Data plane: python")
+    inside = addresses(fleet, where=fleet.client(2))["inet"].local
+    assert fleet.client(1).ping(inside, count=1) == 1
