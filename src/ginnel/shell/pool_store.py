@@ -8,6 +8,7 @@ allows that; otherwise (rights were given up, or the name is a link) into the fi
 import asyncio
 import os
 import stat
+import threading
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -39,6 +40,9 @@ class PoolStore:
         self._writes = writes
         self._descriptor = -1
         self._refused = False
+        self._is_unsaved = False
+        self._lock = threading.Lock()
+        self._rendered = self._written = 0
 
     def load(self) -> None:
         """Reads the file, and makes it if it does not exist. Raises ConfigError."""
@@ -73,36 +77,56 @@ class PoolStore:
         return str(self._path)
 
     async def keep(self) -> None:
-        """Writes the file whenever something changed, until it is cancelled."""
+        """Writes the file whenever something changed, until it is cancelled.
+
+        In a thread: a disk may take its time.
+        """
         while True:
             await asyncio.sleep(SETTLE)
-            if self._pool.has_changed:
-                self.write()
+            if self._has_news:
+                self._tell(await asyncio.to_thread(self._put, *self._content()))
 
     def write(self) -> None:
         """Writes the file now; that this fails is said once."""
-        if self._descriptor < 0:
-            return
-        content = self._pool.render().encode()
-        try:
-            if not self._replace(content):
-                _overwrite(self._descriptor, content)
-        except OSError as error:
-            self._pool.has_changed = True  # the next look tries again
-            if not self._refused:
-                self._refused = True
-                text = f"{OPTION}: '{self._path}' cannot be written: {error.strerror}"
-                self._log(shell_lines.warning(text))
-        else:
-            self._refused = False
+        self._tell(self._put(*self._content()))
 
     def close(self) -> None:
         """Writes a last time what changed. Idempotent."""
-        if self._descriptor >= 0:
-            if self._pool.has_changed:
-                self.write()
-            os.close(self._descriptor)
-            self._descriptor = -1
+        if self._has_news:
+            self.write()
+        with self._lock:
+            if self._descriptor >= 0:
+                os.close(self._descriptor)
+                self._descriptor = -1
+
+    @property
+    def _has_news(self) -> bool:
+        return self._pool.has_changed or self._is_unsaved
+
+    def _content(self) -> tuple[int, bytes]:
+        """What to write, with a number that tells later content from earlier."""
+        self._is_unsaved = True  # until it is known to be there: the pool does not tell twice
+        self._rendered += 1
+        return self._rendered, self._pool.render().encode()
+
+    def _put(self, number: int, content: bytes) -> OSError | None:
+        with self._lock:
+            if self._descriptor < 0 or number < self._written:
+                return None
+            self._written = number
+            try:
+                if not self._replace(content):
+                    _overwrite(self._descriptor, content)
+            except OSError as error:
+                return error
+        return None
+
+    def _tell(self, error: OSError | None) -> None:
+        self._is_unsaved = error is not None  # the next look tries again
+        if error is not None and not self._refused:
+            text = f"{OPTION}: '{self._path}' cannot be written: {error.strerror}"
+            self._log(shell_lines.warning(text))
+        self._refused = error is not None
 
     def _read(self) -> str:
         try:

@@ -92,7 +92,6 @@ def test_a_full_disk_is_said_once_and_tried_again(
         f"WARNING: ifconfig-pool-persist: '{path}' cannot be written: No space left on device"
     ]
     assert path.read_text() == "anna,10.8.0.4,\n", "the old file is whole"
-    assert pool.has_changed
     store.close()
     assert "berta" in path.read_text()
     assert list(tmp_path.iterdir()) == [path]
@@ -120,6 +119,18 @@ def test_a_file_of_another_root_directory_is_left_alone(tmp_path: Path) -> None:
     store.close()
     assert path.read_text() == "somebody else's\n"
     assert moved.read_text() == "anna,10.8.0.2,\n"
+
+
+def test_what_is_late_does_not_undo_what_came_after(tmp_path: Path) -> None:
+    path = tmp_path / "pool.txt"
+    store, pool = opened(path)
+    pool.lease("anna")
+    early = store._content()
+    pool.lease("berta")
+    store.write()
+    assert store._put(*early) is None
+    assert "berta" in path.read_text()
+    store.close()
 
 
 def test_a_file_that_is_only_read_is_never_written(tmp_path: Path) -> None:
