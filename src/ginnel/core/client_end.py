@@ -172,8 +172,11 @@ def _refusal(message: AuthFailed, *, gives_up: bool) -> str:
 
 
 def voids_token(ended: Ended) -> bool:
-    """Whether a pushed token is not to be used again."""
-    return ended.signal_text == TOKEN_REFUSED or ended.forget_credentials
+    """Whether a pushed token is not to be used again.
+
+    A restart that forgets the password keeps it: it stands in for the password, as in OpenVPN.
+    """
+    return ended.signal_text == TOKEN_REFUSED
 
 
 def _temporary_advance(advance: TemporaryAdvance | None) -> Advance:

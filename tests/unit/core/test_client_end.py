@@ -7,7 +7,7 @@ from ipaddress import ip_address
 import pytest
 
 from ginnel.core import client_end as end
-from ginnel.core.messages import AuthFailed, DynamicChallenge
+from ginnel.core.messages import AuthFailed, DynamicChallenge, Restart
 from ginnel.core.notices import Outcome
 from ginnel.core.types import Endpoint
 from ginnel.options.model import (
@@ -43,6 +43,16 @@ def test_challenge_is_kept_for_the_next_login() -> None:
     assert (ended.auth_failed, ended.challenge) == (text, challenge)
     assert "--auth-retry interact" in ended.explanation
     assert ended.outcome is Outcome.TERMINATE  # auth-retry none
+
+
+def test_a_restart_forgets_the_password_and_keeps_the_token() -> None:
+    """As OpenVPN does: its server sends RESTART to everybody when it goes."""
+    ended = end.told_to_restart(Restart())
+    assert ended.forget_credentials
+    assert not end.voids_token(ended)
+    refused = AuthFailed(reason="no", text="no")
+    options = client_options(profile())
+    assert end.voids_token(end.auth_failed(refused, options, profile(), token_in_use=True))
 
 
 @pytest.mark.parametrize(
