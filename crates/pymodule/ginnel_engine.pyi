@@ -49,6 +49,7 @@ class Engine:
         self,
         client_to_client: bool,
         tcp_queue_limit: int,
+        broadcast_limit: int,
         vlans: tuple[str, int] | None,
         stale: tuple[int, int],
     ) -> None: ...

@@ -49,10 +49,12 @@ pub enum Drop {
     SourceAddress,
     /// A frame whose VLAN, or lack of one, is not let in.
     Vlan,
+    /// From a peer, for all others, and too many copies were made lately.
+    BroadcastFlood,
 }
 
 /// All reasons with their names on the interface.
-pub const DROPS: [(Drop, &str); 23] = [
+pub const DROPS: [(Drop, &str); 24] = [
     (Drop::Replay, "replay"),
     (Drop::Auth, "auth"),
     (Drop::NoKey, "no-key"),
@@ -76,6 +78,7 @@ pub const DROPS: [(Drop, &str); 23] = [
     (Drop::BlockedIpv6, "blocked-ipv6"),
     (Drop::SourceAddress, "source-address"),
     (Drop::Vlan, "vlan"),
+    (Drop::BroadcastFlood, "broadcast-flood"),
 ];
 
 /// Counters since the peer was added; they survive key changes.

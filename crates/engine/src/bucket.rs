@@ -19,12 +19,18 @@ impl Bucket {
 
     /// Takes a token if there is one.
     pub(crate) fn take(&mut self, now_ms: u64) -> bool {
+        self.take_many(1, now_ms)
+    }
+
+    /// Takes so many tokens if there are as many.
+    pub(crate) fn take_many(&mut self, tokens: u64, now_ms: u64) -> bool {
         let passed = now_ms.saturating_sub(self.filled_at).min(self.period_ms);
         self.filled_at = self.filled_at.max(now_ms);
         self.put(passed * self.count);
-        let is_allowed = self.level >= self.period_ms;
+        let cost = tokens.saturating_mul(self.period_ms);
+        let is_allowed = self.level >= cost;
         if is_allowed {
-            self.level -= self.period_ms;
+            self.level -= cost;
         }
         is_allowed
     }
@@ -60,5 +66,12 @@ mod tests {
         bucket.give(2);
         assert_eq!((0..9).filter(|_| bucket.take(0)).count(), 2);
         assert!(!Bucket::new(0, 0, 0).take(1_000_000));
+    }
+
+    #[test]
+    fn many_are_taken_together_or_not_at_all() {
+        let mut bucket = Bucket::new(5, 1, 0);
+        assert!(bucket.take_many(3, 0) && !bucket.take_many(3, 0) && bucket.take_many(2, 0));
+        assert!(bucket.take_many(0, 0) && !bucket.take_many(u64::MAX, 1_000_000));
     }
 }

@@ -300,8 +300,13 @@ impl Inbound<'_> {
             None => {}
             Some(Target::Peer(to)) => self.carrier.take_from_peer(to, payload),
             Some(Target::All { vlan }) => {
-                for to in self.carrier.members(switch, vlan, Some(peer_id)) {
-                    self.carrier.take_from_peer(to, payload);
+                let members = self.carrier.members(switch, vlan, Some(peer_id));
+                if switch.may_copy(members.len(), ways.now) {
+                    for to in members {
+                        self.carrier.take_from_peer(to, payload);
+                    }
+                } else if let Some(peer) = self.carrier.peers.get(peer_id) {
+                    peer.stats.drop(Drop::BroadcastFlood, 1);
                 }
             }
         }

@@ -12,6 +12,7 @@ use ginnel_datapath::stats::Drop;
 use ginnel_datapath::vlan::{self, Dress, Vlans};
 use ginnel_datapath::{ether, inner};
 
+use crate::bucket::Bucket;
 use crate::outbox::{Note, NoteKind, Outbox};
 
 const GROUP_BIT: u8 = 0x01;
@@ -25,6 +26,8 @@ pub struct Rules {
     pub client_to_client: bool,
     /// Data records that wait for one slow stream.
     pub tcp_queue_limit: usize,
+    /// Copies a second that are made of what peers send to all.
+    pub broadcast_limit: u32,
     /// VLANs of the tap device, if it has any.
     pub vlans: Option<Vlans>,
     /// Seconds after which a silent address is forgotten; 0 is never.
@@ -56,13 +59,16 @@ pub(crate) struct Switch {
     pub(crate) rules: Rules,
     pub(crate) stations: Stations,
     is_ethernet: bool,
+    broadcasts: Bucket,
     /// When stale addresses are looked for next.
     pub(crate) stale_at: u64,
 }
 
 impl Switch {
     pub(crate) fn new(rules: Rules, is_ethernet: bool, now: u64) -> Self {
-        let mut made = Self { rules, stations: Stations::default(), is_ethernet, stale_at: 0 };
+        let broadcasts = Bucket::new(rules.broadcast_limit, 1, now);
+        let stations = Stations::default();
+        let mut made = Self { rules, stations, is_ethernet, broadcasts, stale_at: 0 };
         made.schedule(now);
         made
     }
@@ -161,6 +167,11 @@ impl Switch {
         };
         push_station(outbox, kind, peer_id, source);
         Ok(())
+    }
+
+    /// True when so many copies may be made of what a peer sends to all.
+    pub(crate) fn may_copy(&mut self, copies: usize, now: u64) -> bool {
+        self.broadcasts.take_many(copies as u64, now)
     }
 
     /// True when a peer gets what is for all of a VLAN.

@@ -121,6 +121,7 @@ impl Engine {
         py: Python<'_>,
         client_to_client: bool,
         tcp_queue_limit: usize,
+        broadcast_limit: u32,
         vlans: Option<(String, u16)>,
         stale: (u32, u32),
     ) -> PyResult<()> {
@@ -128,7 +129,14 @@ impl Engine {
             .map(|(accept, pvid)| Ok::<_, PyErr>(Vlans { accept: accept_of(&accept)?, pvid }))
             .transpose()?;
         let (stale_age, stale_interval) = stale;
-        let rules = Rules { client_to_client, tcp_queue_limit, vlans, stale_age, stale_interval };
+        let rules = Rules {
+            client_to_client,
+            tcp_queue_limit,
+            broadcast_limit,
+            vlans,
+            stale_age,
+            stale_interval,
+        };
         py.detach(|| self.0.serve(rules)).map_err(os_error)
     }
 

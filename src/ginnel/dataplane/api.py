@@ -82,6 +82,9 @@ class ServingRules:
     """Packets of one peer for another do not pass tun; otherwise the kernel's routes decide."""
     tcp_queue_limit: int = 64
     """Data packets that wait for one slow stream; more are dropped (``link-full``)."""
+    broadcast_limit: int = 50_000
+    """Copies a second that are made of what peers send to all; beyond it nobody gets one
+    (``broadcast-flood``). One peer's packet costs as many copies as there are others."""
     vlan: VlanOptions | None = None
     """On tap: peers live in VLANs, whose tags are seen on the device only."""
     stale_age: int = 0

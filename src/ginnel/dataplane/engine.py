@@ -92,6 +92,7 @@ class RustDataPlane:
             self._engine.serve(
                 rules.client_to_client,
                 rules.tcp_queue_limit,
+                rules.broadcast_limit,
                 None if vlan is None else (vlan.accept.value, vlan.pvid),
                 (rules.stale_age, rules.stale_interval),
             )

@@ -11,7 +11,7 @@ import errno
 import select
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 
 from ginnel.core.data_key import AEAD_CIPHERS, OLD_CIPHERS, DataFormat, DataKey, KeySlot
@@ -119,6 +119,8 @@ class PythonDataPlane:
         """Of a server."""
         self._stale_at = NEVER
         self._resets = Bucket(clock())
+        self._broadcasts = Bucket(clock())
+        """Copies of what a server's peers send to all."""
         self._has_headers = True  # not on a link that carries packets of a static key
         self._routes = RouteTable()
         self._unassigned: Counter[str] = Counter()
@@ -143,6 +145,7 @@ class PythonDataPlane:
         if len(self._peers):
             raise LocalMisuse("a data plane that has peers cannot become a server's")
         self._switch = Switch(rules, self._routes, is_ethernet=self._is_ethernet)
+        self._broadcasts = Bucket(self._clock(), rules.broadcast_limit, 1)
         self._schedule_ageing(self._clock())
 
     def add_link(self, link: Link, unread: bytes = b"", unsent: bytes = b"") -> LinkId:
@@ -477,11 +480,14 @@ class PythonDataPlane:
 
     def _hand_out(self, verdict: Verdict, sender: ReferencePeer | None, now: float) -> None:
         """Sends a packet to the peers that it is for."""
-        targets: Iterable[ReferencePeer] = ()
+        targets: Sequence[ReferencePeer] = ()
         if verdict.to_all and self._switch is not None:
             targets = self._switch.members(
                 verdict, self._peers, None if sender is None else sender.peer_id
             )
+            if sender is not None and not self._broadcasts.take(now, len(targets)):
+                sender.counters.drops["broadcast-flood"] += 1
+                return
         elif verdict.peer is not None:
             found = self._peers.get(verdict.peer)
             targets = () if found is None else (found,)

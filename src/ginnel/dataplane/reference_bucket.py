@@ -21,14 +21,14 @@ class Bucket:
         self._tokens = float(count)
         self._filled_at = now
 
-    def take(self, now: float) -> bool:
-        """Takes a token if there is one."""
+    def take(self, now: float, tokens: int = 1) -> bool:
+        """Takes so many tokens if there are as many."""
         gained = (now - self._filled_at) * self._rate
         self._filled_at = now
         self._tokens = min(self._tokens + gained, self._count)
-        if self._tokens < 1:
+        if self._tokens < tokens:
             return False
-        self._tokens -= 1
+        self._tokens -= tokens
         return True
 
     def give(self, tokens: int) -> None:

@@ -158,6 +158,23 @@ def test_multicast_goes_to_all_others_and_to_the_host(made: Bench, engine: str) 
     assert clients[0].opened() == []
 
 
+def test_a_flood_of_multicast_is_copied_no_more(made: Bench, engine: str) -> None:
+    office = Office(made, engine, ServingRules(client_to_client=True, broadcast_limit=2))
+    clients = [office.client() for _ in range(4)]
+    groups = [udp_packet(clients[0].address, "224.0.0.251", bytes((n,))) for n in range(3)]
+    for group in groups[:2]:
+        clients[0].send(group)
+    office.hands_out(*groups[:2])
+    clients[0].dropped("broadcast-flood", 2)
+    across = udp_packet(clients[0].address, clients[1].address, b"unicast goes on")
+    clients[0].send(across)
+    clients[1].gets(across)
+    office.node.plane.del_peer(clients[3].peer_id)
+    clients[0].send(groups[2])
+    clients[1].gets(across, groups[2])
+    clients[2].gets(groups[2])
+
+
 def test_multicast_of_the_host_goes_to_all(made: Bench, engine: str) -> None:
     office = Office(made, engine)
     clients = [office.client() for _ in range(3)]

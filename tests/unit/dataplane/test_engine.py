@@ -260,17 +260,18 @@ def test_limits_keys_and_routes_cross_whole(made: Made) -> None:
 
 def test_what_a_server_is_told_crosses_whole(made: Made) -> None:
     made.plane.serve(ServingRules())
-    assert made.last() == ("serve", (False, 64, None, (0, 0)), {})
+    assert made.last() == ("serve", (False, 64, 50_000, None, (0, 0)), {})
     made.plane.serve(
         ServingRules(
             client_to_client=True,
             tcp_queue_limit=7,
+            broadcast_limit=8,
             vlan=VlanOptions(accept=VlanAccept.UNTAGGED, pvid=9),
             stale_age=30,
             stale_interval=5,
         )
     )
-    assert made.last() == ("serve", (True, 7, ("untagged", 9), (30, 5)), {})
+    assert made.last() == ("serve", (True, 7, 8, ("untagged", 9), (30, 5)), {})
     several = Link(fd=5, transport=Transport.UDP, multihome=True)
     assert made.plane.add_link(several) == LinkId(12)
     assert made.last() == ("add_link", (5, False, b"", b"", True), {})

@@ -19,6 +19,17 @@ def test_what_is_given_back_is_never_more_than_the_bucket_holds() -> None:
     assert sum(bucket.take(0.0) for _ in range(9)) == 2
 
 
+def test_many_are_taken_together_or_not_at_all() -> None:
+    bucket = Bucket(0.0, 5, 1)
+    assert [bucket.take(0.0, tokens) for tokens in (3, 3, 2, 1, 0)] == [
+        True,
+        False,
+        True,
+        False,
+        True,
+    ]
+
+
 def test_hard_resets_are_told_by_their_opcode() -> None:
     found = [opcode for opcode in range(32) if is_hard_reset(bytes((opcode << 3,)))]
     assert found == [1, 2, 7, 8, 10]

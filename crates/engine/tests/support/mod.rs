@@ -19,6 +19,7 @@ pub const DEADLINE: Duration = Duration::from_secs(20);
 pub const RULES: Rules = Rules {
     client_to_client: true,
     tcp_queue_limit: 64,
+    broadcast_limit: 50_000,
     vlans: None,
     stale_age: 0,
     stale_interval: 0,
