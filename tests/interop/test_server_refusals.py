@@ -10,7 +10,7 @@ from tests.interop.lab import ClientSetup, Fleet, Running, ServerSetup, Wrapping
 from tests.interop.lab.fleet import HOME, client_address, variations
 from tests.interop.lab.openvpn import COMPLETED
 
-QUICK = ("hand-window 3", "connect-retry-max 1")
+QUICK = ("hand-window 2", "connect-retry-max 1")
 
 
 def start_all(fleet: Fleet, setups: dict[int, ClientSetup]) -> list[Running]:
@@ -81,7 +81,7 @@ def test_other_keys_around_the_control_channel(fleet: Fleet) -> None:
         (client_address(2), "TLS Error: can not extract tls-crypt-v2 client key from"),
     ):
         server.wait_for(rf"{said} \[AF_INET\]{address}:\d+")
-    assert_all_refused(clients, "TLS key negotiation failed to occur within 3 seconds")
+    assert_all_refused(clients, "TLS key negotiation failed to occur within 2 seconds")
     assert_welcome(fleet)
 
 
@@ -95,7 +95,7 @@ def test_a_client_without_the_key_of_tls_auth(fleet: Fleet, key: str) -> None:
         r"TLS Error: (incoming packet authentication failed|cannot locate HMAC in incoming packet)"
         rf" from \[AF_INET\]{client_address(1)}:\d+"
     )
-    assert_all_refused([client], "TLS key negotiation failed to occur within 3 seconds")
+    assert_all_refused([client], "TLS key negotiation failed to occur within 2 seconds")
     assert_welcome(fleet, Wrapping.TLS_AUTH)
 
 
