@@ -96,7 +96,7 @@ class Sizes:
     crowd: int = 500
     idle: int = 1000
     most: int = 10_000
-    seconds: float = 4.0
+    seconds: float = 6.0
     active: tuple[int, ...] = ACTIVE
 
 
