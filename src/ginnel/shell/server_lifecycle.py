@@ -145,6 +145,9 @@ class ServerLifecycle:
         while True:
             signal, text = await self._serve()
             source = SignalSource.SOFT if text else SignalSource.HARD
+            remapped = self._options.link.remap_usr1
+            if signal == "SIGUSR1" and remapped is not None:
+                signal, source = remapped, SignalSource.SOFT
             told = text or signal.lower()
             if signal == "SIGUSR1":
                 await self._tunnel.restart(told)

@@ -12,7 +12,7 @@ from ginnel.core.negotiate import DataCapabilities
 from ginnel.core.tls import TlsChannel
 from ginnel.core.types import PeerId
 from ginnel.dataplane.api import DataPlane, LinkId, Notification, NotificationKind, TunDevice
-from ginnel.options.model import LinkProtocol, ProcessOptions
+from ginnel.options.model import LinkOptions, LinkProtocol, ProcessOptions
 from ginnel.options.server_model import ServerOptions
 from ginnel.shell.listeners import Listeners
 from ginnel.shell.rights import Rights
@@ -327,5 +327,18 @@ def test_a_restart_waits_for_the_frontends_leave(signal: str) -> None:
             life.signals.command(signal, "")
             assert await task == Finished()
             assert life.lines.texts.count(COMPLETED) == 1
+
+    run(whole())
+
+
+@pytest.mark.parametrize(("name", "reload"), [("SIGHUP", True), ("SIGTERM", False)])
+def test_remap_usr1_makes_another_signal_of_it(name: str, reload: bool) -> None:
+    async def whole() -> None:
+        options = replace(server_options(), link=LinkOptions(remap_usr1=name))
+        async with living(options) as (life, task):
+            await life.serving()
+            life.signals.command("SIGUSR1", "")
+            assert await task == Finished(reload=reload)
+            assert life.lines.has(f"{name}[soft,] received, process")
 
     run(whole())
