@@ -61,7 +61,6 @@ class ServerLogin:
         self._token_session: TokenSession | None = None
         self._certificate: bytes | None = None
         """Digest of the certificate that the client was first let in with; empty without one."""
-        self._asked = False
         self._sent_name: str | None = None
         """The name that the client sent with its first password."""
 
@@ -163,7 +162,9 @@ class ServerLogin:
     ) -> Asked:
         username = self.trusted_name(message.username)
         facts = self._named(self._course.facts, peer, username)
-        is_first, self._asked = not self._asked, True
+        # As long as it was not let in: a second session beside a login that somebody still judges
+        # must not pass for the renewal of one that was good.
+        is_first = self._certificate is None
         if is_first:
             self._sent_name = username
             facts = replace(facts, common_name=peer.common_name)  # no other name is proved yet

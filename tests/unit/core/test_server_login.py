@@ -135,6 +135,28 @@ def test_a_renegotiation_is_judged_again() -> None:
     assert client.ended is None
 
 
+def test_nobody_renews_a_login_that_is_still_being_judged() -> None:
+    options = server_options(access=PASSWORDS)
+    client = SimClient(
+        options,
+        said=Said(username="alice", password=b"x"),
+        answer=lambda action: None if isinstance(action, Authenticate) else usual(action, options),
+    )
+    client.connect()
+    client.connect()  # another session, while somebody is asked for the first one's second factor
+    first, second = client.asked(Authenticate)
+    assert isinstance(first, Authenticate)
+    assert isinstance(second, Authenticate)
+    assert [first.is_first, second.is_first] == [True, True]
+    assert second.client.common_name == "fake"
+    client.complete(second, Admitted())
+    client.soft_reset()
+    client.introduce()
+    third = client.asked(Authenticate)[-1]
+    assert isinstance(third, Authenticate)
+    assert not third.is_first
+
+
 # --- tokens --------------------------------------------------------------------------------------
 
 
