@@ -36,7 +36,8 @@ def make(words: Sequence[str]) -> "Pam":
 class Pam(Authenticator):
     """See the module."""
 
-    command: Sequence[str] = (sys.executable, "-m", "ginnel.authenticators.pam_worker")
+    # -P: it has the rights of root, and must not run what lies where the server was started.
+    command: Sequence[str] = (sys.executable, "-P", "-m", "ginnel.authenticators.pam_worker")
 
     def __init__(self, service: str, *, seconds: int = SECONDS) -> None:
         self._words = (service, str(seconds))

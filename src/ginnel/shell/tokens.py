@@ -33,7 +33,8 @@ PIN_TRIES = 3
 """How often a PIN is asked for, as OpenVPN does; a token may lock itself soon after."""
 
 _CHOOSE = "Please specify PKCS#11 id to use"
-WORKER = (sys.executable, "-m", "ginnel.shell.token_worker")
+# -P: as root it must not run what lies in the directory that this was started in.
+WORKER = (sys.executable, "-P", "-m", "ginnel.shell.token_worker")
 MAX_ANSWER = 4 * 1024 * 1024
 
 

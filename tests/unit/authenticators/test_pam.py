@@ -39,6 +39,16 @@ def with_worker(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Pam:
     return Pam("office", seconds=1)
 
 
+def test_the_process_runs_nothing_of_where_the_server_was_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trap = tmp_path / "json.py"
+    trap.write_text(f"open({str(tmp_path / 'ran')!r}, 'w').close()\nraise SystemExit\n")
+    monkeypatch.chdir(tmp_path)
+    Pam("office").close()
+    assert not (tmp_path / "ran").exists()
+
+
 def test_many_logins_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     one = with_worker(tmp_path, monkeypatch)
 
