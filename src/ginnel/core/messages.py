@@ -54,6 +54,11 @@ def clean_text(text: str) -> str:
     return text.translate(_UNPRINTABLE)
 
 
+def without_controls(text: str) -> str:
+    """Puts ``_`` for control characters of ASCII, as OpenVPN does in names and passwords."""
+    return "".join("_" if char < " " or char == "\x7f" else char for char in text)
+
+
 class TemporaryAdvance(Enum):
     """Where ``AUTH_FAILED,TEMP`` sends the client next."""
 

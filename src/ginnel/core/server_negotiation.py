@@ -146,6 +146,9 @@ class ServerNegotiation:
             try:
                 if isinstance(negotiation.phase, AwaitClient):
                     message = decode_key_method(record, Side.CLIENT)
+                    # Whoever judges and whoever is told later must see one and the same name.
+                    username = said.without_controls(message.username)
+                    message = replace(message, username=username)
                     self._key_method_came(guest, negotiation, message, now)
                     continue
                 texts = negotiation.splitter.feed(record)

@@ -16,6 +16,7 @@ from ginnel.compat.server_script_env import (
     client_environment,
 )
 from ginnel.core.actions import CertificateInfo, Credentials, Done, Failed
+from ginnel.core.messages import without_controls
 from ginnel.core.pool import AddressPool
 from ginnel.core.server_actions import (
     Admitted,
@@ -463,17 +464,13 @@ def _own_addresses(terms: ClientTerms) -> int:
 
 def _cleaned(login: Credentials) -> Credentials:
     """Control characters become ``_``: a file or an environment shows one line for each."""
-    username = _without_controls(login.username)
+    username = without_controls(login.username)
     text = login.password.reveal().decode("utf-8", "surrogateescape")
-    password = _without_controls(text)
+    password = without_controls(text)
     if username == login.username and password == text:
         return login
     secret = Secret(password.encode("utf-8", "surrogateescape"))
     return Credentials(username=username, password=secret)
-
-
-def _without_controls(text: str) -> str:
-    return "".join("_" if char < " " or char == "\x7f" else char for char in text)
 
 
 def _is_too_long(username: str) -> bool:

@@ -29,6 +29,7 @@ from ginnel.core.messages import (
     clean_text,
     encode_message,
     parse_message,
+    without_controls,
 )
 
 VECTOR = Path(__file__).parents[2] / "vectors" / "control" / "key-exchange.json"
@@ -52,6 +53,10 @@ def test_control_characters_are_taken_out() -> None:
     assert splitter.feed(hostile) == ["INFO,aSUCCESS[31m café 2J \ufffd"]
     assert splitter.feed(b"\r\n\0") == []
     assert clean_text("a\tb") == "ab"
+
+
+def test_control_characters_of_names_leave_a_mark() -> None:
+    assert without_controls("al\r\nice\x7f \udcff") == "al__ice_ \udcff"
 
 
 def test_an_endless_message_is_cut_off() -> None:

@@ -108,6 +108,16 @@ def test_an_optional_password_is_judged_all_the_same() -> None:
     assert action.login.username == ""
 
 
+def test_a_name_has_no_control_characters_from_the_first_question_on() -> None:
+    access = replace(PASSWORDS, username_as_common_name=True)
+    client = SimClient(server_options(access=access), said=Said(username="al\nice", password=b"x"))
+    client.connect()
+    (action,) = client.asked(Authenticate)
+    assert isinstance(action, Authenticate)
+    assert action.login.username == action.client.username == "al_ice"
+    assert (client.server.facts.username, client.server.facts.common_name) == ("al_ice", "al_ice")
+
+
 # --- the same client -----------------------------------------------------------------------------
 
 
