@@ -352,8 +352,8 @@ class Reception:
             self._link_lost(notification)
             return
         client = self._clients.by_peer(notification.peer_id)
-        if client is None:
-            return  # it ended meanwhile
+        if client is None or not client.peer_added:
+            return  # it ended meanwhile, and its peer-id may be another one's by now
         match kind:
             case NotificationKind.FLOATED:
                 remote = notification.remote

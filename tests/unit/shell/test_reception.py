@@ -303,6 +303,7 @@ def test_a_stream_is_a_client_by_its_link() -> None:
 def test_reports_reach_the_client_in_the_cores_words() -> None:
     async def work(rig: Rig) -> None:
         client = await rig.enter(HOME)
+        client.peer_added = True
         rig.report(NotificationKind.SILENT)
         rig.report(NotificationKind.INACTIVE)
         rig.report(NotificationKind.KEY_EXHAUSTED, key_id=3)
@@ -325,9 +326,23 @@ def test_reports_reach_the_client_in_the_cores_words() -> None:
     with_rig(work)
 
 
+def test_a_late_report_does_not_reach_the_next_client_of_its_peer_id() -> None:
+    async def work(rig: Rig) -> None:
+        client = await rig.enter(HOME)
+        rig.report(NotificationKind.SILENT)
+        rig.report(NotificationKind.FLOATED, remote=ELSEWHERE, link=LinkId(2))
+        rig.arrive((b"x", HOME))
+        await until(lambda: rig.order, "the packet behind the reports")
+        assert not any(isinstance(given, PeerSilent) for given in rig.machines[0].inputs)
+        assert client.remote == HOME
+
+    with_rig(work)
+
+
 def test_learnt_addresses_and_wrong_sources_are_told() -> None:
     async def work(rig: Rig) -> None:
         client = await rig.enter(HOME)
+        client.peer_added = True
         rig.machines[0].notices.append(ClientConnected(agreed=agreed(client.facts)))
         rig.arrive((b"x", HOME))
         await until(lambda: client.agreed, "it agreed")
