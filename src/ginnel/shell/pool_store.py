@@ -160,7 +160,9 @@ class PoolStore:
             if not self._is_ours():
                 return False
             mode = stat.S_IMODE(os.fstat(self._descriptor).st_mode)
-            flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
+            with suppress(FileNotFoundError):
+                beside.unlink()  # left by a crash, or laid there by somebody who may write here
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
             descriptor = os.open(beside, flags, mode)
         except OSError:
             return False

@@ -57,6 +57,19 @@ def test_a_change_is_written_soon_without_an_end(
     run(whole())
 
 
+def test_a_file_that_somebody_laid_in_its_way_is_not_written(tmp_path: Path) -> None:
+    path, trap = tmp_path / "pool.txt", tmp_path / ".pool.txt.new"
+    store, pool = opened(path)
+    trap.write_text("theirs")
+    trap.chmod(0o666)
+    with trap.open() as theirs:
+        pool.lease("anna")
+        store.close()
+        assert theirs.read() == "theirs"
+        assert path.stat().st_ino != os.fstat(theirs.fileno()).st_ino
+    assert path.read_text() == "anna,10.8.0.2,\n"
+
+
 def test_mode_stays_and_a_link_is_followed(tmp_path: Path) -> None:
     real, link = tmp_path / "real.txt", tmp_path / "pool.txt"
     real.write_text("anna,10.8.0.4,\n")
