@@ -224,7 +224,8 @@ class _Asking:
             async with asyncio.timeout(seconds):
                 return await waiting
         finally:
-            self._answers.pop(client_id, None)
+            if self._answers.get(client_id) is waiting:  # another session may ask by now
+                del self._answers[client_id]
 
 
 def visitor_of(

@@ -176,6 +176,29 @@ def make_plain(words: Sequence[str]) -> Authenticator:
     return Plain()
 
 
+def test_a_question_that_is_over_does_not_take_the_next_one_along() -> None:
+    async def work() -> None:
+        asked: list[str] = []
+
+        def pend(seconds: int, text: str) -> bool:
+            asked.append(text)
+            return True
+
+        made = Authenticators([("otp", Asking())], Said())
+        facts = client(IV_SSO="crtext")
+        async with asyncio.TaskGroup() as tasks:
+            first = tasks.create_task(made.judge(login(facts), pend))
+            await until(lambda: len(asked) == 1, "the question of the first session")
+            second = tasks.create_task(made.judge(login(facts), pend))
+            await until(lambda: len(asked) == 2, "that of the second")
+            first.cancel()
+            await until(first.done, "the end of the first")
+            assert made.answered(facts.client_id, b64encode(b"123456").decode())
+        assert second.result() == Agreed()
+
+    run(work())
+
+
 def test_others_are_found_by_their_entry_points(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
