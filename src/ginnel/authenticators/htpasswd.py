@@ -5,7 +5,7 @@ The file is read again when it changes. One that is wrong then is said and the e
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -56,7 +56,7 @@ class Htpasswd(Authenticator):
             return
         self._seen = seen
         try:
-            self._hashes = _read(self._path)
+            self._hashes = _read(self._path, frozenset(self._hashes.values()))
         except (OSError, ValueError) as wrong:
             log.warning("htpasswd: %s; what was read before stays in force", wrong)
 
@@ -70,8 +70,11 @@ def _stamp(path: str) -> tuple[int, ...] | None:
     return found.st_mtime_ns, found.st_size, found.st_ino
 
 
-def _read(path: str) -> Mapping[str, str]:
-    """The hash of each name. Raises ValueError and OSError."""
+def _read(path: str, checked: Set[str] = frozenset()) -> Mapping[str, str]:
+    """The hash of each name. Raises ValueError and OSError.
+
+    Those in ``checked`` are known to be good: to look at one costs as much as a login.
+    """
     with Path(path).open("rb") as file:
         content = file.read(MAX_FILE + 1)
     if len(content) > MAX_FILE:
@@ -84,7 +87,7 @@ def _read(path: str) -> Mapping[str, str]:
         name, colon, stored = line.partition(":")
         if not name or not colon:
             raise ValueError(f"{path}:{number}: expected NAME:HASH")
-        if not is_known(stored):
+        if stored not in checked and not is_known(stored):
             raise ValueError(
                 f"{path}:{number}: '{name}' has no hash that can be checked; make it anew with "
                 f"'htpasswd -B {path} {name}'"

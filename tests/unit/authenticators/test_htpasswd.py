@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from ginnel.authenticators import htpasswd
 from ginnel.authenticators.htpasswd import MAX_FILE, Htpasswd, make
 from ginnel.hooks import Allow, Decision, Deny
 from tests.unit.authenticators.logins import login
@@ -52,6 +53,25 @@ def test_a_changed_file_is_read_again_and_a_broken_one_is_not(
     path.unlink()
     assert judge(one, "bob", b"myPassword") == Allow()
     assert caplog.text.count("stays in force") == 2
+    one.close()
+
+
+def test_a_changed_file_costs_no_hash_of_those_who_were_in_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "users"
+    path.write_text(ADA)
+    one = make([str(path)])
+    tried: list[str] = []
+
+    def look(stored: str) -> bool:
+        tried.append(stored)
+        return True
+
+    monkeypatch.setattr(htpasswd, "is_known", look)
+    rewrite(path, f"{ADA}bob:{APACHE['sha']}\n")
+    assert judge(one, "bob", b"myPassword") == Allow()
+    assert tried == [APACHE["sha"]]
     one.close()
 
 
