@@ -130,7 +130,7 @@ class Serving:
             log=means.log,
         )
         self._sharing = (
-            PortSharing(options.port_share, tasks=tasks, log=means.log)
+            PortSharing(options.port_share, tasks=tasks, log=self._say_of_strangers)
             if options.port_share is not None
             else None
         )
@@ -204,7 +204,7 @@ class Serving:
         with sock:
             if not self._reception.admit_stream(remote):
                 return
-            self.drive.unproved.log_all((server_lines.tcp_accepted(remote),))
+            self._say_of_strangers(server_lines.tcp_accepted(remote))
             local = own_address(sock)
             try:
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_LIMIT)
@@ -272,11 +272,18 @@ class Serving:
     def _say(self, facts: ClientFacts, line: LogLine) -> None:
         """Logs a line about a client, with its name in front, as long as it has room for lines."""
         client = self.clients.by_id(facts.client_id)
-        if client is not None:
-            client.log.log_all((server_lines.about(client.name, line),))
-        else:
-            name = client_name(facts.common_name, facts.remote)
+        known = facts.common_name if client is None else client.common_name
+        name = client_name(facts.common_name, facts.remote) if client is None else client.name
+        if not known:
+            self._say_of_strangers(server_lines.about(name, line))
+        elif client is None:
             self._means.log(server_lines.about(name, line))
+        else:
+            client.log.log_all((server_lines.about(name, line),))
+
+    def _say_of_strangers(self, line: LogLine) -> None:
+        """Logs a line that anybody can cause, and as often as they connect."""
+        self.drive.unproved.log_all((line,))
 
     def _revoked(self, client: Client, certificate: CertificateInfo) -> None:
         line = server_lines.revoked(certificate.depth, certificate.subject)

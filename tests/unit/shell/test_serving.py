@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from ginnel.compat.log_lines import LogLine
 from ginnel.core.errors import DataPlaneError, HostError
 from ginnel.core.negotiate import DataCapabilities
 from ginnel.core.server_notices import ClientConnected
@@ -16,7 +17,9 @@ from ginnel.dataplane.api import LinkId, Notification, NotificationKind
 from ginnel.options.model import LinkProtocol, TlsOptions
 from ginnel.options.server_model import LimitOptions, ServerOptions
 from ginnel.shell import serving as module
+from ginnel.shell.clock import monotonic_now
 from ginnel.shell.listeners import Listeners
+from ginnel.shell.peer_log import PeerLog
 from ginnel.shell.script_gate import Say
 from ginnel.shell.server_frontend import UnattendedServer
 from ginnel.shell.server_hooks import ServerHooks
@@ -124,12 +127,30 @@ def test_a_stream_with_a_first_packet_becomes_a_client(machines: list[FakeMachin
             assert rig.lines.has("TCP connection established with [AF_INET]127.0.0.1:")
             client = next(iter(rig.serving.clients))
             assert rig.say is not None
-            from ginnel.compat.log_lines import LogLine
-
             rig.say(client.facts, LogLine(text="careful"))
             assert rig.lines.texts[-1].endswith("careful")
             rig.say(facts(77, common_name="gone"), LogLine(text="late"))
             assert rig.lines.texts[-1] == "gone/192.0.2.7:40000 late"
+
+    with_rig(work)
+
+
+def test_those_who_proved_nothing_share_the_room_for_lines_about_them() -> None:
+    async def work(rig: Rig) -> None:
+        small = PeerLog(rig.lines, monotonic_now, who="all of them", burst=3, rate=0.0)
+        rig.serving.drive.unproved = small
+        with rig.connect() as stream:
+            stream.send(RESET)
+            await until(lambda: len(rig.serving.clients) == 1, "the client")
+            client = next(iter(rig.serving.clients))
+            assert rig.say is not None
+            for text in ("second", "third", "fourth"):  # the first told of the connection
+                rig.say(client.facts, LogLine(text=text))
+            rig.say(facts(77), LogLine(text="late"))
+            assert rig.lines.texts[-1].endswith("third")
+            rig.serving.clients.name(client, "anna")
+            rig.say(client.facts, LogLine(text="welcome"))
+            assert rig.lines.texts[-1].endswith("welcome")
 
     with_rig(work)
 
