@@ -33,6 +33,13 @@ if [ -z "$root" ] && [ ! -x "$program" ]; then
     exit 2
 fi
 
+case $program in
+    /home/* | /root/* | /run/user/* | /tmp/* | /var/tmp/*)
+        echo "install.sh: the units hide home and temporary directories (ProtectHome, PrivateTmp)," \
+            "so that systemd will not find '$program': install ginnel elsewhere, such as in /opt" >&2
+        ;;
+esac
+
 install -d -m 755 "$root$unitdir" "$root/etc/openvpn/client" "$root/etc/openvpn/server"
 for unit in ginnel-client@.service ginnel-server@.service; do
     sed "s|^ExecStart=/usr/bin/ginnel |ExecStart=$program |" "$here/systemd/$unit" \

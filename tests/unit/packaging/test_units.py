@@ -58,6 +58,23 @@ def test_a_program_that_units_cannot_start_is_refused(
     assert not (tmp_path / "etc").exists()
 
 
+@pytest.mark.parametrize("program", ["/root/ginnel/.venv/bin/ginnel", "/home/ada/bin/ginnel"])
+def test_a_program_that_the_units_hide_is_named(tmp_path: Path, program: str) -> None:
+    done = install(tmp_path, program)
+    assert done.returncode == 0
+    assert f"will not find '{program}'" in done.stderr
+
+
+@pytest.mark.parametrize("unit", UNITS)
+def test_reload_reaches_a_process_that_gave_up_root(unit: str) -> None:
+    """The bounding set has no CAP_KILL, and ExecReload is held to it unless it begins with +."""
+    text = (PACKAGING / "systemd" / unit).read_text()
+    assert "CAP_KILL" not in "".join(
+        line for line in text.splitlines() if line.startswith("CapabilityBoundingSet=")
+    )
+    assert "\nExecReload=+/bin/kill -HUP $MAINPID\n" in text
+
+
 @pytest.mark.parametrize("unit", UNITS)
 def test_systemd_finds_nothing_wrong(tmp_path: Path, unit: str) -> None:
     """With a program and directories that exist: only those it would complain about otherwise."""
