@@ -51,6 +51,9 @@ def _command(arguments: list[str]) -> int:
     match arguments:
         case ["openvpn", *rest]:
             return _openvpn(rest)
+        case ["--help" | "-h" | "help"] | ["check" | "restore", "--help" | "-h"]:
+            print(USAGE, end="", flush=True)
+            return 0
         case ["check", _, *_]:
             from ginnel.cli import check
 
@@ -68,9 +71,6 @@ def _command(arguments: list[str]) -> int:
             from ginnel.compat.versions import OPENVPN_RELEASE
 
             print(f"ginnel {__version__} (compatible with OpenVPN {OPENVPN_RELEASE})", flush=True)
-            return 0
-        case ["--help" | "-h" | "help"]:
-            print(USAGE, end="", flush=True)
             return 0
         case []:
             print(USAGE, end="", file=sys.stderr)

@@ -44,6 +44,15 @@ def test_help_for_people(word: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == USAGE
 
 
+@pytest.mark.parametrize("command", ["check", "restore"])
+def test_help_of_a_command_without_options_is_the_same(
+    command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Neither a configuration nor a directory of that name is looked for."""
+    assert main(["ginnel", command, "--help"]) == 0
+    assert capsys.readouterr().out == USAGE
+
+
 def test_no_command_is_a_mistake(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["ginnel"]) == 2
     assert capsys.readouterr().err == USAGE
