@@ -66,9 +66,8 @@ def render_reference() -> str:
         "# Options",
         "",
         "Every directive of OpenVPN and what this release does with it. *supported* works; "
-        "*no effect* is accepted with a line in the log; *refused* is insecure or was removed from "
-        "OpenVPN. "
-        "An option marked *pushed* can come from the server.",
+        "*no effect* is accepted with a line in the log; *refused* ends the start, for the reason "
+        "given with it. An option marked *pushed* can come from the server.",
     ]
     for title, rows in _SECTIONS:
         lines += ["", f"## {title}", ""]
