@@ -23,6 +23,7 @@ from ginnel.core.errors import LocalMisuse
 from ginnel.core.listener import Admission
 from ginnel.core.messages import clean_text
 from ginnel.core.negotiate import DataCapabilities
+from ginnel.core.peer_info import ProtocolFlag, protocol_flags
 from ginnel.core.server_actions import (
     AgreedClient,
     ClientFacts,
@@ -341,8 +342,7 @@ class ServerMachine:
             case Deadline.NEWCOMER:
                 self._sessions.newcomer_is_late(now)
             case Deadline.DECISION:
-                course.outbox.warn("nobody decided about the client in time")
-                course.refuse("", now)
+                self._undecided(now)
             case Deadline.RENEGOTIATE:
                 self._sessions.renegotiate(now)
             case Deadline.SESSION:
@@ -356,6 +356,20 @@ class ServerMachine:
                     course.finish(course.state.ended)
             case _:
                 assert_never(name)
+
+    def _undecided(self, now: Instant) -> None:
+        """Nobody said no: the client shall come again, even one that a refusal ends for good.
+
+        Clients that know no temporary refusals restart, and keep their password.
+        """
+        course = self._course
+        course.outbox.warn("nobody decided about the client in time")
+        guest = self._link.active
+        info = {} if guest is None else guest.peer_info
+        if ProtocolFlag.AUTH_FAIL_TEMP in protocol_flags(info):
+            course.refuse(end.UNDECIDED, now)
+        else:
+            self.restart_client("RESTART,[P]", now)
 
     def _flush(self, now: Instant) -> None:
         """Sends what is to be sent; after the end once more, so that an alert still leaves."""

@@ -67,7 +67,7 @@ def test_patience_has_a_bound() -> None:
     assert client.act(lambda machine, now: machine.pend(10**9, "", now))
     assert client.messages == ["AUTH_PENDING"]
     client.advance(1801.0)
-    assert client.messages[-1] == "AUTH_FAILED"
+    assert client.messages[-1] == "RESTART,[P]"  # it knows no temporary refusal
 
 
 def test_only_a_client_that_waits_is_asked_to_wait() -> None:

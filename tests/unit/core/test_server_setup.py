@@ -71,11 +71,11 @@ def test_the_push_waits_for_the_first_key() -> None:
     assert client.messages[0].startswith("PUSH_REPLY")
 
 
-def test_a_decision_that_does_not_come_is_a_no() -> None:
+def test_a_client_about_which_nobody_decided_shall_come_again() -> None:
     client = answering(ConnectClient, None)
     client.connect()
     client.advance(61.0)
-    assert client.messages == ["AUTH_FAILED"]
+    assert client.messages == ["AUTH_FAILED,TEMP:nobody decided in time"]
 
 
 def test_a_late_decision_is_not_too_late() -> None:
