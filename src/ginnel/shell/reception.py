@@ -55,6 +55,11 @@ BACKLOG = 512
 STRANGERS = 256
 """Packets of others that may wait; further ones are dropped, so that a flood delays no client."""
 
+BUSY = 128
+"""Clients with packets that wait, from which on strangers are dropped. A handshake takes about 5 ms
+of work: who is in waits less than a second, and gets through; the others send their packet again.
+Only work that waits counts, so that somebody who begins and says no more keeps nobody out."""
+
 SLICE = 0.01
 """Seconds of work with packets before the loop may do something else."""
 
@@ -250,6 +255,11 @@ class Reception:
             return
         if self.is_closing:
             self._repeats.say("closing", server_lines.shutting_down(source))
+            return
+        if len(self._ready) >= BUSY:
+            self.drops["busy"] += 1
+            text = "more clients come than this machine can serve: new ones have to wait"
+            self._repeats.say("busy", shell_lines.warning(text))
             return
         match self._listener.meet(packet.payload, source, self._clock()):
             case Reply(payload=payload):

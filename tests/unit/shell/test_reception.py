@@ -6,6 +6,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from ipaddress import ip_address
 
+import pytest
+
 from ginnel.core.errors import DataPlaneError
 from ginnel.core.events import (
     DecryptFailed,
@@ -24,6 +26,7 @@ from ginnel.core.types import Endpoint, Instant, KeyId, PeerId, SessionId, Trans
 from ginnel.core.wrap.plain import PlainControl
 from ginnel.dataplane.api import ControlPacket, LinkId, Notification, NotificationKind
 from ginnel.options.server_model import LimitOptions
+from ginnel.shell import reception
 from ginnel.shell.clients import INBOX, Client, Clients
 from ginnel.shell.reception import STRANGERS, Reception
 from ginnel.shell.server_drive import ServerDrive
@@ -227,6 +230,26 @@ def test_what_waits_is_bounded_for_each_and_for_all() -> None:
             rig.plane.wake()
             await asyncio.sleep(0)
             assert len(rig.reception._strangers) <= STRANGERS
+
+    with_rig(work)
+
+
+def test_newcomers_wait_while_clients_have_much_to_say(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who is in gets through; the others repeat themselves until there is room."""
+    monkeypatch.setattr(reception, "BUSY", 2)
+
+    async def work(rig: Rig) -> None:
+        await rig.enter(HOME)
+        await rig.enter(ELSEWHERE)
+        known = [(b"x", HOME), (b"x", ELSEWHERE)] * 4
+        rig.arrive(*known, (b"hello", at(7)), (b"reset", at(8)))
+        await until(lambda: len(rig.order) == len(known), "all of the clients'")
+        assert len(rig.clients) == 2
+        assert rig.plane.sent == []
+        assert rig.reception.drops["busy"] == 2
+        text = "more clients come than this machine can serve: new ones have to wait"
+        assert sum(text in line for line in rig.lines.texts) == 1
+        await rig.enter(at(7))
 
     with_rig(work)
 
