@@ -48,6 +48,8 @@ from ginnel.management.state import clean
 from ginnel.options.values import Secret
 
 MAX_BODY_BYTES = 16 * 1024
+"""Of the lines between a command and END, their line ends counted too."""
+
 MAX_TEST_LINES = 1000
 BLANK = b"[[BLANK]]"
 """What a client sends for an empty value."""
@@ -417,20 +419,20 @@ class Executor:
 
     def add_to_body(self, client: Serving, line: str) -> None:
         if line != "END":
-            client.body_size += len(line)
+            client.body_size += len(line) + 1
             if client.body_size <= MAX_BODY_BYTES:
                 client.body_lines.append(line)
             return
         kind, client.body = client.body, None
         lines, client.body_lines = client.body_lines, []
+        fits = client.body_size <= MAX_BODY_BYTES
         if kind is commands.BodyKind.CLIENT_AUTH:
-            fits = client.body_size <= MAX_BODY_BYTES
             self._server.allow(client.body_words, tuple(lines) if fits else None)
             return
         assert kind is not None, "a body belongs to a command"
         query = self._board.query
         text = "".join(lines)
-        fits = client.body_size <= MAX_BODY_BYTES and text != ""
+        fits = fits and text != ""
         if kind is commands.BodyKind.PASSWORD and fits:
             self._take_password(client, text)
             return

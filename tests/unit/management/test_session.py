@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from ginnel.compat.log_lines import LogLine
 from ginnel.core.types import Instant
 from ginnel.management.board import RemoteEntry
+from ginnel.management.executor import MAX_BODY_BYTES
 from ginnel.management.intents import (
     Answered,
     AuthRetrySet,
@@ -332,6 +333,15 @@ def test_a_body_without_end_does_not_grow() -> None:
         rig.say("A" * 1000)
     assert rig.say("END") == "ERROR: certificate command failed\r\n"
     assert rig.say("pid").startswith("SUCCESS")
+
+
+def test_empty_lines_count_towards_the_size_of_a_body() -> None:
+    rig = connected(Rig())
+    rig.session.ask(CertificateQuery(hint="macos-keychain:x"))
+    rig.read()
+    rig.say("certificate")
+    rig.send(b"\n" * MAX_BODY_BYTES)
+    assert rig.send(b"QUJD\nEND\n") == "ERROR: certificate command failed\r\n"
 
 
 def test_an_answer_nobody_waits_for_any_more_is_refused() -> None:
