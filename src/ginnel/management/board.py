@@ -5,21 +5,23 @@ State only; ``executor`` carries out commands on it, ``session`` feeds it with w
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from ginnel.compat.log_lines import LogLine
-from ginnel.core.server_actions import ClientId
 from ginnel.core.types import Endpoint, Instant, Transport
 from ginnel.dataclass import dataclass, field
 from ginnel.management.commands import BodyKind, HistoryKind
 from ginnel.management.intents import Intent
 from ginnel.management.outbox import Outbox
 from ginnel.management.queries import Query
-from ginnel.management.server_commands import KeyOf
 from ginnel.management.state import Histories
 from ginnel.options.model import AuthRetry
 from ginnel.options.values import Secret
-from ginnel.shell.server_frontend import LoadStats, Traffic
+
+if TYPE_CHECKING:
+    from ginnel.core.server_actions import ClientId
+    from ginnel.management.server_commands import KeyOf
+    from ginnel.shell.server_frontend import LoadStats, Traffic
 
 INTERFACE_VERSION = 5
 """What OpenVPN 2.6 announces; the wording of every reply follows it."""
@@ -86,9 +88,9 @@ class ServerDaemon(Protocol):
         """Renders the status, END included; None is the form of ``status-version``."""
         ...
 
-    def load_stats(self) -> LoadStats: ...
+    def load_stats(self) -> "LoadStats": ...
 
-    def traffic(self) -> Iterable[Traffic]:
+    def traffic(self) -> "Iterable[Traffic]":
         """Counters of the connected clients."""
         ...
 
@@ -96,21 +98,21 @@ class ServerDaemon(Protocol):
 
     def kill_by_address(self, remote: Endpoint, transport: Transport | None) -> int: ...
 
-    def restart_client(self, client_id: ClientId, message: str) -> bool: ...
+    def restart_client(self, client_id: "ClientId", message: str) -> bool: ...
 
-    def allow(self, key: KeyOf, config: tuple[str, ...]) -> bool:
+    def allow(self, key: "KeyOf", config: tuple[str, ...]) -> bool:
         """Lets a client in; False when there is no such negotiation."""
         ...
 
-    def deny(self, key: KeyOf, reason: str, client_reason: str | None) -> bool:
+    def deny(self, key: "KeyOf", reason: str, client_reason: str | None) -> bool:
         """Keeps a client out, or throws out one that is in."""
         ...
 
-    def pend(self, key: KeyOf, extra: str, timeout: int) -> bool:
+    def pend(self, key: "KeyOf", extra: str, timeout: int) -> bool:
         """Asks a client for patience; False when it is not waiting, or the text is too long."""
         ...
 
-    def push_update(self, client_id: ClientId | None, options: Sequence[str]) -> int | None:
+    def push_update(self, client_id: "ClientId | None", options: Sequence[str]) -> int | None:
         """Changes options of one or all; the number of clients, None when the one is unknown."""
         ...
 

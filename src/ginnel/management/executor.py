@@ -7,12 +7,13 @@ Not responsible for who the client is and what is shown unasked (``session``), n
 import base64
 from base64 import b64decode
 from collections.abc import Sequence
-from typing import assert_never
+from functools import cached_property
+from typing import TYPE_CHECKING, assert_never
 
 from ginnel.compat.log_lines import LogLine, Severity
 from ginnel.core.types import Instant
 from ginnel.management import commands, texts
-from ginnel.management.board import INTERFACE_VERSION, Board, RemoteEntry, Serving
+from ginnel.management.board import INTERFACE_VERSION, Board, RemoteEntry, ServerDaemon, Serving
 from ginnel.management.commands import Command, QueryAnswer, SignalName
 from ginnel.management.intents import (
     Answered,
@@ -43,9 +44,11 @@ from ginnel.management.queries import (
     wanted_body,
     wanted_type,
 )
-from ginnel.management.server_executor import ServerExecutor
 from ginnel.management.state import clean
 from ginnel.options.values import Secret
+
+if TYPE_CHECKING:
+    from ginnel.management.server_executor import ServerExecutor
 
 MAX_BODY_BYTES = 16 * 1024
 """Of the lines between a command and END, their line ends counted too."""
@@ -75,9 +78,22 @@ _HTTP_NEEDS_TCP = "HTTP proxy support only works for TCP based connections"
 class Executor:
     """Carries out commands on the board."""
 
-    def __init__(self, board: Board, server: ServerExecutor) -> None:
+    def __init__(self, board: Board, server: ServerDaemon | None) -> None:
+        """``server`` is None for a client's interface."""
         self._board = board
-        self._server = server
+        self._daemon_of_server = server
+
+    @property
+    def _serves(self) -> bool:
+        """True when this is a server, begun or not."""
+        return self._daemon_of_server is not None
+
+    @cached_property
+    def _server(self) -> "ServerExecutor":
+        # Imported here: a client connects sooner without it, and seldom hears a server's command.
+        from ginnel.management.server_executor import ServerExecutor
+
+        return ServerExecutor(self._board, self._daemon_of_server)
 
     def execute(self, command: Command, client: Serving, now: Instant) -> None:
         match command:
@@ -176,9 +192,7 @@ class Executor:
         daemon = self._board.daemon
         match command:
             case commands.Help():
-                self._board.say(
-                    *texts.help_lines(daemon.title(), server=self._server.serves), "END"
-                )
+                self._board.say(*texts.help_lines(daemon.title(), server=self._serves), "END")
             case commands.Version():
                 self._board.say(
                     f"OpenVPN Version: {daemon.title()}",
@@ -187,11 +201,11 @@ class Executor:
                 )
             case commands.Pid():
                 self._board.say(f"SUCCESS: pid={daemon.pid()}")
-            case commands.Status(form=form) if self._server.serves:
+            case commands.Status(form=form) if self._serves:
                 self._server.status(form or 0)
             case commands.Status():
                 self._board.say(*(daemon.status_lines() if self._available("status") else ()))
-            case commands.LoadStats() if self._server.serves:
+            case commands.LoadStats() if self._serves:
                 self._server.load_stats()
             case commands.LoadStats():
                 read, written = daemon.link_bytes()
@@ -215,7 +229,7 @@ class Executor:
 
     def _available(self, name: str) -> bool:
         """Says so, and returns False, when the command is for clients after the start only."""
-        available = self._board.started and not self._server.serves
+        available = self._board.started and not self._serves
         if not available:
             self._board.say(commands.NOT_SUPPORTED.format(name))
         return available

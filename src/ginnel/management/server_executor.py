@@ -32,15 +32,10 @@ class ServerExecutor:
         self._board = board
         self._daemon = daemon
 
-    @property
-    def serves(self) -> bool:
-        """True when this is a server, begun or not."""
-        return self._daemon is not None
-
     def execute(self, name: str, words: tuple[str, ...]) -> None:
         """Carries out a command of one line; ``name`` is what it is refused by."""
         daemon = self._begun()
-        if not self.serves and name.startswith("push-update"):
+        if self._daemon is None and name.startswith("push-update"):
             self._board.say(UNKNOWN)
             return
         if daemon is None and words[0] in {"kill", "nclients"}:

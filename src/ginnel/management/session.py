@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping, Sequence
 from hmac import compare_digest
 from typing import assert_never
 
-from ginnel.compat.env_order import client_order, tunnel_order
 from ginnel.compat.log_lines import LogLine, Severity
 from ginnel.core.types import Instant
 from ginnel.management import commands
@@ -29,7 +28,6 @@ from ginnel.management.framing import LineBuffer
 from ginnel.management.intents import ClientLeft, Intent
 from ginnel.management.outbox import CLOSE_BYTES, SERVER_CLOSE_BYTES, Outbox
 from ginnel.management.queries import Query, asks_name_only, render_query
-from ginnel.management.server_executor import ServerExecutor
 from ginnel.management.state import (
     EchoRecord,
     Histories,
@@ -72,7 +70,7 @@ class ManagementSession:
     ) -> None:
         self._board = Board(daemon=daemon, log=log, histories=Histories(log_cache), hold=hold)
         self._server = server
-        self._executor = Executor(self._board, ServerExecutor(self._board, server))
+        self._executor = Executor(self._board, server)
         self._reports = TrafficReports()
         self._password = password
         self._framing = LineBuffer()
@@ -256,6 +254,9 @@ class ManagementSession:
         """The tunnel came up or goes down (``management-up-down``); no filter holds for it."""
         if not isinstance(self._board.client, Serving):
             return
+        # Imported here, as below: most clients show no environment, and connect sooner without it.
+        from ginnel.compat.env_order import tunnel_order
+
         self._board.outbox.notify(f">UPDOWN:{'UP' if up else 'DOWN'}")
         for name, value in tunnel_order(environment):
             self._board.outbox.notify(f">UPDOWN:ENV,{clean_variable(name, value)}")
@@ -276,6 +277,8 @@ class ManagementSession:
         """
         if not isinstance(self._board.client, Serving):
             return
+        from ginnel.compat.env_order import client_order
+
         self._board.outbox.notify(f">CLIENT:{clean(event)}")
         if clients is not None and self._shows_variable("n_clients"):
             self._board.outbox.notify(f">CLIENT:ENV,n_clients={clients}")

@@ -1,9 +1,11 @@
 """``bytecount`` of a server: a line for each client that moved something since the last report."""
 
 from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
 
-from ginnel.core.server_actions import ClientId
-from ginnel.shell.server_frontend import Traffic
+if TYPE_CHECKING:
+    from ginnel.core.server_actions import ClientId
+    from ginnel.shell.server_frontend import Traffic
 
 
 class TrafficReports:
@@ -12,7 +14,7 @@ class TrafficReports:
     def __init__(self) -> None:
         self._reported: dict[ClientId, tuple[int, int]] = {}
 
-    def lines(self, traffic: Iterable[Traffic]) -> Iterator[str]:
+    def lines(self, traffic: "Iterable[Traffic]") -> Iterator[str]:
         """Renders the report, line by line as it is read."""
         seen: dict[ClientId, tuple[int, int]] = {}
         for client in traffic:

@@ -4,12 +4,15 @@ Values only; the frontend carries them out.
 """
 
 from enum import Enum
+from typing import TYPE_CHECKING
 
 from ginnel.dataclass import dataclass
 from ginnel.options.model import ClientOptions, DeviceType, Pkcs11Options, TlsOptions
 from ginnel.options.notes import Note
-from ginnel.options.server_model import ServerOptions
 from ginnel.options.values import FileContent
+
+if TYPE_CHECKING:
+    from ginnel.options.server_model import ServerOptions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,7 +27,7 @@ class RunClient:
 class RunServer:
     """Serve clients. ``notes`` are remarks for the log, in the order they arose."""
 
-    options: ServerOptions
+    options: "ServerOptions"
     notes: tuple[Note, ...] = ()
 
 

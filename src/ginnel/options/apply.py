@@ -1,17 +1,16 @@
 """Carries a directive out on a draft: the generic cases here, the special ones by handlers."""
 
+from functools import cache
+
 from ginnel.options import (
-    apply_access,
     apply_data,
     apply_dns,
     apply_identity,
-    apply_instance,
     apply_link,
     apply_login,
     apply_payload,
     apply_process,
     apply_proxy,
-    apply_server,
     apply_tls,
     apply_tun,
 )
@@ -31,10 +30,17 @@ HANDLERS: dict[str, Handler] = {
     **apply_process.HANDLERS,
     **apply_dns.HANDLERS,
     **apply_identity.HANDLERS,
-    **apply_server.HANDLERS,
-    **apply_access.HANDLERS,
-    **apply_instance.HANDLERS,
 }
+"""Of all options but those that ``server_handlers`` has."""
+
+
+@cache
+def server_handlers() -> dict[str, Handler]:
+    """The handlers of options that hardly any client has."""
+    # Imported here: a client connects sooner without them.
+    from ginnel.options import apply_access, apply_instance, apply_server
+
+    return {**apply_server.HANDLERS, **apply_access.HANDLERS, **apply_instance.HANDLERS}
 
 
 def apply_use(draft: Draft, use: Use) -> None:
@@ -54,6 +60,8 @@ def apply_use(draft: Draft, use: Use) -> None:
         )
     elif row.field:
         _set_field(draft, use)
+    else:
+        server_handlers()[row.name](draft, use)
 
 
 def _set_field(draft: Draft, use: Use) -> None:

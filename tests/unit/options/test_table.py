@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from ginnel.options.apply import HANDLERS
+from ginnel.options import apply
 from ginnel.options.arguments import count_bounds
 from ginnel.options.draft import ProfileDraft
 from ginnel.options.model import ClientOptions
@@ -18,6 +18,7 @@ from ginnel.options.table import OptionRow, Repeat, Support, all_rows, find_row,
 
 NAMES = Path(__file__).parents[2] / "vectors" / "options" / "names.txt"
 ROWS = list(all_rows().values())
+HANDLERS = {**apply.HANDLERS, **apply.server_handlers()}
 CONNECTION = Path(__file__).parents[2] / "vectors" / "options" / "connection.json"
 CCD = Path(__file__).parents[2] / "vectors" / "options" / "ccd.json"
 COUNTS = Path(__file__).parents[2] / "vectors" / "options" / "counts.json"
@@ -110,6 +111,7 @@ def test_a_field_takes_one_value(row: OptionRow) -> None:
 
 def test_handlers_belong_to_rows() -> None:
     assert not [name for name in HANDLERS if find_row(name) is None]
+    assert not apply.HANDLERS.keys() & apply.server_handlers().keys()
 
 
 @pytest.mark.parametrize(
