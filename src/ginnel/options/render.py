@@ -67,7 +67,8 @@ def render_reference() -> str:
         "",
         "Every directive of OpenVPN and what this release does with it. *supported* works; "
         "*no effect* is accepted with a line in the log; *refused* ends the start, for the reason "
-        "given with it. An option marked *pushed* can come from the server.",
+        "given with it, as do forms of a supported option that are named as not supported yet. "
+        "An option marked *pushed* can come from the server.",
     ]
     for title, rows in _SECTIONS:
         lines += ["", f"## {title}", ""]
@@ -93,6 +94,8 @@ def _help_entry(row: OptionRow) -> list[str]:
 def _reference_row(row: OptionRow) -> str:
     usage = " ".join([row.name, *(argument.usage() for argument in row.args)])
     meaning = row.help if not row.why else f"{row.help} ({row.why})"
+    if row.gaps:
+        meaning += f" Not supported yet: {row.gaps}."
     if row.inline:
         meaning += " May be an inline block."
     if row.in_connection:

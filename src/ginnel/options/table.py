@@ -83,6 +83,8 @@ class OptionRow:
     support: Support = Support.SUPPORTED
     why: str = ""
     """For all but SUPPORTED: the reason, as a clause that follows the option's name."""
+    gaps: str = ""
+    """For SUPPORTED: the forms that this release refuses to start with, as a list."""
     field: str = ""
     """``group.field`` of the model that a flag or single argument sets; empty: a handler does."""
     inline: bool = False

@@ -31,3 +31,9 @@ def test_tables_have_seven_columns_in_every_row() -> None:
     for line in render_reference().splitlines():
         if line.startswith("|"):
             assert line.replace("\\|", "").count("|") == 8
+
+
+def test_the_reference_tells_which_forms_are_not_supported_yet() -> None:
+    row = next(line for line in render_reference().splitlines() if line.startswith("| `dev-node"))
+    assert "| supported |" in row
+    assert "Not supported yet: `unix:` paths" in row

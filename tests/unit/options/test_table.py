@@ -86,6 +86,7 @@ def test_rows_are_consistent(row: OptionRow) -> None:
     assert row.help.endswith(".")
     assert row.help[0].isupper()
     assert (row.support in {Support.NO_EFFECT, Support.REFUSED}) == bool(row.why)
+    assert row.support is Support.SUPPORTED or not row.gaps
     assert not (row.repeat is Repeat.FLAG and row.args)
     assert row.tier in {"A", "B", "C"}
     seen_optional = False

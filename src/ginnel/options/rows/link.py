@@ -61,6 +61,7 @@ ROWS: tuple[OptionRow, ...] = (
         repeat=Repeat.LAST,
         default="udp",
         in_connection=True,
+        gaps="`tcp-server` without `mode server`, for a peer that is connected to",
         help="Transport of the link and its address family.",
     ),
     OptionRow(
@@ -240,6 +241,7 @@ ROWS: tuple[OptionRow, ...] = (
     OptionRow(
         name="mtu-test",
         tier="B",
+        gaps="with `secret`",
         field="link.mtu_test",
         help="Measures the path MTU after connecting.",
     ),

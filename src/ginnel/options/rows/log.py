@@ -271,6 +271,7 @@ ROWS: tuple[OptionRow, ...] = (
             optional(file("pwfile")),
         ),
         repeat=Repeat.LAST,
+        gaps="the address `tunnel`, and `stdin` as the file of the password",
         help="Opens the management interface.",
     ),
     OptionRow(

@@ -83,6 +83,7 @@ ROWS: tuple[OptionRow, ...] = (
             optional(word("value")),
         ),
         repeat=Repeat.ACCUMULATE,
+        gaps="the switch `REMOTE_RANDOM_HOSTNAME`",
         help="Sets a variable for scripts.",
     ),
     OptionRow(

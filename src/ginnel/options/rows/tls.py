@@ -303,6 +303,7 @@ ROWS: tuple[OptionRow, ...] = (
         default="allow-noncookie",
         inline=True,
         in_connection=True,
+        gaps="together with `tls-server`, but for `mode server`",
         help="Like tls-crypt with a key of the client's own.",
     ),
     OptionRow(

@@ -26,6 +26,7 @@ ROWS: tuple[OptionRow, ...] = (
         args=(word("path"),),
         repeat=Repeat.LAST,
         default="/dev/net/tun",
+        gaps="`unix:` paths, where a program takes the part of the driver",
         help="Device node of the tunnel driver.",
     ),
     OptionRow(
