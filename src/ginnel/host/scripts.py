@@ -122,8 +122,12 @@ def export_certificate(directory: str, der: bytes) -> Path:
     fd, path = tempfile.mkstemp(prefix="openvpn_pcf_", suffix=".tmp", dir=directory)
     text = b64encode(der).decode()
     lines = [text[start : start + 64] for start in range(0, len(text), 64)]
-    with os.fdopen(fd, "w", encoding="ascii") as file:
-        file.write("\n".join([_PEM_BEGIN, *lines, _PEM_END, ""]))
+    try:
+        with os.fdopen(fd, "w", encoding="ascii") as file:
+            file.write("\n".join([_PEM_BEGIN, *lines, _PEM_END, ""]))
+    except OSError:
+        Path(path).unlink()
+        raise
     return Path(path)
 
 

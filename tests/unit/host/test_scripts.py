@@ -2,6 +2,8 @@
 
 import asyncio
 import os
+import resource
+import signal
 import stat
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -179,3 +181,16 @@ def test_exported_certificate_is_pem_and_private(tmp_path: Path) -> None:
     assert text[-1] == "-----END CERTIFICATE-----"
     assert max(len(line) for line in text) == 64
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_a_certificate_that_does_not_fit_leaves_no_file(tmp_path: Path) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10, hard))
+    try:
+        with pytest.raises(OSError, match="too large"):
+            export_certificate(str(tmp_path), bytes(200))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, before)
+    assert not list(tmp_path.iterdir())
