@@ -8,6 +8,7 @@ that is needed is opened when the runner is made.
 import asyncio
 import asyncio.subprocess
 import os
+import signal
 from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -75,10 +76,12 @@ class ScriptRunner:
         environment: Mapping[str, str],
         *,
         script_security: int,
+        own_session: bool = False,
     ) -> ScriptResult:
         """Runs ``command`` with ``arguments`` appended and waits for it, however long it takes.
 
-        A background process that it leaves behind is not waited for. Cancelling kills the script.
+        A background process that it leaves behind is not waited for. Cancelling kills the script;
+        in a session of its own, which has no terminal, all that it started as well.
         """
         if script_security < SCRIPT_SECURITY_USER:
             return ScriptResult(status=NOT_RUN, failure=ScriptFailure.NOT_ALLOWED)
@@ -97,6 +100,7 @@ class ScriptRunner:
                 stdout=writing,
                 stderr=writing,
                 env=dict(environment),
+                start_new_session=own_session,
             )
         except OSError as refused:
             return ScriptResult(
@@ -108,7 +112,7 @@ class ScriptRunner:
             os.close(writing)
             writing = -1
             output.start()
-            return _result(await _wait(process))
+            return _result(await _wait(process, whole_group=own_session))
         finally:
             if writing >= 0:
                 os.close(writing)
@@ -136,12 +140,15 @@ def _executable(word: str) -> str:
     return word if "/" in word else f"./{word}"
 
 
-async def _wait(process: asyncio.subprocess.Process) -> int:
+async def _wait(process: asyncio.subprocess.Process, *, whole_group: bool) -> int:
     try:
         return await process.wait()
     except asyncio.CancelledError:
         with suppress(ProcessLookupError):  # it ended at the same moment
-            process.kill()
+            if whole_group:
+                os.killpg(process.pid, signal.SIGKILL)
+            else:
+                process.kill()
         await process.wait()
         raise
 

@@ -65,6 +65,7 @@ class Runner(Protocol):
         environment: Mapping[str, str],
         *,
         script_security: int,
+        own_session: bool = False,
     ) -> ScriptResult: ...
 
 

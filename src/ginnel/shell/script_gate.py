@@ -61,6 +61,7 @@ class ScriptGate:
                         arguments,
                         {**environment, "script_type": hook.value},
                         script_security=self._script_security,
+                        own_session=True,
                     )
             except TimeoutError:
                 detail = f"stopped after {self._seconds:g} seconds"

@@ -3,9 +3,11 @@
 import asyncio
 import os
 import resource
+import selectors
 import signal
 import stat
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -166,6 +168,34 @@ def test_cancelled_script_is_killed(runner: ScriptRunner, tmp_path: Path) -> Non
     pid = asyncio.run(asyncio.wait_for(cancel(), 20))
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
+
+
+def test_a_cancelled_script_with_a_session_takes_its_children_along(
+    runner: ScriptRunner, tmp_path: Path
+) -> None:
+    pid_file, hold = tmp_path / "pid", tmp_path / "hold"
+    os.mkfifo(pid_file)
+    os.mkfifo(hold)
+    command = script(tmp_path / "verify", f"(read line < {hold}) & echo $! > {pid_file}; wait")
+
+    async def cancel() -> int:
+        async with asyncio.TaskGroup() as tasks:
+            work = runner.run((command,), (), {}, script_security=2, own_session=True)
+            task = tasks.create_task(work)
+            loop = asyncio.get_running_loop()
+            child = os.pidfd_open(int(await loop.run_in_executor(None, pid_file.read_text)))
+            task.cancel()
+        return child
+
+    child = asyncio.run(asyncio.wait_for(cancel(), 20))
+    try:
+        with selectors.DefaultSelector() as selector:
+            selector.register(child, selectors.EVENT_READ)
+            assert selector.select(10), "the child lives on"
+    finally:
+        with suppress(ProcessLookupError):
+            signal.pidfd_send_signal(child, signal.SIGKILL)
+        os.close(child)
 
 
 def test_standard_input_is_empty(runner: ScriptRunner, lines: list[str], tmp_path: Path) -> None:

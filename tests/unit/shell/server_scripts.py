@@ -66,7 +66,9 @@ class FakeScripts:
         environment: Mapping[str, str],
         *,
         script_security: int,
+        own_session: bool = False,
     ) -> ScriptResult:
+        assert own_session, "what it starts would outlive it"
         call = Call(environment["script_type"], tuple(arguments), dict(environment))
         self.calls.append(call)
         if call.hook in self.hanging:

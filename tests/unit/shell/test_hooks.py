@@ -58,7 +58,9 @@ class FakeRunner:
         environment: Mapping[str, str],
         *,
         script_security: int,
+        own_session: bool = False,
     ) -> ScriptResult:
+        assert not own_session, "it may ask at the terminal"
         self.calls.append(([*command, *arguments], dict(environment)))
         if command[0] in self.hanging:
             await asyncio.Event().wait()
