@@ -15,6 +15,7 @@ from contextlib import suppress
 from typing import Any
 
 from ginnel.authenticators.pam_library import check_login
+from ginnel.host.privileges import forbid_core_dumps
 
 MAX_REQUEST = 64 * 1024
 _MAX_REASON = 1024
@@ -101,6 +102,7 @@ class Worker:
 
 def main() -> None:
     """Serves the service that the first word names; the second is the time limit in seconds."""
+    forbid_core_dumps()  # passwords pass through here, and modules of others may crash
     answers = os.dup(1)
     os.dup2(2, 1)  # a module that prints must not disturb the answers
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal's is for the server

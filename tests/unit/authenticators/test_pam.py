@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import resource
 import sys
 from pathlib import Path
 
@@ -57,6 +58,13 @@ def test_many_logins_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         return await asyncio.gather(*(one.authenticate(login(name)) for name in names))
 
     assert run(work()) == [Allow(), Deny(), Deny(), Deny(), Allow(), Deny()]
+    one.close()
+
+
+def test_no_password_gets_into_a_core_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    one = with_worker(tmp_path, monkeypatch)
+    assert run(one.authenticate(login())) == Allow()
+    assert resource.prlimit(one.process.pid, resource.RLIMIT_CORE) == (0, 0)
     one.close()
 
 
