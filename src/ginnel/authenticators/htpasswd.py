@@ -7,6 +7,7 @@ import asyncio
 import logging
 from collections.abc import Mapping, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 from ginnel.authenticators.password_hashes import is_known, matches
@@ -15,6 +16,8 @@ from ginnel.hooks import Allow, Authenticator, Decision, Deny, Login
 MAX_FILE = 16 << 20
 _THREADS = 2
 """A hash is work for a processor: more threads than these would only slow down the tunnel."""
+
+Stamp = tuple[int, ...] | None
 
 log = logging.getLogger(__name__)
 
@@ -34,10 +37,12 @@ class Htpasswd(Authenticator):
         self._seen = _stamp(path)
         self._hashes = _read(path)
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="htpasswd")
+        self._reading: asyncio.Future[Mapping[str, str]] | None = None
+        """A changed file that is being read: to look at its new hashes takes long."""
 
     async def authenticate(self, login: Login) -> Decision:
         """Allows those whose password is that of the file."""
-        self._refresh()
+        await self._refresh()
         known = self._hashes.get(login.username)
         # A name that is not in the file takes as long as one that is.
         stored = known or next(iter(self._hashes.values()))
@@ -50,18 +55,31 @@ class Htpasswd(Authenticator):
         """Lets the threads end."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
-    def _refresh(self) -> None:
-        seen = _stamp(self._path)
-        if seen == self._seen:
+    async def _refresh(self) -> None:
+        """Waits until the file is read, if it changed; one reading serves all who wait."""
+        while True:
+            if self._reading is None:
+                stamp = _stamp(self._path)
+                if stamp == self._seen:
+                    return
+                checked = frozenset(self._hashes.values())
+                loop = asyncio.get_running_loop()
+                self._reading = loop.run_in_executor(self._threads, _read, self._path, checked)
+                self._reading.add_done_callback(partial(self._take, stamp))
+            # Not cancelled with the login that began it: what was done so far would be lost.
+            await asyncio.wait((self._reading,))
+
+    def _take(self, stamp: Stamp, reading: asyncio.Future[Mapping[str, str]]) -> None:
+        self._reading, self._seen = None, stamp
+        if reading.cancelled():
             return
-        self._seen = seen
         try:
-            self._hashes = _read(self._path, frozenset(self._hashes.values()))
+            self._hashes = reading.result()
         except (OSError, ValueError) as wrong:
             log.warning("htpasswd: %s; what was read before stays in force", wrong)
 
 
-def _stamp(path: str) -> tuple[int, ...] | None:
+def _stamp(path: str) -> Stamp:
     """Changes with the file; None when it cannot be looked at."""
     try:
         found = Path(path).stat()

@@ -1,6 +1,8 @@
 """Logins against a password file, and what happens when it changes."""
 
+import asyncio
 import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -10,7 +12,7 @@ from ginnel.authenticators.htpasswd import MAX_FILE, Htpasswd, make
 from ginnel.hooks import Allow, Decision, Deny
 from tests.unit.authenticators.logins import login
 from tests.unit.authenticators.test_password_hashes import APACHE, SECRET
-from tests.unit.shell.loops import run
+from tests.unit.shell.loops import run, until
 
 ADA = f"ada:{SECRET['sha256']}\n"
 
@@ -71,6 +73,42 @@ def test_a_changed_file_costs_no_hash_of_those_who_were_in_it(
     monkeypatch.setattr(htpasswd, "is_known", look)
     rewrite(path, f"{ADA}bob:{APACHE['sha']}\n")
     assert judge(one, "bob", b"myPassword") == Allow()
+    assert tried == [APACHE["sha"]]
+    one.close()
+
+
+def test_others_go_on_while_a_changed_file_is_looked_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "users"
+    path.write_text(ADA)
+    one = make([str(path)])
+    began, go_on = threading.Event(), threading.Event()
+    tried: list[str] = []
+
+    def look(stored: str) -> bool:
+        tried.append(stored)
+        began.set()
+        return go_on.wait(10)
+
+    monkeypatch.setattr(htpasswd, "is_known", look)
+    rewrite(path, f"bob:{APACHE['sha']}\n")
+
+    async def work() -> list[Decision]:
+        async with asyncio.TaskGroup() as tasks:
+            first = tasks.create_task(one.authenticate(login()))
+            await until(began.is_set, "the reading")
+            names = ("ada", "bob")
+            later = [
+                tasks.create_task(one.authenticate(login(name, b"myPassword"))) for name in names
+            ]
+            first.cancel()  # it ends, and the reading goes on
+            await asyncio.wait((first,))
+            assert not any(each.done() for each in later)
+            go_on.set()
+        return [each.result() for each in later]
+
+    assert run(work()) == [Deny(), Allow()]
     assert tried == [APACHE["sha"]]
     one.close()
 
