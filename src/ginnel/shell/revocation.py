@@ -21,6 +21,7 @@ AT_A_TIME = 100
 MAX_SIZE = 64 << 20
 
 Shape = tuple[int, int, int] | None
+_NO_FILE: Shape = (-1, -1, -1)
 IsRevoked = Callable[[bytes], bool]
 """Whether a certificate (DER) is revoked now."""
 
@@ -47,7 +48,9 @@ class RevocationWatch:
         self._hand_window = options.hand_window
         self._renew = renew
         self._look = look
-        self._used = self._seen = self._shape()
+        self._seen = self._shape()
+        # The list may have changed since TLS took it in: the first look at it counts.
+        self._used = _NO_FILE
 
     @property
     def is_needed(self) -> bool:
@@ -135,7 +138,10 @@ def _by_file(content: bytes) -> IsRevoked:
     marker = b"-----BEGIN X509 CRL-----"
     blocks = content.split(marker)[1:]
     lists = [x509.load_pem_x509_crl(marker + block) for block in blocks]
-    revoked = {(one.issuer.public_bytes(), entry.serial_number) for one in lists for entry in one}
+    revoked: set[tuple[bytes, int] | None] = set()
+    for one in lists:
+        issuer = one.issuer.public_bytes()
+        revoked.update((issuer, entry.serial_number) for entry in one)
     return lambda der: _identity(der) in revoked
 
 

@@ -105,6 +105,21 @@ def test_those_on_a_new_list_are_ended_once(tmp_path: Path) -> None:
     run(work())
 
 
+def test_a_list_that_changed_before_the_watch_began_counts(tmp_path: Path) -> None:
+    path = tmp_path / "crl.pem"
+    path.write_bytes(crl(7))
+    loaded = FileContent(option="crl-verify", origin=ORIGIN, path=str(path), content=Secret(crl()))
+
+    async def work() -> None:
+        made = Rig(TlsOptions(crl_verify=loaded))
+        watching = await made.watching()
+        await until(lambda: made.ended, "the end")
+        assert made.ended == ["CN=client7"]
+        watching.cancel()
+
+    run(work())
+
+
 def test_files_of_a_directory_revoke_by_their_names(tmp_path: Path) -> None:
     async def work() -> None:
         made = Rig(TlsOptions(crl_verify_dir=str(tmp_path), hand_window=1))
