@@ -46,12 +46,12 @@ from ginnel.shell.client_terms import (
 )
 from ginnel.shell.connect_script import ConnectScript
 from ginnel.shell.departures import Departures
-from ginnel.shell.guests import Guest
+from ginnel.shell.guests import Grant, Guest
 from ginnel.shell.hooks import Runner
 from ginnel.shell.password_script import PasswordScript
 from ginnel.shell.script_files import ScriptFiles, exported
 from ginnel.shell.script_gate import Say, ScriptGate
-from ginnel.shell.server_frontend import Denied, ServerFrontend
+from ginnel.shell.server_frontend import Allowed, Denied, ServerFrontend
 from ginnel.shell.server_hooks import Departure, Pend
 
 MAX_COMMON_NAME = 64
@@ -158,7 +158,8 @@ class Admission:
         try:
             return await self._judge(action, guest, pend)
         finally:
-            guest.judged = None
+            if guest.judged is facts:  # not that of a later session
+                guest.judged = None
 
     async def _judge(
         self, action: Authenticate, guest: Guest, pend: Pend
@@ -168,6 +169,7 @@ class Admission:
             self._say(facts, admission_lines.name_too_long(MAX_COMMON_NAME))
             return Refused()
         username = ""
+        grant = Grant(key_number=facts.key_number)
         if self._access.auth_user_pass_verify is not None:
             command = self._access.auth_user_pass_verify
             verdict = await self._passwords.judge(command, action, guest, pend)
@@ -178,16 +180,18 @@ class Admission:
             if isinstance(agreed, Refused):
                 return agreed
             username = agreed.username
-            if action.is_first:
-                guest.allowed_options = agreed.options
+            grant = replace(grant, allowed_options=agreed.options)
         if self._access.management_client_auth:
-            refusal = await self._ask_management(action, guest, pend)
-            if refusal is not None:
-                return refusal
+            sent = await self._ask_management(action, guest, pend)
+            if isinstance(sent, Refused):
+                return sent
+            grant = replace(grant, sent_config=sent.config)
         names_client = self._access.username_as_common_name
         if not action.is_first and (path := self._missing_file(facts, username)) is not None:
             self._say(facts, admission_lines.no_own_file(facts.common_name, path))
             return Refused()
+        if action.is_first:
+            guest.take_grant(grant)
         self._say(
             facts,
             admission_lines.password_accepted(
@@ -204,7 +208,7 @@ class Admission:
 
     async def _ask_management(
         self, action: Authenticate, guest: Guest, pend: Pend
-    ) -> Refused | None:
+    ) -> Allowed | Refused:
         facts = action.client
         password = action.login.password.reveal().decode("utf-8", "surrogateescape")
         story = guest.story(
@@ -215,9 +219,7 @@ class Admission:
         if isinstance(verdict, Denied):
             self._say(facts, admission_lines.refused_by("the management client", verdict.reason))
             return Refused(reason=verdict.client_reason or "")
-        if action.is_first:
-            guest.sent_config = verdict.config
-        return None
+        return verdict
 
     async def answer_challenge(self, action: AnswerChallenge) -> Done | Failed:
         """Hands an answer to the authenticator that asked, or to script and management client."""
@@ -269,13 +271,13 @@ class Admission:
         """The options of the client: each source adds to those before it."""
         log = self._log_for(facts)
         config = ClientConfig()
+        grant = guest.grant or Grant(key_number=facts.key_number)
+        guest.grant = None
         own = client_file(self._options, facts.common_name)
         if own is not None:
             log(admission_lines.reading_options(own.source))
             config = self._terms.add(config, own, log)
-        if guest.allowed_options:
-            lines = "\n".join(guest.allowed_options).encode("utf-8", "surrogateescape")
-            config = self._terms.add(config, OptionText(source="[AUTHENTICATOR]", text=lines), log)
+        config = self._terms.add_lines(config, "[AUTHENTICATOR]", grant.allowed_options, log)
         if config.disable:
             return config
         command = self._access.client_connect
@@ -288,11 +290,7 @@ class Admission:
             log(admission_lines.reading_options(written.path))
             source = OptionText(source=written.path, text=written.text)
             config = self._terms.add(config, source, log)
-        if guest.sent_config:
-            lines = "\n".join(guest.sent_config).encode("utf-8", "surrogateescape")
-            config = self._terms.add(config, OptionText(source="[MANAGEMENT]", text=lines), log)
-        guest.allowed_options, guest.sent_config = (), ()
-        return config
+        return self._terms.add_lines(config, "[MANAGEMENT]", grant.sent_config, log)
 
     def _settle(
         self, facts: ClientFacts, guest: Guest, config: ClientConfig

@@ -110,6 +110,15 @@ class TermsMaker:
             log(admission_lines.option_problem(problem))
         return merge(config, parsed.config)
 
+    def add_lines(
+        self, config: ClientConfig, source: str, lines: tuple[str, ...], log: Log
+    ) -> ClientConfig:
+        """Adds what somebody said in lines, if there are any."""
+        if not lines:
+            return config
+        text = "\n".join(lines).encode("utf-8", "surrogateescape")
+        return self.add(config, OptionText(source=source, text=text), log)
+
     def lease(self, common_name: str, log: Log) -> Lease | None:
         """Takes an address of the pool; None when there is no pool, or nothing left in it."""
         if not self._pool.size:

@@ -13,6 +13,18 @@ from ginnel.core.server_actions import ClientFacts, ClientTerms, TokenState
 from ginnel.dataclass import dataclass, field
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grant:
+    """What a good login brings besides being let in."""
+
+    key_number: int
+    """Of the negotiation that it came with (``KID``)."""
+    allowed_options: tuple[str, ...] = ()
+    """Lines of authenticators."""
+    sent_config: tuple[str, ...] = ()
+    """Lines of the management client."""
+
+
 @dataclass(slots=True, kw_only=True)
 class Guest:
     """One client; see the module."""
@@ -20,10 +32,8 @@ class Guest:
     session_id: str = ""
     session_state: TokenState | None = None
     asked_password: bool = False
-    sent_config: tuple[str, ...] = ()
-    """Lines of the management client, from its verdict until the client is connected."""
-    allowed_options: tuple[str, ...] = ()
-    """Lines of authenticators, likewise."""
+    grant: Grant | None = None
+    """Of the newest login that was good, until the client is connected."""
     greeted: bool = False
     """Whether client-connect let it in: client-disconnect hears of its end then."""
     lease: Lease | None = None
@@ -38,6 +48,11 @@ class Guest:
     """Those that were learnt, as scripts are told them."""
     open_files: Mapping[str, str] = field(default_factory=dict)
     """Variables that name files, while a login is being judged: for ``client-crresponse``."""
+
+    def take_grant(self, grant: Grant) -> None:
+        """A first login is good. One that came before that of another session is too late."""
+        if self.grant is None or self.grant.key_number <= grant.key_number:
+            self.grant = grant
 
     def story(
         self,

@@ -24,7 +24,7 @@ from ginnel.core.server_actions import (
 from ginnel.core.types import ActionId
 from ginnel.dataclass import replace
 from ginnel.dataplane.api import PeerStats
-from ginnel.hooks import Allow, Authenticator, Deny, Visitor
+from ginnel.hooks import Allow, Authenticator, Decision, Deny, Login, Visitor
 from ginnel.options.server_model import ServerOptions, TlsCryptV2Server
 from ginnel.options.values import FileContent, Origin, Secret
 from ginnel.shell.admission import Admission
@@ -262,6 +262,35 @@ def test_control_characters_never_reach_a_script(tmp_path: Path) -> None:
 
     run(work())
     assert seen == ["ada_root\na_b_\n"]
+
+
+def test_a_late_verdict_on_an_earlier_session_gives_its_options_to_nobody(tmp_path: Path) -> None:
+    class Slow(Plain):
+        """Decides about the first login when it is told to."""
+
+        async def authenticate(self, login: Login) -> Decision:
+            if not waits.is_set():
+                waits.set()
+                await go_on.wait()
+                return Allow(options=('push "route 10.66.0.0"',))
+            return Allow(options=('push "route 10.3.0.0"',))
+
+    waits, go_on = asyncio.Event(), asyncio.Event()
+
+    async def work() -> object:
+        made = Rig(tmp_path, Slow(Allow()))
+        earlier, later = client(), replace(client(), key_number=1)
+        async with asyncio.TaskGroup() as tasks:
+            late = tasks.create_task(made.authenticate(earlier))
+            await waits.wait()
+            assert await made.authenticate(later) == Admitted()
+            go_on.set()
+            assert await late == Admitted()
+        return await made.connect(later)
+
+    terms = run(work())
+    assert isinstance(terms, ClientTerms)
+    assert terms.push[2:] == ("route 10.3.0.0",)
 
 
 def test_exclusive_files_are_wanted_at_the_start_and_later(tmp_path: Path) -> None:
