@@ -115,7 +115,7 @@ class ServerMachine:
         login = ServerLogin(self._course, tokens)
         self._sessions = ServerSessions(self._course)
         self._setup = ServerSetup(self._course, login)
-        self._messages = ServerMessages(self._course, self._setup)
+        self._messages = ServerMessages(self._course, self._sessions, self._setup)
         self._negotiation = ServerNegotiation(
             self._course,
             login=login,
@@ -226,7 +226,7 @@ class ServerMachine:
 
         False when nobody decides about the client, or ``extra`` is too long.
         """
-        guest = self._negotiation.judged
+        guest = self._link.judged
         if guest is None and isinstance(self._course.state, Connecting):
             guest = self._link.active
         if guest is None or self._course.is_ending:

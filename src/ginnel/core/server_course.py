@@ -5,6 +5,7 @@ one state to the next is the business of the parts.
 """
 
 from collections.abc import Callable, Mapping
+from itertools import count
 
 from ginnel.core import server_end as end
 from ginnel.core.messages import clean_text
@@ -65,6 +66,7 @@ class ServerCourse:
         self.state: State = Idle()
         self.tunnel: ServerTunnel | None = None
         """From when the data plane has the client."""
+        self._key_numbers = count(1)
         self._unix_time = unix_time
         self._started = Instant(0.0)
 
@@ -75,6 +77,17 @@ class ServerCourse:
     def unix_time(self, now: Instant) -> int:
         """The wall clock in seconds."""
         return self._unix_time + int(now - self._started)
+
+    def introduced(self, guest: Guest) -> None:
+        """A session said who it is: of the client that holds only once it was let in."""
+        guest.key_number = next(self._key_numbers)
+        if guest is self.link.active:
+            self.facts = self.facts_of(guest)
+
+    def facts_of(self, guest: Guest) -> ClientFacts:
+        """Who the client is, with what it says over this session."""
+        variables = tuple(guest.peer_info.items())
+        return replace(self.facts, key_number=guest.key_number, peer_info=variables)
 
     @property
     def is_over(self) -> bool:

@@ -14,6 +14,7 @@ from ginnel.core.errors import Malformed
 from ginnel.core.frequency import FrequencyLimit
 from ginnel.core.key_session import KeySession
 from ginnel.core.listener import Admission
+from ginnel.core.negotiation import Judging
 from ginnel.core.server_outbox import ServerOutbox
 from ginnel.core.session import FIRST_KEY, Session, SessionRules, SoftResetByPeer, outer_overhead
 from ginnel.core.timers import earliest
@@ -43,10 +44,17 @@ class Guest:
     """The client's options string, parsed."""
     claim: ClientKeyClaim | None = None
     """What the client's own tls-crypt-v2 key says."""
+    key_number: int = 0
+    """Of the newest negotiation that the client introduced itself in (``KID``)."""
     is_refused: bool = False
     """It was turned away; only its last words are still to arrive."""
     wants_push: bool = False
     """The client asked for its options before there were any."""
+
+    @property
+    def is_judged(self) -> bool:
+        """Whether somebody decides about its newest login."""
+        return not self.is_refused and isinstance(self.talk.current.phase, Judging)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +92,12 @@ class ServerLink:
         self.remote = remote
         self.transport = transport
         self.active: Guest | None = None
-        """The session in use; None before the first, and when one failed under a live key."""
+        """The session in use; None before the first, and when one failed under a live key.
+
+        After the first it is one that was let in.
+        """
         self.newcomer: Guest | None = None
+        """A later session, until it is let in."""
         self.drops: Counter[str] = Counter()
         self._claim: ClientKeyClaim | None = None
         self._has_begun = False
@@ -97,6 +109,11 @@ class ServerLink:
         if self.newcomer is None:
             return () if self.active is None else (self.active,)
         return (self.newcomer,) if self.active is None else (self.active, self.newcomer)
+
+    @property
+    def judged(self) -> Guest | None:
+        """The session whose login is being judged; a later one before the one in use."""
+        return next((guest for guest in reversed(self.guests) if guest.is_judged), None)
 
     def admit(self, admission: Admission, own: SessionId, now: Instant) -> Guest:
         """Begins the session of a client that quoted ``own``, the id the listener gave it."""
@@ -195,7 +212,7 @@ class ServerLink:
             raise Malformed("session-frequency")
         guest = self._guest(opened.wrapping, now, claim=opened.claim)
         guest.talk.session.receive(packet, now)
-        if self.active is None:
+        if is_first:
             self.active = guest
         else:
             if self.newcomer is not None:

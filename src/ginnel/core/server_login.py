@@ -69,16 +69,18 @@ class ServerLogin:
         """Seconds after which the client gets a fresh token; 0 when it has none."""
         return 0 if self._tokens is None or self._token_session is None else self._tokens.renewal
 
-    def judge(self, peer: TlsPeer, message: KeyMethodMessage, now: Instant) -> Judgement:
-        """Judges what a client sent, or asks somebody."""
+    def judge(
+        self, facts: ClientFacts, peer: TlsPeer, message: KeyMethodMessage, now: Instant
+    ) -> Judgement:
+        """Judges what a client sent, or asks somebody; ``facts`` are what it says it is."""
         access = self._course.options.access
         if not access.asks_password:
             return LetIn("")  # a token would stand in for a password that nobody asks for
         if not (message.username and message.password) and not access.auth_user_pass_optional:
             return TurnedAway("", "TLS Error: Auth Username/Password was not provided by peer")
         if self._tokens is None:
-            return self._ask(peer, message, "", None)
-        return self._judge_token(self._tokens, peer, message, now)
+            return self._ask(facts, peer, message, "", None)
+        return self._judge_token(self._tokens, facts, peer, message, now)
 
     def settle(self, facts: ClientFacts, peer: TlsPeer, username: str) -> str | None:
         """The client is let in. Why it may not be after all, for the log; None when it may.
@@ -126,7 +128,12 @@ class ServerLogin:
         return PushToken(token=token, username=override)
 
     def _judge_token(
-        self, tokens: TokenIssuer, peer: TlsPeer, message: KeyMethodMessage, now: Instant
+        self,
+        tokens: TokenIssuer,
+        facts: ClientFacts,
+        peer: TlsPeer,
+        message: KeyMethodMessage,
+        now: Instant,
     ) -> Judgement:
         unix_time = self._course.unix_time(now)
         state = TokenState.INITIAL
@@ -151,17 +158,18 @@ class ServerLogin:
                 )
         if self._token_session is None:
             self._token_session = tokens.begin(self._course.entropy(SESSION_ID_LENGTH), unix_time)
-        return self._ask(peer, message, self._token_session.text, state)
+        return self._ask(facts, peer, message, self._token_session.text, state)
 
     def _ask(
         self,
+        facts: ClientFacts,
         peer: TlsPeer,
         message: KeyMethodMessage,
         session_id: str,
         state: TokenState | None,
     ) -> Asked:
         username = self.trusted_name(message.username)
-        facts = self._named(self._course.facts, peer, username)
+        facts = self._named(facts, peer, username)
         # As long as it was not let in: a second session beside a login that somebody still judges
         # must not pass for the renewal of one that was good.
         is_first = self._certificate is None

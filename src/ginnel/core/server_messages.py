@@ -12,6 +12,7 @@ from ginnel.core.peer_info import ProtocolFlag, protocol_flags
 from ginnel.core.server_actions import AnswerChallenge, ServerActionResult
 from ginnel.core.server_course import ServerCourse
 from ginnel.core.server_link import Guest
+from ginnel.core.server_sessions import ServerSessions
 from ginnel.core.server_setup import ServerSetup
 from ginnel.core.server_state import Deadline
 from ginnel.core.types import ActionId, Instant
@@ -29,11 +30,12 @@ ANSWERS = (10, 60)
 class ServerMessages:
     """Handles what is said once the keys are exchanged."""
 
-    def __init__(self, course: ServerCourse, setup: ServerSetup) -> None:
+    def __init__(self, course: ServerCourse, sessions: ServerSessions, setup: ServerSetup) -> None:
         self._course = course
+        self._sessions = sessions
         self._setup = setup
-        self._answering: ActionId | None = None
-        """The client's answer that somebody looks at; there is one at a time."""
+        self._answering: tuple[ActionId, Guest] | None = None
+        """An answer that somebody looks at, and whose it is; there is one at a time."""
         self._answers = FrequencyLimit(ANSWERS)
         self._told = 0
 
@@ -48,7 +50,7 @@ class ServerMessages:
                     course.outbox.message("EXIT", "")
                     course.leave(end.delayed(), end.EXIT_DELAY, now)
             case said.CrResponse(response=response):
-                self._answered(response, now)
+                self._answered(guest, response, now)
             case said.Info(text=text):
                 self._tell("INFO", text)
             case said.Unknown(keyword=keyword, text=text):
@@ -58,12 +60,13 @@ class ServerMessages:
 
     def take_answer(self, action_id: ActionId, result: ServerActionResult, now: Instant) -> bool:
         """Takes the answer to AnswerChallenge; whether it was one."""
-        if self._answering != action_id:
+        if self._answering is None or self._answering[0] != action_id:
             return False
+        _, guest = self._answering
         self._answering = None
-        if isinstance(result, Failed):
+        if isinstance(result, Failed) and self._may_answer(guest):
             self._course.outbox.warn(f"the client's answer was refused: {result.reason}")
-            self._course.refuse("", now)
+            self._sessions.turn_away(guest, "", now)
         return True
 
     def pend(self, guest: Guest, timeout: int, extra: str, now: Instant) -> bool:
@@ -91,12 +94,19 @@ class ServerMessages:
         self._told += 1
         self._course.outbox.message(keyword, text)
 
-    def _answered(self, response: str, now: Instant) -> None:
+    def _may_answer(self, guest: Guest) -> bool:
+        """Whether a session is judged or in use: what others say decides about nobody."""
+        link = self._course.link
+        return guest is link.active or (guest is link.newcomer and guest.is_judged)
+
+    def _answered(self, guest: Guest, response: str, now: Instant) -> None:
         course = self._course
-        if self._answering is not None or not self._answers.allows(now):
+        is_free = self._answering is None and self._may_answer(guest)
+        if not is_free or not self._answers.allows(now):
             course.link.drops["message"] += 1
             return
-        facts = course.facts
-        self._answering = course.outbox.ask(
-            lambda action_id: AnswerChallenge(id=action_id, client=facts, response=response)
+        facts = course.facts_of(guest)
+        action_id = course.outbox.ask(
+            lambda new_id: AnswerChallenge(id=new_id, client=facts, response=response)
         )
+        self._answering = action_id, guest

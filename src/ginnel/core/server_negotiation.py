@@ -79,6 +79,8 @@ class ServerNegotiation:
         """Takes the answer to a question about a negotiation; whether it was one, even if late."""
         for guest in self._course.link.guests:
             current = guest.talk.current
+            if guest.is_refused:
+                continue
             if current.signing == action_id:
                 self._signed(guest, current, result, now)
             elif current.phase == AwaitHook(action_id):
@@ -86,14 +88,6 @@ class ServerNegotiation:
             elif isinstance(current.phase, Judging) and current.phase.action_id == action_id:
                 self._judged(guest, current, current.phase, result, now)
         return self._course.outbox.take_question(action_id)
-
-    @property
-    def judged(self) -> Guest | None:
-        """The session whose login is being judged; a later one before the one in use."""
-        for guest in reversed(self._course.link.guests):
-            if isinstance(guest.talk.current.phase, Judging):
-                return guest
-        return None
 
     # --- certificates --------------------------------------------------------------------------
 
@@ -174,7 +168,6 @@ class ServerNegotiation:
         if peer is None or not guest.talk.is_newest(negotiation):
             return
         self._sessions.exchanged(guest)
-        course.facts = replace(course.facts, key_number=course.facts.key_number + 1)
         is_consistent = self._take_in(guest, negotiation, message)
         course.outbox.tell(
             ControlChannelReady(
@@ -185,7 +178,7 @@ class ServerNegotiation:
         )
         terms = server_terms(course.options, course.facts.transport, guest.items)
         source, reply = answer(terms, course.entropy)
-        judgement = self._login.judge(peer, message, now)
+        judgement = self._login.judge(course.facts_of(guest), peer, message, now)
         if not is_consistent:
             judgement = TurnedAway(
                 "", "Option inconsistency warnings triggering disconnect due to --opt-verify"
@@ -208,9 +201,8 @@ class ServerNegotiation:
         guest.items = parse_options_string(message.options_string)
         if negotiation.key.key_id == 0:
             guest.peer_info = parse_peer_info(message.peer_info)
-            variables = tuple(guest.peer_info.items())
-            course.facts = replace(course.facts, peer_info=variables)
-            course.outbox.tell(PeerInfoReceived(variables=variables))
+            course.outbox.tell(PeerInfoReceived(variables=tuple(guest.peer_info.items())))
+        course.introduced(guest)
         terms = server_terms(course.options, course.facts.transport, guest.items)
         found = mismatches(terms, guest.items)
         for mismatch in found:
@@ -250,7 +242,7 @@ class ServerNegotiation:
         """
         course = self._course
         is_other = guest is not course.link.active
-        problem = self._login.settle(course.facts, peer, username)
+        problem = self._login.settle(course.facts_of(guest), peer, username)
         if problem is not None:
             course.outbox.warn(problem)
             self._sessions.turn_away(guest, "", now)

@@ -2,8 +2,9 @@
 
 import pytest
 
+from ginnel.core.actions import Failed
 from ginnel.core.notices import KeyRenegotiating, Warned
-from ginnel.core.server_actions import Authenticate, Refused
+from ginnel.core.server_actions import Admitted, AnswerChallenge, Authenticate, Refused
 from ginnel.core.server_notices import AuthenticationFailed
 from ginnel.core.types import Side, Transport
 from ginnel.dataclass import replace
@@ -160,3 +161,83 @@ def test_the_tls_session_before_is_freed_after_a_while() -> None:
     assert [*closed, made[0].closed, made[1].closed] == [False, True, False]
     duo.advance(1000.0)
     assert duo.keys_match
+
+
+def undecided_guest(*, lose_session: bool) -> SimClient:
+    """A client that runs, and a session at its address whose login nobody has judged yet."""
+    options = server_options(access=PASSWORDS)
+    client = SimClient(
+        options,
+        said=Said(username="user", password=b"good"),
+        answer=lambda action: (
+            None
+            if isinstance(action, AnswerChallenge)
+            or (isinstance(action, Authenticate) and action.login.password.reveal() != b"good")
+            else usual(action, options)
+        ),
+    )
+    client.connect()
+    if lose_session:
+        client.soft_reset()
+        client.write(b"nonsense")
+        assert client.machine is not None, "its key serves on"
+        client.advance(31.0)
+    client.messages.clear()
+    client.said = Said(username="user", password=b"bad", peer_info="IV_PROTO=2\nIV_PLAT=other\n")
+    client.connect()
+    return client
+
+
+@pytest.mark.parametrize("lose_session", [False, True])
+def test_a_session_that_is_not_let_in_gets_nothing(lose_session: bool) -> None:
+    client = undecided_guest(lose_session=lose_session)
+    client.say("PUSH_REQUEST")
+    client.say("EXIT")
+    assert client.messages == []
+    client.advance(8.0)
+    assert client.ended is None
+    client.complete(client.asked(Authenticate)[-1], Refused(reason="no"))
+    assert client.messages == ["AUTH_FAILED,no"]
+    client.advance(10.0)
+    assert client.ended is None
+    client.said = Said(username="user", password=b"good")
+    client.connect()
+    assert client.messages[-1].startswith("PUSH_REPLY")
+
+
+@pytest.mark.parametrize("lose_session", [False, True])
+def test_what_a_session_says_is_not_the_clients_before_it_is_let_in(lose_session: bool) -> None:
+    client = undecided_guest(lose_session=lose_session)
+    before = client.server.facts
+    (asked,) = client.asked(Authenticate)[1:]
+    assert isinstance(asked, Authenticate)
+    assert before.peer_info[0] == ("IV_VER", "2.6.14")
+    assert asked.client.peer_info == (("IV_PROTO", "2"), ("IV_PLAT", "other"))
+    assert asked.client.key_number > before.key_number
+    client.complete(asked, Admitted())
+    assert client.server.facts.peer_info == asked.client.peer_info
+    assert client.server.facts.key_number == asked.client.key_number
+
+
+@pytest.mark.parametrize("lose_session", [False, True])
+def test_an_answer_is_that_of_the_session_it_came_over(lose_session: bool) -> None:
+    client = undecided_guest(lose_session=lose_session)
+    (judged,) = client.asked(Authenticate)[1:]
+    assert isinstance(judged, Authenticate)
+    client.say("CR_RESPONSE,YQ==")
+    (answer,) = client.asked(AnswerChallenge)
+    assert isinstance(answer, AnswerChallenge)
+    assert answer.client.key_number == judged.client.key_number
+    client.complete(answer, Failed(reason="wrong"))
+    assert client.messages == ["AUTH_FAILED"]
+    client.complete(judged, Admitted())  # too late
+    client.advance(10.0)
+    assert client.ended is None
+    assert client.server.facts.key_number < judged.client.key_number
+
+
+def test_a_session_that_is_not_judged_answers_nothing() -> None:
+    client = undecided_guest(lose_session=False)
+    client.complete(client.asked(Authenticate)[-1], Refused(reason="no"))
+    client.say("CR_RESPONSE,YQ==")
+    assert client.asked(AnswerChallenge) == []
