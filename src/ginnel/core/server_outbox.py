@@ -1,64 +1,15 @@
-"""The outputs of a server's machine: packets, notices and actions, each a queue that is drained."""
-
-from collections import deque
-from collections.abc import Callable
+"""The outputs of a server's machine, and which of its actions are questions."""
 
 from ginnel.core.actions import SignData, VerifyCertificates
-from ginnel.core.key_ring import KeyRing
-from ginnel.core.notices import ControlMessage, Warned
+from ginnel.core.outbox import MachineOutbox
 from ginnel.core.server_actions import Authenticate, ServerAction
 from ginnel.core.server_notices import ServerNotice
-from ginnel.core.types import ActionId, Transmit
-
-_QUESTIONS = (Authenticate, SignData, VerifyCertificates)
-"""What nobody may wait for any more when the answer comes: a refusal then means nothing."""
 
 
-class ServerOutbox:
-    """What waits for the shell. Action ids are unique within one machine."""
+class ServerOutbox(MachineOutbox[ServerAction, ServerNotice]):
+    """What one client's machine has for the shell."""
 
-    __slots__ = ("_last_action", "_questions", "actions", "notices", "transmits")
+    __slots__ = ()
 
     def __init__(self) -> None:
-        self.actions: deque[ServerAction] = deque()
-        self.notices: deque[ServerNotice] = deque()
-        self.transmits: deque[Transmit] = deque()
-        self._last_action = 0
-        self._questions: set[ActionId] = set()
-
-    def next_action_id(self) -> ActionId:
-        """A fresh id."""
-        self._last_action += 1
-        return ActionId(self._last_action)
-
-    def ask(self, action: Callable[[ActionId], ServerAction]) -> ActionId:
-        """Queues an action made for a fresh id, and returns that id."""
-        action_id = self.next_action_id()
-        made = action(action_id)
-        if isinstance(made, _QUESTIONS):
-            self._questions.add(action_id)
-        self.actions.append(made)
-        return action_id
-
-    def take_question(self, action_id: ActionId) -> bool:
-        """Whether this answers an action that asked somebody something; each is answered once."""
-        was_open = action_id in self._questions
-        self._questions.discard(action_id)
-        return was_open
-
-    def tell(self, notice: ServerNotice) -> None:
-        """Queues a notice."""
-        self.notices.append(notice)
-
-    def message(self, keyword: str, text: str) -> None:
-        """Passes on a text message of the client."""
-        self.tell(ControlMessage(keyword=keyword, text=text))
-
-    def warn(self, text: str) -> None:
-        """Queues a plain sentence for a human."""
-        self.tell(Warned(text=text))
-
-    def drain_ring(self, ring: KeyRing) -> None:
-        """Takes over the key actions that a ring wants done."""
-        while (action := ring.poll_action()) is not None:
-            self.actions.append(action)
+        super().__init__((Authenticate, SignData, VerifyCertificates))
