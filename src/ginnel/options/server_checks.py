@@ -13,7 +13,7 @@ from ginnel.options.checks import (
     check_trust,
     note_both,
 )
-from ginnel.options.draft import Draft
+from ginnel.options.draft import Draft, not_supported
 from ginnel.options.errors import ConfigError
 from ginnel.options.freeze import device_type
 from ginnel.options.model import DeviceType, LinkProtocol, Topology
@@ -54,6 +54,7 @@ def check_server(draft: Draft) -> None:
         raise draft.refusals[0]
     _check_roles(draft)
     check_trust(draft)
+    _check_token(draft)
     check_identity(draft)
     check_tls(draft)
     check_device(draft)
@@ -166,6 +167,14 @@ def _check_roles(draft: Draft) -> None:
             origin=client_words[0].origin if client_words else draft.places.of("proto"),
             option="proto",
         )
+
+
+def _check_token(draft: Draft) -> None:
+    """Without its token a server would have no certificate at all."""
+    for name in ("pkcs11-id", "pkcs11-id-management"):
+        origin = draft.places.of(name)
+        if origin is not None:
+            raise not_supported(f"--{name} with --mode server", name, origin)
 
 
 def _check_tunnel(draft: Draft) -> None:

@@ -42,6 +42,8 @@ def test_what_openvpn_takes_is_taken(lines: str) -> None:
         (("--local", "192.0.2.1", "1", "udp", "--port-share", "::1", "80"), "TCP server mode"),
         (("--local", "::1", "1", "tcp", "--fragment", "1300"), "only be used with --proto udp"),
         (("--plugin", "x.so"), "hook interface"),
+        (("--pkcs11-id", "x"), "--pkcs11-id with --mode server is not supported"),
+        (("--pkcs11-id-management",), "--pkcs11-id-management with --mode server is not"),
     ],
 )
 def test_further_mistakes_are_refused(words: tuple[str, ...], message: str) -> None:
