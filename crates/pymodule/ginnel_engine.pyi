@@ -2,7 +2,7 @@
 
 from typing import Final, final
 
-__all__ = ["Engine", "__version__"]
+__all__ = ["Engine", "__interface__", "__version__"]
 
 _Address = tuple[bytes, int, int]
 """Packed address (4 or 16 bytes), port, scope id."""
@@ -29,6 +29,7 @@ _Stats = tuple[int, int, int, int, int, int, int, int, list[tuple[str, int]]]
 """The counters in the order of ``PeerStats``: tun read, tun write, link read, link write, each
 bytes and packets; then drops by reason."""
 
+__interface__: Final[int]
 __version__: Final[str]
 
 @final

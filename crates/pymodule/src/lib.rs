@@ -25,6 +25,10 @@ use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::PyBytes;
 use zeroize::Zeroizing;
 
+/// Counts changes of what this module is called with; the same number is in
+/// `ginnel.dataplane.choose`, which takes no other.
+const INTERFACE: u32 = 1;
+
 /// Packed address, port, scope id.
 type Address = (PyBackedBytes, u16, u32);
 /// The same on the way up.
@@ -476,10 +480,12 @@ fn local_up(py: Python<'_>, address: IpAddr) -> Bound<'_, PyBytes> {
 mod ginnel_engine {
     #[pymodule_export]
     use super::Engine;
+    use super::INTERFACE;
     use pyo3::prelude::*;
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        module.add("__interface__", INTERFACE)?;
         module.add("__version__", env!("CARGO_PKG_VERSION"))
     }
 }

@@ -13,6 +13,9 @@ from ginnel.options.errors import ConfigError
 
 EXTENSION = "ginnel_engine"
 
+INTERFACE = 1
+"""Counts changes of what the extension is called with; the same number is in its ``lib.rs``."""
+
 
 class Engine(Enum):
     """The back ends that exist; ``value`` is the word a user writes."""
@@ -63,6 +66,10 @@ def find_problem() -> str | None:
     found = getattr(module, "__version__", "unknown")
     if found != __version__:
         return f"the compiled engine is version {found} and ginnel is {__version__}"
+    # Two builds of one release may differ as well: a tree that went on after its engine was built.
+    interface = getattr(module, "__interface__", "unknown")
+    if interface != INTERFACE:
+        return f"the compiled engine has interface {interface} and ginnel has {INTERFACE}"
     return None
 
 

@@ -1,15 +1,25 @@
 """The choice of an engine, and its reasons."""
 
+import hashlib
 import sys
+from pathlib import Path
 from types import ModuleType
 
 import pytest
 
 from ginnel import __version__
 from ginnel.dataplane import choose
-from ginnel.dataplane.choose import Engine, choose_engine, find_problem, open_data_plane
+from ginnel.dataplane.choose import (
+    INTERFACE,
+    Engine,
+    choose_engine,
+    find_problem,
+    open_data_plane,
+)
 from ginnel.options.errors import ConfigError
 
+INTERFACES = {"e9183fba286dbb86cd679b8b51b91dd7136185726ac6455c74ab83a5f29f1f4a": 1}
+"""Digests of the stub, and the number of what it says."""
 MISSING = "the compiled engine (module ginnel_engine) is not installed"
 
 
@@ -65,7 +75,34 @@ def test_a_module_of_another_release_is_a_problem(monkeypatch: pytest.MonkeyPatc
     other.__version__ = "0.0.1"  # type: ignore[attr-defined]  # as a compiled module has one
     assert find_problem() == f"the compiled engine is version 0.0.1 and ginnel is {__version__}"
     other.__version__ = __version__  # type: ignore[attr-defined]
+    other.__interface__ = INTERFACE  # type: ignore[attr-defined]
     assert find_problem() is None
+
+
+@pytest.mark.parametrize("interface", [None, INTERFACE - 1, INTERFACE + 1])
+def test_a_module_of_another_build_is_a_problem(
+    monkeypatch: pytest.MonkeyPatch, interface: int | None
+) -> None:
+    other = ModuleType("ginnel_engine")
+    monkeypatch.setitem(sys.modules, "ginnel_engine", other)
+    other.__version__ = __version__  # type: ignore[attr-defined]  # as a compiled module has one
+    if interface is not None:
+        other.__interface__ = interface  # type: ignore[attr-defined]
+    found = "unknown" if interface is None else interface
+    problem = f"the compiled engine has interface {found} and ginnel has {INTERFACE}"
+    assert find_problem() == problem
+    with pytest.raises(ConfigError, match=f"asked for, but {problem}"):
+        open_data_plane(None, engine="rust")
+    plane, reasons = open_data_plane(None)
+    assert (plane.capabilities.name, reasons[0]) == ("python", problem)
+    plane.close()
+
+
+def test_a_changed_interface_has_another_number() -> None:
+    crate = Path(__file__).parents[3] / "crates/pymodule"
+    assert f"const INTERFACE: u32 = {INTERFACE};" in (crate / "src/lib.rs").read_text()
+    digest = hashlib.sha256((crate / "ginnel_engine.pyi").read_bytes()).hexdigest()
+    assert INTERFACES.get(digest) == INTERFACE, "count INTERFACE up and note the stub's digest"
 
 
 def test_the_python_engine_can_always_be_asked_for() -> None:
