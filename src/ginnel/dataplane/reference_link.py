@@ -20,6 +20,8 @@ Arrived = tuple[bytes, SocketAddress | None, IPAddress | None]
 """A packet, where it came from, and which of our addresses it came to, as far as known."""
 
 MAX_DATAGRAM = 65535
+MAX_RECORD = 65535
+"""What the 16-bit length in front of a TCP record can say."""
 RECORD_SLACK = 1024
 """How much longer than the device's MTU a TCP record may be: headers, tag, a larger peer."""
 MIN_RECORD = 4096
@@ -261,8 +263,11 @@ class TcpLink:
     ) -> str | None:
         """Queues behind what waits, without bound: the engine looks at ``waiting`` before.
 
-        A stream has no packets of its own: ``tos`` means nothing, nor does ``local``.
+        A stream has no packets of its own: ``tos`` means nothing, nor does ``local``. What a peer
+        sent in a datagram may have grown past what a record holds.
         """
+        if len(packet) > MAX_RECORD:
+            return "link-emsgsize"
         self._data.append(_framed(packet))
         self.flush()
         return None

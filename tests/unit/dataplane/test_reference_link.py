@@ -82,6 +82,15 @@ def test_waiting_control_is_bounded_and_nothing_is_torn() -> None:
     link.close()
 
 
+def test_what_no_record_can_hold_is_refused_and_the_stream_goes_on() -> None:
+    link, far = stream()
+    with far:
+        assert link.send(bytes(65536), None) == "link-emsgsize"
+        assert link.send(b"after", None) is None
+        assert far.recv(100) == b"\x00\x05after"
+        link.close()
+
+
 def test_a_peer_that_left_breaks_the_link() -> None:
     link, far = stream()
     far.close()
