@@ -51,10 +51,12 @@ pub enum Drop {
     Vlan,
     /// From a peer, for all others, and too many copies were made lately.
     BroadcastFlood,
+    /// There is no link of that number, or none yet.
+    NoLink,
 }
 
 /// All reasons with their names on the interface.
-pub const DROPS: [(Drop, &str); 24] = [
+pub const DROPS: [(Drop, &str); 25] = [
     (Drop::Replay, "replay"),
     (Drop::Auth, "auth"),
     (Drop::NoKey, "no-key"),
@@ -79,6 +81,7 @@ pub const DROPS: [(Drop, &str); 24] = [
     (Drop::SourceAddress, "source-address"),
     (Drop::Vlan, "vlan"),
     (Drop::BroadcastFlood, "broadcast-flood"),
+    (Drop::NoLink, "no-link"),
 ];
 
 /// Counters since the peer was added; they survive key changes.

@@ -135,13 +135,19 @@ impl Inbound<'_> {
         way: Option<Way>,
     ) {
         let place = (self.link, way.map(|way| way.from));
-        let sender = self.carrier.peers.sender(header.peer_id, place);
-        let Some(peer) = sender.and_then(|peer_id| self.carrier.peers.get(peer_id)) else {
+        let peers = &mut *self.carrier.peers;
+        // A client's lone peer, its server, is meant whatever the packet says.
+        let lone = if self.switch.is_none() { peers.lone_id() } else { None };
+        let sender = lone.or_else(|| peers.sender(header.peer_id, place));
+        let Some(peer) = sender.and_then(|peer_id| peers.get(peer_id)) else {
             self.unassigned.drop(Drop::NoPeer, 1);
             return;
         };
         let peer_id = peer.config().peer_id;
-        let Ok(moved) = self.check_place(peer_id, way) else { return };
+        let moved = way.map(|way| way.from).filter(|from| !is_at(peer, self.link, *from));
+        if moved.is_some_and(|from| !self.may_move(peer_id, from)) {
+            return;
+        }
         let Some(peer) = self.carrier.peers.get(peer_id) else { return };
         let packet = &mut storage[range.clone()];
         let length = packet.len() as u64;
@@ -183,25 +189,16 @@ impl Inbound<'_> {
         self.deliver(storage, range.start + plain.start..range.start + plain.end, peer_id);
     }
 
-    /// Tells where the peer moved to if its packet turns out authentic.
-    fn check_place(
-        &mut self,
-        peer_id: u32,
-        way: Option<Way>,
-    ) -> Result<Option<SocketAddr>, Ignored> {
-        let Some(peer) = self.carrier.peers.get(peer_id) else { return Err(Ignored) };
-        let Some(Way { from, .. }) = way else { return Ok(None) };
-        if peer.link == self.link && peer.remote.is_some_and(|remote| is_same(remote, from)) {
-            return Ok(None);
-        }
-        let may_move = peer.config().allow_float && !peer.on_stream;
-        if may_move && self.carrier.peers.at((self.link, Some(from))).is_none() {
-            return Ok(Some(from));
-        }
-        if let Some(peer) = self.carrier.peers.get(peer_id) {
+    /// Tells whether a peer may have moved to an address, if its packet turns out authentic; counts
+    /// the packet if not.
+    fn may_move(&mut self, peer_id: u32, from: SocketAddr) -> bool {
+        let is_free = self.carrier.peers.at((self.link, Some(from))).is_none();
+        let Some(peer) = self.carrier.peers.get(peer_id) else { return false };
+        let may_move = is_free && peer.config().allow_float && !peer.on_stream;
+        if !may_move {
             peer.stats.drop(Drop::Source, 1);
         }
-        Err(Ignored)
+        may_move
     }
 
     /// Takes an opened payload: ping, OCC or an inner packet.
@@ -300,9 +297,10 @@ impl Inbound<'_> {
             None => {}
             Some(Target::Peer(to)) => self.carrier.take_from_peer(to, payload),
             Some(Target::All { vlan }) => {
-                let members = self.carrier.members(switch, vlan, Some(peer_id));
-                if switch.may_copy(members.len(), ways.now) {
-                    for to in members {
+                // Counted before anybody is looked at: a flood costs the same with many peers.
+                let copies = switch.count_members(self.carrier.peers, vlan).saturating_sub(1);
+                if switch.may_copy(copies, ways.now) {
+                    for to in self.carrier.members(switch, vlan, Some(peer_id)) {
                         self.carrier.take_from_peer(to, payload);
                     }
                 } else if let Some(peer) = self.carrier.peers.get(peer_id) {
@@ -323,6 +321,11 @@ impl Inbound<'_> {
     }
 }
 
+/// True when a datagram of a link comes from where the peer is.
+fn is_at(peer: &Peer, link: u32, from: SocketAddr) -> bool {
+    peer.link == link && peer.remote.is_some_and(|remote| is_same(remote, from))
+}
+
 fn count_written(peer: &mut Peer, payload: &[u8], now: u64) {
     peer.stats.tun_write_packets += 1;
     peer.stats.tun_write_bytes += payload.len() as u64;
@@ -339,6 +342,3 @@ fn write(tun: &mut TunSink<'_>, packet: &[u8], (dress, vlan): (Dress, u16)) {
     let whole = 0..packet.len();
     tun.write(VnetHeader::default(), packet, &[whole]);
 }
-
-/// The packet was counted and goes nowhere.
-struct Ignored;

@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd, RawFd};
 
 use ginnel_datapath::hash::QuickMap;
+use ginnel_datapath::stats::Drop;
 use ginnel_netio::event::{Epoll, Interest};
 use ginnel_netio::udp::{Outcome, Receiver, Udp};
 
@@ -181,23 +182,24 @@ impl Links {
         std::mem::take(&mut self.unread)
     }
 
-    /// Sends a control packet, before data on a stream; false when it is not taken.
+    /// Sends a control packet, before data on a stream; fails with why it is not taken.
     pub(crate) fn send_control(
         &mut self,
         id: u32,
         packet: &[u8],
         to: Option<SocketAddr>,
         local: Option<IpAddr>,
-    ) -> bool {
-        match (self.get(id), to) {
-            (Some(Link::Udp(link)), Some(to)) => link.send_control(packet, to, local),
-            (Some(Link::Tcp(stream)), _) => {
+    ) -> Result<(), Drop> {
+        let is_taken = match (self.get(id).ok_or(Drop::NoLink)?, to) {
+            (Link::Udp(link), Some(to)) => link.send_control(packet, to, local),
+            (Link::Udp(_), None) => false,
+            (Link::Tcp(stream), _) => {
                 let is_taken = stream.send_control(packet);
                 self.soil(id);
                 is_taken
             }
-            _ => false,
-        }
+        };
+        if is_taken { Ok(()) } else { Err(Drop::LinkFull) }
     }
 
     /// Notes that a link has something to send.

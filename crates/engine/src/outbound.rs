@@ -86,7 +86,7 @@ impl Outbound<'_> {
 impl Carrier<'_> {
     /// Takes a packet of the device to a peer; returns what answers it instead.
     fn take_from_device(&mut self, peer_id: u32, plan: Plan, packet: &mut [u8]) -> Option<Vec<u8>> {
-        let now = self.ways.now;
+        let Ways { is_ethernet, now, .. } = self.ways;
         let peer = self.ready(peer_id)?;
         let (count, bytes) = match &plan {
             Plan::Whole => (1, packet.len()),
@@ -96,12 +96,10 @@ impl Carrier<'_> {
         };
         peer.stats.tun_read_packets += count as u64;
         peer.stats.tun_read_bytes += bytes as u64;
-        if self.is_recursive(peer_id, packet) {
-            let peer = self.peers.get(peer_id)?;
+        if is_recursive(peer, packet, is_ethernet) {
             peer.stats.drop(Drop::Recursive, count as u64);
             return None;
         }
-        let peer = self.peers.get(peer_id)?;
         if let Some(answer) = peer.payload.as_ref().and_then(|payload| payload.refuse(packet)) {
             peer.stats.drop(Drop::BlockedIpv6, count as u64);
             return Some(answer);
@@ -113,7 +111,8 @@ impl Carrier<'_> {
 
     /// Takes a packet of one peer to another.
     pub(crate) fn take_from_peer(&mut self, peer_id: u32, packet: &mut [u8]) {
-        if self.ready(peer_id).is_some() && !self.is_recursive(peer_id, packet) {
+        let is_ethernet = self.ways.is_ethernet;
+        if self.ready(peer_id).is_some_and(|peer| !is_recursive(peer, packet, is_ethernet)) {
             self.send(peer_id, Plan::Whole, packet);
         }
     }
@@ -138,14 +137,6 @@ impl Carrier<'_> {
         self.peers.get(peer_id)
     }
 
-    /// True for a packet that would go around in a circle.
-    fn is_recursive(&mut self, peer_id: u32, packet: &[u8]) -> bool {
-        let at = if self.ways.is_ethernet { ether::ip_offset(packet) } else { Some(0) };
-        let destination = at.and_then(|at| inner::destination(&packet[at..]));
-        let Some(peer) = self.peers.get(peer_id) else { return false };
-        destination.is_some_and(|destination| peer.is_recursive(destination))
-    }
-
     fn send(&mut self, peer_id: u32, plan: Plan, packet: &mut [u8]) {
         let Some(peer) = self.peers.get(peer_id) else { return };
         let tos = peer.payload.as_ref().map_or(0, |payload| payload.tos_of(packet));
@@ -156,6 +147,13 @@ impl Carrier<'_> {
         lane::send(peer, self.links, cargo, self.ways, tos);
         report_worn(peer, self.outbox);
     }
+}
+
+/// True for a packet that would go around in a circle.
+fn is_recursive(peer: &Peer, packet: &[u8], is_ethernet: bool) -> bool {
+    let at = if is_ethernet { ether::ip_offset(packet) } else { Some(0) };
+    let destination = at.and_then(|at| inner::destination(&packet[at..]));
+    destination.is_some_and(|destination| peer.is_recursive(destination))
 }
 
 /// Counts what became of a peer's datagrams.

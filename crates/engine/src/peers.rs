@@ -1,6 +1,7 @@
 //! All peers, found by peer-id, by where their packets come from, and by deadline.
 
 use std::cmp::Reverse;
+use std::collections::hash_map::Entry;
 use std::collections::{BinaryHeap, HashMap};
 use std::net::SocketAddr;
 
@@ -17,11 +18,11 @@ pub(crate) struct Peers {
     by_id: QuickMap<u32, Box<Peer>>,
     /// The addresses are strangers' choice, so their hash is a keyed one.
     by_place: HashMap<Place, u32>,
+    /// How many are in each VLAN.
+    by_vlan: QuickMap<u16, usize>,
     deadlines: BinaryHeap<Reverse<(u64, u32)>>,
     /// The link belongs to one peer without TLS, whose packets have no header.
     is_headerless: bool,
-    /// A server's peers are told apart even while there is only one.
-    pub(crate) is_serving: bool,
 }
 
 impl Peers {
@@ -34,6 +35,7 @@ impl Peers {
         if let Some(place) = place_of(&peer) {
             self.by_place.insert(place, peer_id);
         }
+        *self.by_vlan.entry(peer.config().vlan).or_default() += 1;
         self.by_id.insert(peer_id, Box::new(peer));
         true
     }
@@ -41,12 +43,27 @@ impl Peers {
     pub(crate) fn remove(&mut self, peer_id: u32) -> bool {
         let Some(peer) = self.by_id.remove(&peer_id) else { return false };
         self.leave(place_of(&peer), peer_id);
+        if let Entry::Occupied(mut count) = self.by_vlan.entry(peer.config().vlan) {
+            *count.get_mut() -= 1;
+            if *count.get() == 0 {
+                count.remove();
+            }
+        }
         self.is_headerless &= !self.by_id.is_empty();
         true
     }
 
     pub(crate) fn is_empty(&self) -> bool {
         self.by_id.is_empty()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.by_id.len()
+    }
+
+    /// How many are in a VLAN.
+    pub(crate) fn in_vlan(&self, vlan: u16) -> usize {
+        self.by_vlan.get(&vlan).copied().unwrap_or(0)
     }
 
     /// Takes note that a link is a stream now, or is none.
@@ -87,16 +104,17 @@ impl Peers {
         if self.by_id.len() == 1 { self.by_id.values_mut().next().map(Box::as_mut) } else { None }
     }
 
+    /// The id of the one peer of a client.
+    pub(crate) fn lone_id(&self) -> Option<u32> {
+        if self.by_id.len() == 1 { self.by_id.keys().next().copied() } else { None }
+    }
+
     pub(crate) fn all(&self) -> impl Iterator<Item = &Peer> {
         self.by_id.values().map(Box::as_ref)
     }
 
     /// Whose packet it is: the peer-id says so, the address where there is none, or the stream.
-    /// A client's lone peer, its server, is meant whatever the packet says.
     pub(crate) fn sender(&self, peer_id: Option<u32>, (link, from): Place) -> Option<u32> {
-        if !self.is_serving && self.by_id.len() == 1 {
-            return self.by_id.keys().next().copied();
-        }
         match peer_id {
             Some(peer_id) if peer_id != UNDEFINED_PEER_ID && from.is_some() => Some(peer_id),
             _ => self.at((link, from)),
@@ -197,7 +215,7 @@ mod tests {
     use ginnel_datapath::peer::{Keepalive, KeepaliveClock, PeerConfig};
 
     fn table(peers: u32) -> Peers {
-        let mut table = Peers { is_serving: true, ..Peers::default() };
+        let mut table = Peers::default();
         for peer_id in 1..=peers {
             let remote = Some(SocketAddr::from(([192, 0, 2, 1], peer_id as u16)));
             let config = PeerConfig { peer_id, remote, ..PeerConfig::default() };
@@ -225,6 +243,18 @@ mod tests {
         assert!(peers.remove(1));
         assert!(peers.take_due(60_000).is_none());
         assert_eq!(peers.next_deadline(), u64::MAX);
+    }
+
+    #[test]
+    fn each_vlan_knows_how_many_it_has() {
+        let mut peers = table(2);
+        let tagged = PeerConfig { peer_id: 7, vlan: 5, ..PeerConfig::default() };
+        assert!(peers.add(Peer::new(tagged, None, 0)));
+        assert!(!peers.add(Peer::new(tagged, None, 0)));
+        assert_eq!((peers.len(), peers.in_vlan(0), peers.in_vlan(5)), (3, 2, 1));
+        assert!(peers.remove(7) && !peers.remove(7));
+        assert_eq!((peers.len(), peers.in_vlan(0), peers.in_vlan(5)), (2, 2, 0));
+        assert_eq!(peers.by_vlan.len(), 1);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use ginnel_datapath::key::Key;
 use ginnel_datapath::payload::{Payload, PayloadSpec};
 use ginnel_datapath::peer::{Keepalive, KeepaliveClock, Peer, PeerConfig, Slot};
 use ginnel_datapath::route::Routes;
-use ginnel_datapath::stats::{Drop, Stats};
+use ginnel_datapath::stats::Stats;
 use ginnel_netio::event::Epoll;
 
 use crate::bucket::Bucket;
@@ -109,7 +109,6 @@ impl State {
             return Err(invalid());
         }
         self.switch = Some(Switch::new(rules, self.device.is_ethernet(), self.clock.now));
-        self.peers.is_serving = true;
         self.links.is_serving = true;
         Ok(())
     }
@@ -226,8 +225,8 @@ impl State {
         link: u32,
         local: Option<IpAddr>,
     ) {
-        if !self.links.send_control(link, packet, to, local) {
-            self.unassigned.drop(Drop::LinkFull, 1);
+        if let Err(reason) = self.links.send_control(link, packet, to, local) {
+            self.unassigned.drop(reason, 1);
             return;
         }
         let is_stream = self.links.is_stream(link);

@@ -14,6 +14,7 @@ use ginnel_datapath::{ether, inner};
 
 use crate::bucket::Bucket;
 use crate::outbox::{Note, NoteKind, Outbox};
+use crate::peers::Peers;
 
 const GROUP_BIT: u8 = 0x01;
 /// Between two reports on one peer's bad sources.
@@ -174,6 +175,11 @@ impl Switch {
         self.broadcasts.take_many(copies as u64, now)
     }
 
+    /// How many peers get what is for all of a VLAN.
+    pub(crate) fn count_members(&self, peers: &Peers, vlan: u16) -> usize {
+        if self.has_vlans() { peers.in_vlan(vlan) } else { peers.len() }
+    }
+
     /// True when a peer gets what is for all of a VLAN.
     pub(crate) fn is_member(&self, peer: &Peer, vlan: u16) -> bool {
         self.vlan_of(peer) == vlan
@@ -202,7 +208,11 @@ impl Switch {
     }
 
     fn vlan_of(&self, peer: &Peer) -> u16 {
-        if self.is_ethernet && self.rules.vlans.is_some() { peer.config().vlan } else { 0 }
+        if self.has_vlans() { peer.config().vlan } else { 0 }
+    }
+
+    fn has_vlans(&self) -> bool {
+        self.is_ethernet && self.rules.vlans.is_some()
     }
 }
 

@@ -2,22 +2,21 @@
 // Helpers of tests may stop at the first surprise, like tests.
 #![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
 
+mod support;
+
 use std::net::UdpSocket;
 use std::os::fd::{AsFd, AsRawFd};
-use std::time::{Duration, Instant};
 
-use ginnel_dataplane::datapath::cipher::Cipher;
-use ginnel_dataplane::datapath::key::{Direction, Key, KeySpec, Limits};
 use ginnel_dataplane::datapath::payload::PayloadSpec;
 use ginnel_dataplane::datapath::peer::{Keepalive, PeerConfig, Slot};
 use ginnel_dataplane::datapath::stats::Stats;
-use ginnel_dataplane::datapath::wire::{DataFormat, OCC_MAGIC, PING};
+use ginnel_dataplane::datapath::wire::{OCC_MAGIC, PING};
 use ginnel_dataplane::{Control, Engine, LinkSpec, NoteKind, Transport};
 use ginnel_netio::socket::option;
-use zeroize::Zeroizing;
+
+use crate::support::{key, sealed, wait_for};
 
 const PEER: u32 = 3;
-const DEADLINE: Duration = Duration::from_secs(10);
 
 /// An engine without a device, its socket, and the socket of its only peer.
 struct Bench {
@@ -63,42 +62,6 @@ impl Bench {
     fn dropped(&self, reason: &str) -> u64 {
         let unassigned = self.engine.unassigned().unwrap();
         unassigned.drops().find(|(name, _)| *name == reason).map_or(0, |(_, count)| count)
-    }
-}
-
-/// The same both ways, so that one key seals what the engine opens.
-fn key() -> Key {
-    let half = || Direction {
-        cipher_key: Zeroizing::new(vec![7; 32]),
-        implicit_iv: Zeroizing::new(vec![9; 8]),
-        ..Direction::default()
-    };
-    Key::new(&KeySpec {
-        key_id: 0,
-        suite: Cipher::Aes256Gcm.into(),
-        format: DataFormat::V2,
-        send: half(),
-        receive: half(),
-        replay_window: 64,
-        replay_time: 15,
-        packet_time: 0,
-        limits: Limits::default(),
-    })
-    .unwrap()
-}
-
-fn sealed(key: &mut Key, payload: &[u8]) -> Vec<u8> {
-    let mut packet = vec![0; DataFormat::V2.prefix_len()];
-    packet.extend_from_slice(payload);
-    key.seal(PEER, &mut packet, payload.len()).unwrap();
-    packet
-}
-
-fn wait_for(what: &str, mut condition: impl FnMut() -> bool) {
-    let end = Instant::now() + DEADLINE;
-    while !condition() {
-        assert!(Instant::now() < end, "waited in vain for {what}");
-        std::thread::yield_now();
     }
 }
 
@@ -149,7 +112,7 @@ fn a_peer_that_falls_silent_again_is_reported_again() {
         });
         assert_eq!((notes[0].kind, notes[0].peer_id), (NoteKind::Silent, PEER));
         let heard = bench.stats().link_read_packets;
-        bench.send(&sealed(&mut sender, &PING));
+        bench.send(&sealed(&mut sender, PEER, &PING));
         wait_for("the ping", || bench.stats().link_read_packets > heard);
     }
 }
@@ -160,13 +123,13 @@ fn a_flood_of_occ_messages_is_cut() {
     let mut sender = key();
     for number in 1..=300u64 {
         let payload = [&OCC_MAGIC[..], &number.to_be_bytes()].concat();
-        bench.send(&sealed(&mut sender, &payload));
+        bench.send(&sealed(&mut sender, PEER, &payload));
         wait_for("the message", || bench.stats().link_read_packets == number);
     }
     let notes = bench.engine.notes();
     assert_eq!(notes.len(), 64);
     assert!(notes.iter().all(|note| note.kind == NoteKind::Occ));
-    bench.send(&sealed(&mut sender, &OCC_MAGIC));
+    bench.send(&sealed(&mut sender, PEER, &OCC_MAGIC));
     let mut notes = vec![];
     wait_for("room after draining", || {
         notes.extend(bench.engine.notes());
@@ -179,10 +142,10 @@ fn a_flood_of_occ_messages_is_cut() {
 fn replays_and_forgeries_cost_a_counter_each() {
     let bench = Bench::new();
     let mut sender = key();
-    let good = sealed(&mut sender, &PING);
+    let good = sealed(&mut sender, PEER, &PING);
     bench.send(&good);
     wait_for("the first", || bench.stats().link_read_packets == 1);
-    let mut forged = sealed(&mut sender, &PING);
+    let mut forged = sealed(&mut sender, PEER, &PING);
     forged[30] ^= 1;
     let drops = |name: &str| {
         bench.stats().drops().find(|(reason, _)| *reason == name).map_or(0, |(_, count)| count)

@@ -11,7 +11,7 @@ import pytest
 
 from ginnel.core.data_key import DataCipher, DataFormat, DataKey, KeySlot
 from ginnel.core.errors import DataPlaneError
-from ginnel.core.types import PeerId, Transport
+from ginnel.core.types import PeerId, Transmit, Transport
 from ginnel.dataplane import formats
 from ginnel.dataplane.api import Keepalive, Link, NotificationKind, PeerConfig, TunDevice
 from tests.unit.dataplane.conformance import (
@@ -494,6 +494,17 @@ def poll_until_readable(hand: Hand) -> None:
     poller = select.poll()
     poller.register(hand.node.link.fileno(), select.POLLIN)
     assert poller.poll(5000)
+
+
+def test_sending_before_a_link_is_there_counts(made: Bench, engine: str) -> None:
+    near, _ = made.tun_pair()
+    device = TunDevice(fd=near.fileno(), name="tunX", mtu=1500, vnet_header=False)
+    plane = new_plane(engine, device)
+    made.on_close(plane.close)
+    plane.new_peer(PeerConfig(peer_id=PEER, send_peer_id=PEER, remote=None))
+    plane.send_control(Transmit(b"\x20control", None))
+    plane.send_inner(PEER, formats.OCC_MAGIC)
+    assert plane.unassigned_drops() == {"no-link": 1}
 
 
 def test_leaves_no_descriptor_behind(made: Bench, engine: str) -> None:

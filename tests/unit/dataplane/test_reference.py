@@ -10,7 +10,7 @@ import pytest
 from ginnel.core.data_key import DataFormat, KeySlot
 from ginnel.core.errors import DataPlaneError, LocalMisuse
 from ginnel.core.types import Transmit, Transport
-from ginnel.dataplane.api import Link, NotificationKind, PeerConfig, TunDevice
+from ginnel.dataplane.api import Link, NotificationKind, TunDevice
 from ginnel.dataplane.formats import OCC_MAGIC, PING
 from ginnel.dataplane.reference import PythonDataPlane
 from ginnel.dataplane.reference_keys import UsageLimits
@@ -185,17 +185,6 @@ def test_an_interface_that_is_full_counts_and_goes_on(made: Bench) -> None:
     it.hand.send_data(1000, INWARD)
     it.hand.settle(lambda: it.plane.stats(PEER).link_read_packets == 600, "the last packet")
     assert it.node.delivered[-1] == INWARD
-
-
-def test_sending_before_a_link_is_there_counts(made: Bench) -> None:
-    near, _ = made.tun_pair()
-    device = TunDevice(fd=near.fileno(), name="tunX", mtu=1500, vnet_header=False)
-    plane = PythonDataPlane(device)
-    made.on_close(plane.close)
-    plane.new_peer(PeerConfig(peer_id=PEER, send_peer_id=PEER, remote=None))
-    plane.send_control(Transmit(b"\x20", None))
-    plane.send_inner(PEER, OCC_MAGIC)
-    assert plane.unassigned_drops() == {"no-link": 1}
 
 
 def test_unread_bytes_belong_to_a_stream(made: Bench) -> None:
