@@ -72,10 +72,15 @@ def live(runtime: Path, at: int, victim: str, device: str, flags: frozenset[Redi
 
 
 def run_once(
-    runtime: Path, at: int, victim: str, device: str, flags: frozenset[RedirectFlag]
+    runtime: Path,
+    at: int,
+    victim: str,
+    device: str,
+    flags: frozenset[RedirectFlag],
+    *,
+    before: list[str],
 ) -> bool:
     """One kill and its recovery; False when the life ended otherwise than by that."""
-    before = host_state()
     pid = os.fork()
     if pid == 0:
         status = 1
@@ -113,10 +118,11 @@ def main() -> None:
     flags = frozenset(RedirectFlag(word) for word in sys.argv[4:])
     # A persistent device that nobody ever opened changes by being opened: its queue discipline and
     # multicast routes come with its first carrier and stay. One life in peace goes before.
-    assert not run_once(runtime, 0, victim, device, flags)
+    assert not run_once(runtime, 0, victim, device, flags, before=host_state())
+    before = host_state()
     at = 1
     with suppress(BrokenPipeError):
-        while at < _MAXIMUM_LINES and run_once(runtime, at, victim, device, flags):
+        while at < _MAXIMUM_LINES and run_once(runtime, at, victim, device, flags, before=before):
             at += 1
 
 
