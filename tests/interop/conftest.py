@@ -8,7 +8,6 @@ GINNEL_LAB_KEEP in the environment those of every test are.
 import os
 import re
 import shutil
-import tempfile
 from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -17,6 +16,7 @@ import pytest
 
 from tests.deadlines import wait_until
 from tests.interop.lab import THREE, TWO, Fleet, Lab, Plan
+from tests.interop.lab.directories import make_directory
 from tests.interop.lab.pki import Pki
 
 _FAILED = pytest.StashKey[bool]()
@@ -54,7 +54,7 @@ def pytest_runtest_makereport(
 @pytest.fixture(scope="session")
 def run_directory(request: pytest.FixtureRequest) -> Iterator[Path]:
     """A directory that programs without rights can enter, unlike pytest's own."""
-    directory = Path(tempfile.mkdtemp(prefix="ginnel-interop-"))
+    directory = make_directory("run")
     directory.chmod(0o755)
     yield directory
     if not request.session.testsfailed and not _KEEP_ALL:
@@ -107,8 +107,11 @@ def shared_fleet(request: pytest.FixtureRequest, run_directory: Path, pki: Pki) 
     """Five clients, router, server and office, for all tests of a module."""
     directory = run_directory / "tests" / request.node.name.replace("/", "-")
     directory.mkdir(parents=True, exist_ok=True)
+    failed = request.session.testsfailed
     with Fleet(directory, pki) as fleet:
         yield fleet
+    if request.session.testsfailed == failed and not _KEEP_ALL:
+        shutil.rmtree(directory)
 
 
 @pytest.fixture

@@ -1,5 +1,7 @@
 """The lab itself: it measures what it claims to, and leaves nothing behind."""
 
+import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -9,6 +11,7 @@ import pytest
 
 from tests.deadlines import wait_until
 from tests.interop.lab import LAPTOP, OFFICE_HOST, TWO, Faults, Lab, LabError
+from tests.interop.lab.directories import KEPT, remove_old_directories
 from tests.interop.lab.namespaces import NETNS_ETC, run_command, sweep_dead_runs
 from tests.interop.lab.pki import Pki
 from tests.interop.lab.process import ROOT, clean_environment
@@ -17,8 +20,9 @@ from tests.interop.lab.traffic import PORT
 
 KILLED_LAB = """
 import sys
+from pathlib import Path
 from tests.interop.lab import TWO, Lab
-with Lab(TWO) as lab:
+with Lab(TWO, Path(sys.argv[1])) as lab:
     print(lab.laptop.name, flush=True)
     sys.stdin.read()
 """
@@ -42,9 +46,9 @@ def _interrupted(lab: Lab) -> None:
         raise KeyboardInterrupt
 
 
-def test_the_relics_of_a_killed_run_are_swept() -> None:
+def test_the_relics_of_a_killed_run_are_swept(tmp_path: Path) -> None:
     with subprocess.Popen(
-        [sys.executable, "-c", KILLED_LAB],
+        [sys.executable, "-c", KILLED_LAB, str(tmp_path)],
         cwd=ROOT,
         env=clean_environment(),
         stdin=subprocess.PIPE,
@@ -58,6 +62,32 @@ def test_the_relics_of_a_killed_run_are_swept() -> None:
     assert name in namespaces()
     assert name in sweep_dead_runs()
     assert name not in namespaces()
+
+
+def test_directories_of_dead_runs_go_but_for_the_newest(tmp_path: Path) -> None:
+    with subprocess.Popen(["true"]) as ended:
+        pass
+    for number in range(KEPT + 2):
+        path = tmp_path / f"ginnel-run-{ended.pid}x{number}"
+        (path / "tests").mkdir(parents=True)
+        os.utime(path, (number, number))
+    others = {f"ginnel-lab-{os.getpid()}xalive", "ginnel-control", f"ginnel-lab-{ended.pid}"}
+    for name in others:
+        (tmp_path / name).mkdir()
+    remove_old_directories(tmp_path)
+    newest = {f"ginnel-run-{ended.pid}x{number}" for number in range(2, KEPT + 2)}
+    assert {path.name for path in tmp_path.iterdir()} == newest | others
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, LabError])
+def test_only_a_failure_leaves_a_directory(pki: Pki, error: type[BaseException]) -> None:
+    lab = Lab(TWO, pki=pki)
+    try:
+        with pytest.raises(error), lab:
+            raise error
+        assert lab.directory.exists() == (error is LabError)
+    finally:
+        shutil.rmtree(lab.directory, ignore_errors=True)
 
 
 def test_a_snapshot_sees_each_kind_of_change(lab: Lab) -> None:

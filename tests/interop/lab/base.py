@@ -6,7 +6,6 @@ clients of one server.
 
 import contextlib
 import shutil
-import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -14,6 +13,7 @@ from types import TracebackType
 from typing import Self
 
 from tests.interop.lab import traffic
+from tests.interop.lab.directories import make_directory
 from tests.interop.lab.namespaces import Namespace, sweep_dead_runs, unique_name
 from tests.interop.lab.openvpn import (
     ClientSetup,
@@ -57,7 +57,7 @@ class BaseLab(ABC):
     def __init__(self, directory: Path | None = None, pki: Pki | None = None) -> None:
         self._stack = contextlib.ExitStack()
         self._own_directory = directory is None
-        self.directory = directory or Path(tempfile.mkdtemp(prefix="ginnel-lab-"))
+        self.directory = directory or make_directory("lab")
         self.directory.chmod(0o755)  # programs that drop their rights write below it
         self.pki = pki or Pki(self.directory / "pki")
         self._running: list[Process] = []
@@ -67,12 +67,13 @@ class BaseLab(ABC):
         self._started = 0
 
     def __enter__(self) -> Self:
-        require_tools()
-        sweep_dead_runs()
         try:
+            require_tools()
+            sweep_dead_runs()
             self._build()
         except BaseException:
             self._stack.close()
+            self._remove_own_directory()
             raise
         return self
 
@@ -86,7 +87,12 @@ class BaseLab(ABC):
             self.end_programs()
         finally:
             self._stack.close()
-        if self._own_directory and kind is None:
+        # What failed leaves its logs to be read; an interruption is no failure.
+        if error is None or not isinstance(error, Exception):
+            self._remove_own_directory()
+
+    def _remove_own_directory(self) -> None:
+        if self._own_directory:
             shutil.rmtree(self.directory, ignore_errors=True)
 
     @abstractmethod
