@@ -11,8 +11,8 @@ from cryptography.hazmat.primitives.asymmetric import padding as rsa_padding
 
 from tests.interop.checks import assert_carries
 from tests.interop.lab import Lab, Running
+from tests.interop.lab.management import Gui, socket_path
 from tests.interop.lab.openvpn import client_is_ginnel
-from tests.interop.test_management import Gui, socket_path
 from tests.unit.core.outside_keys import HASHES
 
 RSA = rsa.generate_private_key(65537, 2048)

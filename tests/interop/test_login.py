@@ -10,9 +10,9 @@ from pathlib import Path
 from tests.deadlines import wait_until
 from tests.interop.checks import assert_carries
 from tests.interop.lab import Lab, Running, ServerSetup
+from tests.interop.lab.management import Gui, socket_path
 from tests.interop.lab.openvpn import COMPLETED, OPENVPN, client_is_ginnel, client_program
 from tests.interop.lab.terminal import INTERRUPT, AtTerminal
-from tests.interop.test_management import Gui, socket_path
 
 SCRIPT = """#!/bin/sh
 user=$(head -n 1 "$1")

@@ -47,7 +47,7 @@ print(json.dumps(seen, default=str))
 
 def _talk(lab: Lab, program: Sequence[str], *, tcp: bool) -> dict[str, object]:
     """Runs the calls on one daemon, which they end."""
-    path = lab.directory / "management.sock"
+    path = lab.directory / "gui.sock"
     option = f"management 127.0.0.1 {TCP_PORT}" if tcp else f"management {path} unix"
     client = lab.client_process(lab.client_setup(lines=[option]), program=program)
     client.wait_connected()

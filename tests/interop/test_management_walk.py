@@ -12,8 +12,8 @@ from difflib import unified_diff
 import pytest
 
 from tests.interop.lab import Lab
+from tests.interop.lab.management import Gui, socket_path
 from tests.interop.lab.openvpn import OPENVPN, client_program
-from tests.interop.test_management import Gui, socket_path
 
 EVERYWHERE = (
     "",

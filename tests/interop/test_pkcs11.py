@@ -13,9 +13,9 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from tests.interop.checks import assert_carries
 from tests.interop.lab import Lab, Running
+from tests.interop.lab.management import Gui, socket_path
 from tests.interop.lab.openvpn import OPENVPN, client_is_ginnel, client_program
 from tests.interop.lab.terminal import AtTerminal
-from tests.interop.test_management import Gui, socket_path
 
 MODULE = "/usr/lib/softhsm/libsofthsm2.so"
 PIN = "123456"

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from tests.interop.lab import OFFICE_HOST, THREE, Lab, Process, Running, ServerSetup, proxies
+from tests.interop.lab.management import Gui, socket_path
 from tests.interop.lab.openvpn import COMPLETED, PORT, client_is_ginnel
 from tests.interop.lab.pki import SERVER_NAME
 from tests.interop.lab.proxies import HTTP_PORT, PASSWORD, SOCKS_PORT, USER
-from tests.interop.test_management import Gui, socket_path
 
 HTTP = f"http-proxy {THREE.gateway} {HTTP_PORT}"
 SOCKS = f"socks-proxy {THREE.gateway} {SOCKS_PORT}"

@@ -14,8 +14,9 @@ import pytest
 from tests.deadlines import wait_until
 from tests.interop.checks import addresses, assert_reaches, tunnel_routes
 from tests.interop.lab import ClientSetup, Fleet, ServerSetup, Wrapping
+from tests.interop.lab.management import Gui
 from tests.interop.lab.openvpn import COMPLETED, SERVER_VARIABLE
-from tests.interop.lab.script_side import Management, ScriptDouble
+from tests.interop.lab.script_side import ScriptDouble
 
 SERVER = os.environ.get(SERVER_VARIABLE, "ginnel")
 HASHES = (
@@ -153,8 +154,8 @@ def test_a_script_may_ask_the_user_and_answer_later(fleet: Fleet, scripts: Scrip
     socket = fleet.directory / "answers.sock"
     lines = (f"management {socket} unix", "setenv IV_SSO crtext")
     client = fleet.client_process(1, user(fleet, 1, "ada", "secret word", *lines))
-    with Management(socket) as management:
-        management.wait(">INFOMSG:CR_TEXT:R,E:Which one")
+    with Gui(socket) as management:
+        management.hear(">INFOMSG:CR_TEXT:R,E:Which one")
         management.say("cr-response MTIzNDU2")
         client.wait_connected()
     [judged] = scripts.calls("user-pass-verify")

@@ -10,8 +10,8 @@ from pathlib import Path
 from tests.deadlines import wait_until
 from tests.interop.checks import assert_carries
 from tests.interop.lab import Lab, Running, ServerSetup
+from tests.interop.lab.management import Gui, socket_path
 from tests.interop.lab.openvpn import COMPLETED
-from tests.interop.test_management import Gui, socket_path
 
 CONNECT = r"(?s)>CLIENT:CONNECT,\d+,\d+\r\n.*?>CLIENT:ENV,END\r\n"
 ESTABLISHED = r"(?s)>CLIENT:ESTABLISHED,\d+\r\n.*?>CLIENT:ENV,END\r\n"

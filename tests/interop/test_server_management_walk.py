@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from difflib import unified_diff
 
 from tests.interop.lab import Lab, ServerSetup
-from tests.interop.test_management import Gui, socket_path
+from tests.interop.lab.management import Gui, socket_path
 from tests.interop.test_server_management import CONNECT, ESTABLISHED, GONE, come
 
 COMMON = (

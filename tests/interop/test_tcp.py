@@ -9,9 +9,9 @@ import pytest
 
 from tests.interop.checks import assert_carries
 from tests.interop.lab import OFFICE_HOST, OFFICE_HOST_V6, Lab, ServerSetup
+from tests.interop.lab.management import Gui, socket_path
 from tests.interop.lab.openvpn import PORT
 from tests.interop.lab.process import Process, module_command
-from tests.interop.test_management import Gui, socket_path
 from tests.interop.test_streams import NEW_KEY
 
 TCP = ServerSetup(protocol="tcp-server")

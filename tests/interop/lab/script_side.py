@@ -1,18 +1,13 @@
-"""The other ends of a server's talks: a script for all hooks, a management client of a client.
+"""A script for all hooks of a server.
 
-The script writes down what it is told, with the content of the files that it is shown, and does as
-it is planned to.
+It writes down what it is told, with the content of the files that it is shown, and does as it is
+planned to.
 """
 
 import json
-import re
-import socket
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
-
-from tests.deadlines import wait_until
+from typing import Any
 
 _SCRIPT = """#!/usr/bin/python3 -I
 import json, os, sys
@@ -72,35 +67,3 @@ class ScriptDouble:
         paths = sorted((self._folder / "calls").glob("*.json"))
         loaded: list[dict[str, Any]] = [json.loads(path.read_text()) for path in paths]
         return [Call(**one) for one in loaded if one["hook"] == hook]
-
-
-class Management:
-    """A management client of a client program. Use it as a context manager."""
-
-    def __init__(self, path: Path) -> None:
-        self._socket = socket.socket(socket.AF_UNIX)
-        self._socket.settimeout(20)
-        wait_until(path.exists, timeout=20, what=str(path))
-        self._socket.connect(str(path))
-        self._seen = ""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._socket.close()
-
-    def say(self, text: str) -> None:
-        self._socket.sendall(text.encode() + b"\n")
-
-    def wait(self, pattern: str) -> None:
-        """Reads on until the pattern was seen."""
-        while re.search(pattern, self._seen) is None:
-            more = self._socket.recv(4096)
-            assert more, f"closed before {pattern}; it said: {self._seen}"
-            self._seen += more.decode()
