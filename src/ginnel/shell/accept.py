@@ -2,7 +2,8 @@
 
 A connection that is silent costs a socket and a few bytes here, for as long as a handshake may take
 (``hand-window``); there are never more than ``MAX_SILENT`` of them, the oldest goes first. What
-does not begin with a first packet of OpenVPN goes to ``port-share``, or is closed.
+does not begin with a first packet of OpenVPN goes to ``port-share``, or is closed. While the server
+is busy with those that are in, nobody is taken or read: they wait in the kernel's queues.
 """
 
 import asyncio
@@ -26,6 +27,9 @@ AT_ONCE = 32
 MAX_SILENT = 1024
 """Connections whose first packet is not there yet."""
 
+BUSY_PAUSE = 0.05
+"""Seconds without taking connections or reading them while the server is busy."""
+
 PAUSE = 1.0
 """Seconds without taking connections when the system has no room for more."""
 
@@ -48,6 +52,10 @@ _RESETS = {
 
 class StreamGuest(Protocol):
     """Who gets the connections: all with the bytes that were read, and the socket to keep."""
+
+    def is_busy(self) -> bool:
+        """Whether newcomers have to wait."""
+        ...
 
     def welcome(self, sock: socket.socket, remote: Endpoint, unread: bytes) -> None:
         """A first packet of OpenVPN is there."""
@@ -91,6 +99,8 @@ class Acceptor:
         self._listening: list[OpenListener] = []
         self._silent: dict[int, _Silent] = {}
         """By descriptor, the oldest first."""
+        self._held: set[_Silent] = set()
+        """Those that are not read now."""
         self._timer: asyncio.TimerHandle | None = None
         self._paused: asyncio.TimerHandle | None = None
 
@@ -123,6 +133,9 @@ class Acceptor:
 
     def _accept(self, listener: OpenListener) -> None:
         for _ in range(AT_ONCE):
+            if self._guest.is_busy():
+                self._stop_taking(BUSY_PAUSE)
+                return
             try:
                 sock, address = listener.socket.accept()
             except (BlockingIOError, InterruptedError):
@@ -148,6 +161,11 @@ class Acceptor:
         self._arm()
 
     def _read(self, silent: _Silent) -> None:
+        if self._guest.is_busy():
+            asyncio.get_running_loop().remove_reader(silent.socket.fileno())
+            self._held.add(silent)
+            self._stop_taking(BUSY_PAUSE)
+            return
         try:
             chunk = silent.socket.recv(FIRST_READ - len(silent.buffer))
         except (BlockingIOError, InterruptedError):
@@ -173,6 +191,7 @@ class Acceptor:
         descriptor = silent.socket.fileno()
         asyncio.get_running_loop().remove_reader(descriptor)
         del self._silent[descriptor]
+        self._held.discard(silent)
 
     # --- time ----------------------------------------------------------------------------------
 
@@ -198,16 +217,25 @@ class Acceptor:
         self._repeats.say("no-room", shell_lines.warning(text))
         for silent in tuple(self._silent.values())[:GIVEN_UP]:
             self._give_up(silent)
+        self._stop_taking(PAUSE)
+
+    def _stop_taking(self, seconds: float) -> None:
         if self._paused is None:
             loop = asyncio.get_running_loop()
             for listener in self._listening:
                 loop.remove_reader(listener.socket.fileno())
-            self._paused = loop.call_later(PAUSE, self._resume)
+            self._paused = loop.call_later(seconds, self._resume)
 
     def _resume(self) -> None:
+        if self._guest.is_busy():
+            self._paused = asyncio.get_running_loop().call_later(BUSY_PAUSE, self._resume)
+            return
         self._paused = None
         for listener in self._listening:
             self._watch(listener)
+        held, self._held = self._held, set()
+        for silent in held:
+            asyncio.get_running_loop().add_reader(silent.socket.fileno(), self._read, silent)
 
 
 def first_packet(received: bytes) -> bool | None:

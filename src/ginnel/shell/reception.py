@@ -56,8 +56,9 @@ STRANGERS = 256
 """Packets of others that may wait; further ones are dropped, so that a flood delays no client."""
 
 BUSY = 128
-"""Clients with packets that wait, from which on strangers are dropped. A handshake takes about 5 ms
-of work: who is in waits less than a second, and gets through; the others send their packet again.
+"""Clients with packets that wait, from which on strangers are dropped, and streams are not taken. A
+handshake takes about 5 ms of work: who is in waits less than a second, and gets through; the others
+send their packet again.
 Only work that waits counts, so that somebody who begins and says no more keeps nobody out."""
 
 SLICE = 0.01
@@ -209,6 +210,9 @@ class Reception:
             self.drops["client-queue"] += 1
             return
         self._waiting += 1
+        self._line_up(client)
+
+    def _line_up(self, client: Client) -> None:
         if not client.queued:
             client.queued = True
             self._ready.append(client)
@@ -240,8 +244,7 @@ class Reception:
             self._waiting -= len(inbox)
             inbox.clear()
         elif inbox:
-            client.queued = True
-            self._ready.append(client)
+            self._line_up(client)
         else:
             client.inbox = None  # thousands are idle: an empty queue is half a kilobyte
 
@@ -256,10 +259,8 @@ class Reception:
         if self.is_closing:
             self._repeats.say("closing", server_lines.shutting_down(source))
             return
-        if len(self._ready) >= BUSY:
+        if self.is_busy():
             self.drops["busy"] += 1
-            text = "more clients come than this machine can serve: new ones have to wait"
-            self._repeats.say("busy", shell_lines.warning(text))
             return
         match self._listener.meet(packet.payload, source, self._clock()):
             case Reply(payload=payload):
@@ -302,6 +303,14 @@ class Reception:
         self._repeats.say("max-clients", server_lines.too_many_clients(limit))
         return False
 
+    def is_busy(self) -> bool:
+        """Whether those that are in have so much to say that new ones have to wait; says so."""
+        if len(self._ready) < BUSY:
+            return False
+        text = "more clients come than this machine can serve: new ones have to wait"
+        self._repeats.say("busy", shell_lines.warning(text))
+        return True
+
     def admit_stream(self, remote: Endpoint) -> bool:
         """Whether a TCP connection may become a client now."""
         if self.is_closing:
@@ -321,9 +330,15 @@ class Reception:
     def let_in_stream(self, link: LinkId, remote: Endpoint, local: Endpoint | None) -> None:
         """Makes a client of a stream that the data plane reads already."""
         origin = Origin(link=link, remote=remote, own=local, transport=Transport.TCP)
-        self._let_in(origin, None)
+        client = self._let_in(origin, None)
+        # Its first packet is on its way. It counts as one that waits, so that a thousand streams
+        # which are there at once are not all let in before the first of them is heard.
+        if not client.over:
+            self._line_up(client)
+            if self._working is None:
+                self._working = asyncio.get_running_loop().call_soon(self._work)
 
-    def _let_in(self, origin: Origin, admission: Admission | None) -> None:
+    def _let_in(self, origin: Origin, admission: Admission | None) -> Client:
         client_id, peer_id = self._clients.new_ids()
         try:
             machine = self._make_machine(
@@ -350,6 +365,7 @@ class Reception:
         )
         self._clients.add(client)
         self._drive.start(client)
+        return client
 
     # --- reports -------------------------------------------------------------------------------
 

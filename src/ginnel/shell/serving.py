@@ -199,6 +199,9 @@ class Serving:
 
     # --- streams -------------------------------------------------------------------------------
 
+    def is_busy(self) -> bool:
+        return self._reception.is_busy()
+
     def welcome(self, sock: socket.socket, remote: Endpoint, unread: bytes) -> None:
         """A TCP connection brought its first packet."""
         with sock:

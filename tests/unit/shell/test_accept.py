@@ -54,6 +54,8 @@ class Rig:
         self.clock = Clock()
         self.welcomed: list[bytes] = []
         self.diverted: list[bytes] = []
+        self.room = 1000
+        """How many are let in before the server is busy."""
         self.listeners = Listeners(self.lines)
         self.listeners.open(server_options(listener(LinkProtocol.TCP_SERVER)))
         self.port = self.listeners.all[0].endpoint.port
@@ -61,6 +63,9 @@ class Rig:
             guest=self, patience=60, nodelay=True, log=self.lines, clock=self.clock
         )
         self.acceptor.open(self.listeners.all[0])
+
+    def is_busy(self) -> bool:
+        return len(self.welcomed) >= self.room
 
     def welcome(self, sock: socket.socket, remote: Endpoint, unread: bytes) -> None:
         assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
@@ -164,5 +169,52 @@ def test_without_descriptors_it_pauses_with_one_line_and_goes_on(
                 await until(lambda: rig.welcomed, "the one that came meanwhile")
                 assert early.recv(1) == b"", "who only holds room makes some"
         assert sum("no more TCP connections" in text for text in rig.lines.texts) == 1
+
+    with_rig(work)
+
+
+def test_while_the_server_is_busy_nobody_is_taken_or_read_and_nobody_is_lost(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(accept, "BUSY_PAUSE", 0.01)
+
+    async def work(rig: Rig) -> None:
+        rig.room = 2
+        early = [socket.create_connection(("127.0.0.1", rig.port)) for _ in range(4)]
+        try:
+            await until(lambda: rig.acceptor.silent == 4, "those that came before")
+            for client in early:
+                client.send(RESET)
+            await until(lambda: len(rig.welcomed) == 2, "as many as there is room for")
+            with rig.connected() as late:
+                late.send(RESET)
+                await asyncio.sleep(0.05)
+                assert (len(rig.welcomed), rig.acceptor.silent) == (2, 2)
+                early[-1].close()  # one that gives up meanwhile
+                rig.room = 1000
+                await until(lambda: len(rig.welcomed) >= 4, "all others")
+                await until(lambda: rig.acceptor.silent == 0, "the end of the wait")
+        finally:
+            for client in early:
+                client.close()
+
+    with_rig(work)
+
+
+def test_the_end_does_not_wait_for_those_that_are_held_back() -> None:
+    async def work(rig: Rig) -> None:
+        with rig.connected() as client:
+            await until(lambda: rig.acceptor.silent == 1, "it")
+            rig.room = 0
+            client.send(RESET)
+            await until(lambda: rig.acceptor._held, "its turn")
+            rig.acceptor.close()
+            assert rig.acceptor.silent == 0
+            assert not rig.acceptor._held
+            rig.room = 1000
+            with rig.connected() as late:
+                late.send(RESET)
+                await asyncio.sleep(3 * accept.BUSY_PAUSE)  # its pause does not end any more
+                assert not rig.welcomed
 
     with_rig(work)

@@ -254,6 +254,22 @@ def test_newcomers_wait_while_clients_have_much_to_say(monkeypatch: pytest.Monke
     with_rig(work)
 
 
+def test_streams_count_as_waiting_from_when_they_are_let_in(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(reception, "BUSY", 2)
+
+    async def work(rig: Rig) -> None:
+        for number in (1, 2):
+            assert not rig.reception.is_busy()
+            rig.reception.let_in_stream(LinkId(number), at(number), None)
+        assert rig.reception.is_busy()
+        await until(lambda: not rig.reception.is_busy(), "their turn")
+        assert sum("new ones have to wait" in text for text in rig.lines.texts) == 1
+
+    with_rig(work)
+
+
 def test_a_client_that_ends_takes_its_waiting_packets_with_it() -> None:
     async def work(rig: Rig) -> None:
         client = await rig.enter(HOME)
