@@ -26,7 +26,8 @@ MAX_PASSED = 1024
 CHUNK = 65536
 CONNECT_TIMEOUT = 10.0
 IDLE_TIMEOUT = 3600.0
-"""Seconds without a byte in one direction after which it is given up."""
+"""Seconds without a byte in one direction after which it is given up; also those in which a chunk
+has to be taken, so that who reads nothing holds no place for ever."""
 
 JOURNAL_MODE = 0o640
 
@@ -61,6 +62,8 @@ class PortSharing:
         task = self._tasks.create_task(self._pass_on(sock, remote, unread), name="port-share")
         self._passed.add(task)
         task.add_done_callback(self._passed.discard)
+        # Here and not in the task, which may be cancelled before it begins.
+        task.add_done_callback(lambda _task: sock.close())
 
     def close(self) -> None:
         """Ends all connections."""
@@ -68,23 +71,22 @@ class PortSharing:
             task.cancel()
 
     async def _pass_on(self, sock: socket.socket, remote: Endpoint, unread: bytes) -> None:
-        with sock:
+        try:
+            receiver = await self._connect()
+        except OSError as error:
+            target = f"{self._options.host}:{self._options.port}"
+            cause = os.strerror(error.errno) if error.errno else str(error) or "no answer"
+            text = f"port-share: cannot connect to {target}: {cause}"
+            self._repeats.say("connect", shell_lines.warning(text))
+            return
+        with receiver:
+            journal = self._write_journal(receiver, remote)
             try:
-                receiver = await self._connect()
-            except OSError as error:
-                target = f"{self._options.host}:{self._options.port}"
-                cause = os.strerror(error.errno) if error.errno else str(error) or "no answer"
-                text = f"port-share: cannot connect to {target}: {cause}"
-                self._repeats.say("connect", shell_lines.warning(text))
-                return
-            with receiver:
-                journal = self._write_journal(receiver, remote)
-                try:
-                    await _carry(sock, receiver, unread)
-                finally:
-                    if journal is not None:
-                        with suppress(OSError):
-                            journal.unlink()
+                await _carry(sock, receiver, unread)
+            finally:
+                if journal is not None:
+                    with suppress(OSError):
+                        journal.unlink()
 
     async def _connect(self) -> socket.socket:
         """Raises OSError."""
@@ -135,7 +137,8 @@ async def _copy(source: socket.socket, target: socket.socket, first: bytes) -> N
     chunk = first
     while True:
         if chunk:
-            await loop.sock_sendall(target, chunk)
+            async with asyncio.timeout(IDLE_TIMEOUT):
+                await loop.sock_sendall(target, chunk)
         async with asyncio.timeout(IDLE_TIMEOUT):
             chunk = await loop.sock_recv(source, CHUNK)
         if not chunk:

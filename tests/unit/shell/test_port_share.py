@@ -3,7 +3,7 @@
 import asyncio
 import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -138,5 +138,46 @@ def test_too_many_are_closed_and_the_end_of_the_server_ends_all(
                 assert await read_all(first, 1) == b""
             assert lines.has("further ones are closed")
             assert lines.has("unable to write journal file")
+
+    run(whole())
+
+
+def test_an_end_before_the_work_began_closes_the_connection() -> None:
+    async def whole() -> None:
+        async with asyncio.TaskGroup() as tasks:
+            sharing = PortSharing(PortShare(host="127.0.0.1", port="1"), tasks=tasks, log=Lines())
+            client, ours = pair()
+            with client:
+                sharing.take(ours, endpoint_of(client.getsockname()), b"x")
+                sharing.close()
+                await until(lambda: ours.fileno() == -1, "the end")
+
+    run(whole())
+
+
+def test_who_ends_but_reads_nothing_is_not_waited_for_for_ever(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(port_share, "IDLE_TIMEOUT", 0.05)
+
+    async def pour(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(ConnectionError):
+            while True:
+                writer.write(bytes(65536))
+                await writer.drain()
+        writer.close()
+
+    async def whole() -> None:
+        server = await asyncio.start_server(pour, "127.0.0.1", 0)
+        async with asyncio.TaskGroup() as tasks:
+            options = PortShare(host="127.0.0.1", port=str(server.sockets[0].getsockname()[1]))
+            sharing = PortSharing(options, tasks=tasks, log=Lines())
+            client, ours = pair()
+            with client:
+                sharing.take(ours, endpoint_of(client.getsockname()), b"x")
+                client.shutdown(socket.SHUT_WR)
+                await until(lambda: ours.fileno() == -1, "the end")
+        server.close()
+        await server.wait_closed()
 
     run(whole())
