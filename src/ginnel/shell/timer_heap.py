@@ -90,6 +90,12 @@ class TimerHeap(Generic[K]):
 
     def _serve(self) -> None:
         self._timer = None
+        try:
+            self._serve_some()
+        finally:
+            self._arm()  # whatever one of them raises: the others wait for this timer, too
+
+    def _serve_some(self) -> None:
         served = 0
         while self._heap and served < AT_ONCE:
             entry, _, key = self._heap[0]
@@ -107,4 +113,3 @@ class TimerHeap(Generic[K]):
             del self._entry[key], self._due[key]
             served += 1
             self._fire(key)
-        self._arm()

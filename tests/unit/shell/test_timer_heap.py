@@ -74,3 +74,25 @@ def test_entries_out_of_date_do_not_pile_up() -> None:
         heap.close()
 
     run(whole())
+
+
+def test_what_a_deadline_raises_costs_the_others_nothing() -> None:
+    async def whole() -> None:
+        fired: list[str] = []
+        told: list[BaseException] = []
+
+        def fire(key: str) -> None:
+            fired.append(key)
+            if key == "broken":
+                raise ValueError(key)
+
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda _loop, context: told.append(context["exception"]))
+        heap: TimerHeap[str] = TimerHeap(fire)
+        heap.set("broken", soon(0.001))
+        heap.set("whole", soon(0.002))
+        await until(lambda: len(fired) == 2, "the other one")
+        assert [type(error) for error in told] == [ValueError]
+        heap.close()
+
+    run(whole())
