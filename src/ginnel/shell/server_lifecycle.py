@@ -107,6 +107,8 @@ class ServerLifecycle:
             open_plane=equipment.open_plane,
         )
         self._serving: Serving | None = None
+        self._showing: asyncio.Task[None] | None = None
+        """Writes the rest of a long status into the log."""
 
     async def run(self) -> Finished:
         """Serves until a signal or an error ends it.
@@ -284,8 +286,11 @@ class ServerLifecycle:
 
     def _tell_status(self) -> None:
         """SIGUSR2."""
-        if self._serving is not None:
-            self._kit.status.log(self._serving.control.status)
+        if self._serving is None or (self._showing is not None and not self._showing.done()):
+            return  # what is asked again while a long one is written, that one answers
+        rest = self._kit.status.log(self._serving.control.status)
+        if rest is not None:
+            self._showing = self._serving.beside(rest, "status in the log")
 
     def _insist(self) -> None:
         """A further TERM or INT: what hangs is not waited for."""

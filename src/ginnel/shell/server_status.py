@@ -1,7 +1,8 @@
 """Writes a server's status file, from time to time and when the server ends."""
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Iterator
+from itertools import islice
 
 from ginnel.compat import shell_lines
 from ginnel.compat.log_lines import LogLine
@@ -49,10 +50,23 @@ class ServerStatusFile:
             self._write(lines)
             await asyncio.sleep(self._interval)
 
-    def log(self, status: Callable[[int], Iterable[str]]) -> None:
-        """Shows the status in the log (SIGUSR2)."""
-        for line in status(self._version):
+    def log(self, status: Callable[[int], Iterable[str]]) -> Coroutine[None, None, None] | None:
+        """Shows the status in the log (SIGUSR2); returns the work that is left of a long one."""
+        lines = iter(status(self._version))
+        return self._log_rest(lines) if self._log_some(lines) else None
+
+    async def _log_rest(self, lines: Iterator[str]) -> None:
+        more = True
+        while more:
+            await asyncio.sleep(0)
+            more = self._log_some(lines)
+
+    def _log_some(self, lines: Iterator[str]) -> bool:
+        """Returns whether there may be more."""
+        some = tuple(islice(lines, LINES_AT_ONCE))
+        for line in some:
             self._log(LogLine(text=line))
+        return len(some) == LINES_AT_ONCE
 
     def close(self) -> None:
         """Closes the file. Idempotent."""

@@ -48,6 +48,9 @@ COOKIE_KEY = 32
 TRAFFIC_INTERVAL = 2.0
 """Seconds between two reports of the traffic counters to the machines."""
 
+AT_ONCE = 64
+"""Clients that are told something before the loop may do something else."""
+
 FAREWELL = 2.0
 """Seconds for clients to hear that the server restarts, as OpenVPN waits."""
 
@@ -135,7 +138,7 @@ class Serving:
             else None
         )
         self._repeats = Repeats(means.log, monotonic_now)
-        self._beside: list[asyncio.Task[None]] = []
+        self._beside: set[asyncio.Task[None]] = set()
 
     def open(self) -> None:
         """Begins to serve. Raises HostError or DataPlaneError."""
@@ -154,9 +157,12 @@ class Serving:
         if revocation.is_needed:
             self.beside(revocation.run(lambda: self.clients, self._revoked), "revocation")
 
-    def beside(self, work: Coroutine[None, None, None], name: str) -> None:
+    def beside(self, work: Coroutine[None, None, None], name: str) -> asyncio.Task[None]:
         """Runs work that the end of this run ends."""
-        self._beside.append(self._tasks.create_task(work, name=name))
+        task = self._tasks.create_task(work, name=name)
+        self._beside.add(task)
+        task.add_done_callback(self._beside.discard)
+        return task
 
     async def lost(self) -> str:
         """Waits until this run cannot go on, and says why another one may.
@@ -171,9 +177,11 @@ class Serving:
         Streams are not told: their clients see the end of the connection.
         """
         self._reception.is_closing = True
-        for client in self.clients:
+        for number, client in enumerate(self.clients):
             if client.transport is Transport.UDP and client.connected_at is not None:
                 self.drive.restart(client, message)
+            if number % AT_ONCE == AT_ONCE - 1:
+                await asyncio.sleep(0)
         loop = asyncio.get_running_loop()
         until = loop.time() + FAREWELL
         while any(c.connected_at is not None for c in self.clients if c.transport is Transport.UDP):
@@ -334,8 +342,10 @@ class _Limited:
         """Tells their machines how much crossed the tunnel, until it is cancelled."""
         while True:
             await asyncio.sleep(TRAFFIC_INTERVAL)
-            for client in tuple(self._clients):
+            for number, client in enumerate(tuple(self._clients)):
                 self._drive.report_traffic(client)
+                if number % AT_ONCE == AT_ONCE - 1:
+                    await asyncio.sleep(0)
 
 
 def serving_rules(options: ServerOptions) -> ServingRules:

@@ -14,6 +14,7 @@ from ginnel.core.types import PeerId
 from ginnel.dataplane.api import DataPlane, LinkId, Notification, NotificationKind, TunDevice
 from ginnel.options.model import LinkOptions, LinkProtocol, ProcessOptions
 from ginnel.options.server_model import ServerOptions
+from ginnel.shell import server_status
 from ginnel.shell.listeners import Listeners
 from ginnel.shell.rights import Rights
 from ginnel.shell.script_gate import Say
@@ -256,6 +257,25 @@ def test_a_data_plane_that_refuses_ends_it_with_a_line(refused: str) -> None:
             assert life.lines.has(refused)
             assert life.lines.texts[-1] == "Exiting due to fatal error"
             assert life.planes[0].closed
+
+    run(whole())
+
+
+def test_a_long_status_is_shown_in_pieces_and_once_at_a_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(server_status, "LINES_AT_ONCE", 2)
+
+    async def whole() -> None:
+        async with living() as (life, _):
+            await life.serving()
+            for _again in range(3):
+                life.signals.command("SIGUSR2", "")
+            assert life.lines.texts[-1] != "END"
+            await until(lambda: life.lines.texts[-1] == "END", "the rest")
+            assert life.lines.texts.count("END") == 1
+            life.signals.command("SIGUSR2", "")
+            await until(lambda: life.lines.texts.count("END") == 2, "another one")
 
     run(whole())
 

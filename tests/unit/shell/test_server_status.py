@@ -43,9 +43,19 @@ def test_without_a_file_nothing_is_kept_but_the_log_can_be_told() -> None:
     lines = Lines()
     file = ServerStatusFile(ProcessOptions(status_version=3), lines)
     run(file.keep(status))
-    file.log(status)
+    assert file.log(status) is None
     assert lines.texts[0] == "version 3"
     assert lines.texts[-1] == "END"
+
+
+def test_a_long_one_is_shown_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server_status, "LINES_AT_ONCE", 2)
+    lines = Lines()
+    rest = ServerStatusFile(ProcessOptions(status_version=3), lines).log(status)
+    assert rest is not None
+    assert lines.texts == ["version 3", "client 0"]
+    run(rest)
+    assert lines.texts == ["version 3", "client 0", "client 1", "client 2", "END"]
 
 
 def test_a_full_disk_is_one_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
