@@ -192,13 +192,13 @@ class ServerLifecycle:
 
                 def connect(plane: DataPlane) -> None:
                     serving.append(Serving(self._kit.means, plane, tasks))
-                    serving[0].open()
 
                 self._tunnel.open_plane(opened, connect)
                 return await self._serve_with(serving[0])
 
     async def _serve_with(self, serving: Serving) -> tuple[str, str]:
         try:
+            serving.open()
             self._serving = serving
             self._frontend.serve(serving.control)
             self._ready(serving)

@@ -261,6 +261,18 @@ def test_a_data_plane_that_refuses_ends_it_with_a_line(refused: str) -> None:
     run(whole())
 
 
+def test_a_start_that_fails_half_way_takes_no_connections_any_longer() -> None:
+    async def whole() -> None:
+        options = server_options(listener(LinkProtocol.TCP_SERVER), listener(LinkProtocol.UDP))
+        async with living(options) as (life, task):
+            life.refuse_plane = "add-link"
+            assert await task == Finished(status=1)
+            loop = asyncio.get_running_loop()
+            assert not any(loop.remove_reader(item.socket.fileno()) for item in life.listeners.all)
+
+    run(whole())
+
+
 def test_a_long_status_is_shown_in_pieces_and_once_at_a_time(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
