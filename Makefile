@@ -19,7 +19,7 @@ export VENV STAMP CARGO PYTHON REQUIRE_ENGINE
 RUST_SOURCES := Cargo.toml Cargo.lock $(shell find crates -type d -o -name '*.rs' \
     -o -name Cargo.toml -o -name pyproject.toml -o -name '*.pyi')
 
-.PHONY: setup lab demo check test bench fuzz docs format pins hooks dist clean
+.PHONY: setup lab demo check test bench bench-check bench-baseline fuzz docs format pins hooks dist clean
 
 setup: $(STAMP)/python $(STAMP)/engine
 
@@ -76,6 +76,13 @@ bench: lab
 	$(BIN)/python -m bench.engines $(BENCH)
 	$(BIN)/python -m bench.client $(BENCH) $(BENCH_QUICK)
 	$(BIN)/python -m bench.server $(BENCH) $(BENCH_QUICK)
+
+# Has sealing, opening, cutting, joining or finding a peer become slower? ARGS="--tolerance 0.5"
+bench-check: setup
+	$(BIN)/python -m bench.micro $(ARGS)
+
+bench-baseline: setup
+	$(BIN)/python -m bench.micro --renew --repeats 6 $(ARGS)
 
 # Searches for inputs that break a parser; SECONDS for each target, and what is new joins the corpora.
 SECONDS ?= 60
