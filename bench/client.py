@@ -1,243 +1,220 @@
 """One tunnel: ginnel, openvpn, both mixed, and bare cable, interleaved in one run.
 
-    python -m bench.client [--rounds 3] [--seconds 3] [--systems ginnel,openvpn,...]
+    python -m bench.client [--rounds 3] [--systems ginnel,openvpn,...] [--kinds udp,tcp,...]
+                           [--parts streams,packets,...]
 
-TCP with one stream and with four, small and large datagrams at several rates, round-trip times idle
-and under load, CPU for a gigabyte, memory, and how long it takes to connect. Needs root, openvpn
-and iperf3.
+TCP with one stream and with four, small and large datagrams at several rates, round trips idle and
+under load, CPU and memory of each end, how long it takes to connect, and what handshakes and idle
+clients cost a server. Needs root, openvpn and iperf3.
+
+ginnel agrees with itself on the epoch data format, with openvpn 2.6 on DATA_V2; ``ginnel-v2`` is
+ginnel with DATA_V2 at both ends, ``ginnel-python`` has the Python engine.
 """
 
 import argparse
-import statistics
+import shutil
 import sys
+import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.measure import Direction, cpu_seconds, start_sink, transfer
-from bench.pairs import (
-    BARE,
-    SYSTEMS,
-    Kind,
-    Tunnel,
-    connect_time,
-    datagrams,
-    reconnect_time,
-    round_trips,
-    tunnel,
-)
-from bench.readings import OURS, Goal, Measure, Readings
+from bench.aspects import GOALS, KINDS, TUNNEL_ASPECTS, USUAL, Lengths, measure_starting
+from bench.interrupt import INTERRUPTED, tidy_up_on_signals
+from bench.pages import Settings, save, show
+from bench.pairs import BARE, SYSTEMS, Kind, compile_program, tunnel
+from bench.readings import OURS, Readings
 from bench.report import RESULTS
+from bench.server import Sizes, measure_handshakes, measure_idle
 from tests.interop.lab.topology import TWO, Lab
 
 BASE = "openvpn"
-USUAL = Kind()
-KINDS = (
-    USUAL,
-    Kind(cipher="AES-128-GCM"),
-    Kind(cipher="CHACHA20-POLY1305"),
-    Kind(cipher="AES-256-CBC", lines=("auth SHA256",)),
-    Kind(protocol="tcp"),
-)
-STREAMS = (1, 4)
-RATES = {64: (25_000, 50_000, 100_000, 200_000), 1200: (10_000, 25_000, 50_000, 100_000)}
-"""Offered datagrams a second by size."""
-BEARABLE_LOSS = 0.01
-PINGS = 400
-CONNECTS = 3
-
-IDLE_MEDIAN = Measure(name="round trip idle, median", unit="µs", more_is_better=False)
-IDLE_P99 = Measure(name="round trip idle, p99", unit="µs", more_is_better=False)
-BUSY_MEDIAN = Measure(name="round trip under bulk load, median", unit="µs", more_is_better=False)
-BUSY_P99 = Measure(name="round trip under bulk load, p99", unit="µs", more_is_better=False)
-MEMORY = Measure(name="peak memory of both ends", unit="MiB", more_is_better=False)
-START = Measure(name="connect from process start", unit="s", more_is_better=False)
-AGAIN = Measure(
-    name="connect in a running process, after connect-retry", unit="s", more_is_better=False
-)
-
-
-def tcp(kind: Kind, streams: int, way: str) -> Measure:
-    return Measure(name=f"TCP, {streams} stream(s) {way}, {kind.name}", unit="Mbit/s")
-
-
-def tcp_cpu(kind: Kind, streams: int, way: str) -> Measure:
-    name = f"CPU a gigabyte, {streams} stream(s) {way}, {kind.name}"
-    return Measure(name=name, unit="s", more_is_better=False)
-
-
-def packets(size: int, way: str) -> Measure:
-    return Measure(name=f"{size}-byte datagrams {way}, best rate under 1 % loss", unit="1/s")
-
-
-def most_packets(size: int, way: str) -> Measure:
-    return Measure(name=f"{size}-byte datagrams {way}, most delivered", unit="1/s")
-
-
-def packet_cpu(size: int, way: str) -> Measure:
-    name = f"CPU for one of {RATES[size][1]:,} {size}-byte datagrams a second {way}, both ends"
-    return Measure(name=name, unit="µs", more_is_better=False)
-
-
-GOALS = (
-    *(
-        Goal(measure=tcp(USUAL, streams, way.value), limit=9.0)
-        for streams in STREAMS
-        for way in Direction
-    ),
-    *(Goal(measure=tcp(KINDS[2], 1, way.value), limit=6.0) for way in Direction),
-    *(Goal(measure=tcp(KINDS[4], 1, way.value), limit=8.0) for way in Direction),
-    *(Goal(measure=tcp_cpu(USUAL, 1, way.value), limit=1 / 9) for way in Direction),
-    *(Goal(measure=packets(64, way.value), limit=3.0) for way in Direction),
-    Goal(measure=IDLE_MEDIAN, limit=1.0),
-    Goal(measure=BUSY_P99, limit=1.0),
-    Goal(measure=AGAIN, limit=1.5),
-    Goal(measure=START, limit=0.2, absolute=True),
-)
+SERVER_PARTS = ("handshakes", "idle")
+PARTS = (*TUNNEL_ASPECTS, "start", *SERVER_PARTS)
+EVERYTHING = frozenset(PARTS)
+ONCE = frozenset({"idle"})
+"""Takes long and varies little."""
+ONCE_FOR_OTHERS = frozenset({"packets", "reconnect", "start"})
+"""What has no goal for systems other than the two that are compared: one round is enough."""
+STREAMS_ONLY = ("ginnel-v2", "ginnel-python")
+QUICK_LENGTHS = Lengths(seconds=1, datagram_seconds=0.5, pings=100)
+QUICK_SIZES = Sizes(at_once=30, idle=60)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """How long everything takes."""
+    """What is measured, and how long that takes."""
 
-    seconds: int
+    rounds: int
+    systems: Sequence[str]
     kinds: Sequence[Kind]
-    pings: int
+    parts: frozenset[str] | None
+    """None: as many as each system deserves."""
+    lengths: Lengths
+    sizes: Sizes
+
+    def parts_of(self, system: str, number: int, kind: Kind = USUAL) -> frozenset[str]:
+        """The parts that are measured of a system in a round."""
+        wanted = EVERYTHING if self.parts is None else self.parts
+        if kind != USUAL or (self.parts is None and system in STREAMS_ONLY):
+            return wanted & {"streams"}
+        if number > 0:
+            wanted -= ONCE
+            if system not in {OURS, BASE}:
+                wanted -= ONCE_FOR_OTHERS
+        return wanted
+
+    def has(self, system: str, kind: Kind) -> bool:
+        """Whether a system is measured with a kind of tunnel other than the usual."""
+        return kind == USUAL or system not in {BARE, *STREAMS_ONLY}
 
 
-def measure_streams(it: Tunnel, kind: Kind, plan: Plan, readings: Readings) -> None:
-    """TCP throughput and what it costs; other kinds of tunnel than the usual with one stream."""
-    counts = STREAMS if kind in {USUAL, KINDS[4]} else STREAMS[:1]
-    for streams in counts:
-        for way in Direction:
-            sample = transfer(it.lab, it.ends, way, streams, plan.seconds)
-            readings.add(tcp(kind, streams, way.value), it.system, sample.megabits)
-            if it.client is not None:
-                cost = sample.cpu_per_gigabyte
-                readings.add(tcp_cpu(kind, streams, way.value), it.system, cost)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Turn:
+    """One system with one kind of tunnel, in one round."""
+
+    system: str
+    kind: Kind
+    parts: frozenset[str]
 
 
-def measure_packets(it: Tunnel, plan: Plan, readings: Readings) -> None:
-    """Climbs through the rates; what is lost at one is lost at all above it."""
-    seconds = min(1.5, plan.seconds)
-    for size, rates in RATES.items():
-        for way in Direction:
-            best = most = 0.0
-            for rate in rates:
-                before = _cpu(it)
-                found = datagrams(it, way.value, size, rate, seconds)
-                spent = _cpu(it) - before
-                if rate == rates[1] and it.client is not None and found.received:
-                    cost = spent / found.received * 1e6
-                    readings.add(packet_cpu(size, way.value), it.system, cost)
-                most = max(most, found.rate)
-                if found.lost > BEARABLE_LOSS:
-                    break
-                best = max(best, found.rate)
-            readings.add(packets(size, way.value), it.system, best)
-            readings.add(most_packets(size, way.value), it.system, most)
-
-
-def measure_round_trips(it: Tunnel, plan: Plan, readings: Readings) -> None:
-    """Pings while nothing else goes on, and while one stream takes what it can get."""
-    idle = round_trips(it, plan.pings)
-    readings.add(IDLE_MEDIAN, it.system, statistics.median(idle))
-    readings.add(IDLE_P99, it.system, _p99(idle))
-    argv = ["iperf3", "-c", it.server_address, "-t", "60", "--forceflush"]
-    bulk = it.lab.laptop.spawn(argv, name="bulk")
-    try:
-        bulk.wait_for("connected to")
-        time.sleep(0.5)  # until the stream has found its speed
-        busy = round_trips(it, plan.pings)
-    finally:
-        bulk.stop()
-    readings.add(BUSY_MEDIAN, it.system, statistics.median(busy))
-    readings.add(BUSY_P99, it.system, _p99(busy))
-
-
-def measure_connecting(it: Tunnel, readings: Readings) -> None:
-    """A running client that starts over."""
-    for _ in range(CONNECTS):
-        readings.add(AGAIN, it.system, reconnect_time(it))
-
-
-def measure_starting(lab: Lab, system: str, readings: Readings) -> None:
-    """Clients from the start of their process, at the server that their system names."""
-    client_name, _, _ = system.partition(" to ")
-    with tunnel(lab, system, USUAL) as it:
-        assert it.client is not None
-        it.client.stop(expect=None)
-        for _ in range(CONNECTS):
-            readings.add(START, system, connect_time(lab, client_name))
-
-
-def measure(lab: Lab, system: str, kind: Kind, plan: Plan, readings: Readings) -> None:
-    """Everything about one kind of tunnel of one system."""
-    with tunnel(lab, system, kind) as it:
-        measure_streams(it, kind, plan, readings)
-        if kind == USUAL:
-            measure_packets(it, plan, readings)
-            measure_round_trips(it, plan, readings)
-            if it.client is not None:
-                readings.add(MEMORY, system, it.peak_memory())
-                measure_connecting(it, readings)
-    if kind == USUAL and system != BARE:
-        measure_starting(lab, system, readings)
-
-
-def run(given: argparse.Namespace, plan: Plan) -> Readings:
+def run(lab: Lab, plan: Plan, readings: Readings) -> None:
     """Every round measures each system once, in turns, so that a slow minute hits all."""
-    readings = Readings(base=BASE)
-    systems = given.systems.split(",")
-    with Lab(TWO) as lab:
-        sink = start_sink(lab.office)
-        try:
-            for number in range(given.rounds):
-                for kind in plan.kinds:
-                    for system in systems if number % 2 == 0 else reversed(systems):
-                        if system == BARE and kind != USUAL:
-                            continue
-                        had = len(readings.taken)
-                        measure(lab, system, kind, plan, readings)
-                        print(f"round {number + 1} {system}, {kind.name}")
-                        for it in readings.taken[had:]:
-                            print(f"  {it.measure.name}: {it.value:.4g} {it.measure.unit}")
-                        sys.stdout.flush()
-        finally:
-            sink.stop()
-    return readings
+    for number in range(plan.rounds):
+        systems = plan.systems if number % 2 == 0 else tuple(reversed(plan.systems))
+        for kind in plan.kinds:
+            for system in systems:
+                if plan.has(system, kind):
+                    parts = plan.parts_of(system, number, kind)
+                    turn = Turn(system=system, kind=kind, parts=parts)
+                    with noted(f"round {number + 1} {system}, {kind.name}", readings):
+                        measure(plan, lab, turn, readings)
+        for system in systems:
+            parts = plan.parts_of(system, number).intersection(SERVER_PARTS)
+            if system in {OURS, BASE} and parts:
+                with noted(f"round {number + 1} {system} as a server", readings):
+                    measure_server(lab, system, plan, parts, readings)
 
 
-def _cpu(it: Tunnel) -> float:
-    return sum(cpu_seconds(end.pid) for end in (it.client, it.server) if end is not None)
+def measure(plan: Plan, lab: Lab, turn: Turn, readings: Readings) -> None:
+    """The parts of a turn that are about a tunnel."""
+    system, kind, parts = turn.system, turn.kind, turn.parts
+    if parts.intersection(TUNNEL_ASPECTS):
+        with (
+            readings.attempt(f"tunnel with {kind.name}", system),
+            tunnel(lab, system, kind) as it,
+        ):
+            for name, aspect in TUNNEL_ASPECTS.items():
+                if name in parts:
+                    aspect(it, kind, plan.lengths, readings)
+    if "start" in parts and system != BARE:
+        with readings.attempt("tunnel to start at", system):
+            measure_starting(lab, system, readings)
 
 
-def _p99(times: Sequence[float]) -> float:
-    return times[min(len(times) - 1, int(len(times) * 0.99))]
+def measure_server(
+    lab: Lab, system: str, plan: Plan, parts: frozenset[str], readings: Readings
+) -> None:
+    """What many clients cost: ``bench.server`` has more of that."""
+    if "handshakes" in parts:
+        with readings.attempt("handshakes", system):
+            measure_handshakes(lab, system, plan.sizes, readings)
+    if "idle" in parts:
+        with readings.attempt("idle clients", system):
+            measure_idle(lab, system, plan.sizes, readings)
+
+
+@contextmanager
+def noted(title: str, readings: Readings) -> Iterator[None]:
+    """Prints what was read, and how long that took."""
+    had, begun = len(readings.taken), time.monotonic()
+    print(f"{title} ...", flush=True)
+    yield
+    for it in readings.taken[had:]:
+        print(f"  {it.measure.name}: {it.value:.4g} {it.measure.unit}")
+    print(f"  {time.monotonic() - begun:.0f} s", flush=True)
+
+
+@contextmanager
+def workplace(readings: Readings) -> Iterator[Path]:
+    """A folder for configurations and logs, which stays when something could not be measured."""
+    folder = Path(tempfile.mkdtemp(prefix="ginnel-bench-"))
+    try:
+        yield folder
+    finally:
+        if readings.gaps:
+            print("logs:", folder)
+        else:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="One tunnel: ginnel, openvpn, mixed, bare.")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seconds", type=int, help="length of one transfer, 2")
+    parser.add_argument("--quick", action="store_true", help="shows that it runs, in two minutes")
+    parser.add_argument(
+        "--systems", type=_some_of(SYSTEMS), default=SYSTEMS, help=f"of {', '.join(SYSTEMS)}"
+    )
+    parser.add_argument("--kinds", type=_some_of(tuple(KINDS)), help=f"of {', '.join(KINDS)}")
+    parser.add_argument("--parts", type=_some_of(PARTS), help=f"of {', '.join(PARTS)}")
+    parser.add_argument("--results", type=Path, default=RESULTS, help="folder of the result")
+    parser.add_argument("--require", action="store_true", help="fail when a goal is not met")
+    return parser.parse_args()
+
+
+class _some_of:  # noqa: N801  argparse shows the name
+    """Reads names with commas between them."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self._names = names
+
+    def __call__(self, text: str) -> tuple[str, ...]:
+        chosen = tuple(text.split(","))
+        for name in chosen:
+            if name not in self._names:
+                raise argparse.ArgumentTypeError(f"{name!r} is none of {', '.join(self._names)}")
+        return chosen
+
+
+def plan_of(given: argparse.Namespace) -> Plan:
+    lengths = QUICK_LENGTHS if given.quick else Lengths(seconds=given.seconds or Lengths().seconds)
+    kinds = given.kinds or (("udp",) if given.quick else tuple(KINDS))
+    return Plan(
+        rounds=given.rounds,
+        systems=given.systems,
+        kinds=[KINDS[name] for name in kinds],
+        parts=frozenset(given.parts) if given.parts else None,
+        lengths=lengths,
+        sizes=QUICK_SIZES if given.quick else Sizes(),
+    )
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description="One tunnel: ginnel, openvpn, mixed, bare.")
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--seconds", type=int, default=3, help="length of one transfer")
-    parser.add_argument("--quick", action="store_true", help="one kind of tunnel, few pings")
-    parser.add_argument("--systems", default=",".join(SYSTEMS), help="which, with commas")
-    parser.add_argument("--results", type=Path, default=RESULTS, help="folder of the result")
-    parser.add_argument("--require", action="store_true", help="fail when a goal is not met")
-    given = parser.parse_args()
-    plan = Plan(
-        seconds=1 if given.quick else given.seconds,
-        kinds=KINDS[:1] if given.quick else KINDS,
-        pings=100 if given.quick else PINGS,
-    )
-    readings = run(given, plan)
-    lines = readings.judge(GOALS, OURS)
-    print("", *lines, "", readings.table(), sep="\n")
-    settings: dict[str, str | int] = {"rounds": given.rounds, "seconds": plan.seconds}
-    stem = readings.save("client", settings, GOALS, given.results)
-    print("\nresult:", stem.with_suffix(".json"))
-    return 1 if given.require and any("NOT met" in line for line in lines) else 0
+    given = parse_arguments()
+    plan = plan_of(given)
+    readings = Readings(base=BASE, bound=BARE)
+    compile_program()
+    tidy_up_on_signals()
+    begun, status = time.monotonic(), 0
+    with workplace(readings) as folder, Lab(TWO, directory=folder) as lab:
+        try:
+            run(lab, plan, readings)
+        except KeyboardInterrupt:
+            status = INTERRUPTED
+    all_met = show(readings, GOALS)
+    settings: Settings = {
+        "command": " ".join(["python -m bench.client", *sys.argv[1:]]),
+        "rounds": plan.rounds,
+        "seconds a transfer": plan.lengths.seconds,
+        "minutes": round((time.monotonic() - begun) / 60),
+    }
+    settings |= {"interrupted": "yes"} if status else {}
+    if readings.taken:
+        print("\nresult:", save(readings, "client", settings, GOALS, given.results))
+    return status or int(given.require and not all_met)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from bench.measure import Direction, Ends, Sample, start_sink, transfer
+from bench.measure import Direction, Ends, Sample, sink, transfer
 from bench.report import RESULTS, Expectation, ratio, save, select, show
 from ginnel.dataplane.choose import find_problem
 from tests.interop.lab.openvpn import OPENVPN, TUNNEL_SERVER, ServerSetup
@@ -99,8 +99,7 @@ def expectations(samples: list[Sample], system: str) -> list[Expectation]:
 def run(lab: Lab, engine: str, cipher: str, rounds: int, seconds: int) -> list[Sample]:
     """Takes the samples: every round runs each system once, so that a slow minute hits both."""
     samples = []
-    sink = start_sink(lab.office)
-    try:
+    with sink(lab.office):
         for number in range(1, rounds + 1):
             for tunnel in (engine_tunnel(lab, cipher, engine), openvpn_tunnel(lab, cipher)):
                 with tunnel as ends:
@@ -114,8 +113,6 @@ def run(lab: Lab, engine: str, cipher: str, rounds: int, seconds: int) -> list[S
                             f" {sample.cpu_per_gigabyte:6.2f} CPU s/GB",
                             flush=True,
                         )
-    finally:
-        sink.stop()
     return samples
 
 

@@ -6,6 +6,8 @@ Not responsible for what the ends are, nor for comparing them.
 import json
 import os
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -59,25 +61,36 @@ class Ends:
     target: str
 
 
-def start_sink(office: Namespace) -> Process:
-    """Starts the receiving iperf3, which serves one transfer after the other."""
-    sink = office.spawn(["iperf3", "-s", "-p", str(PORT), "--forceflush"], name="iperf3-server")
-    sink.wait_for("Server listening")
-    return sink
+@contextmanager
+def sink(office: Namespace) -> Iterator[Process]:
+    """The receiving iperf3, which serves one transfer after the other."""
+    process = office.spawn(["iperf3", "-s", "-p", str(PORT), "--forceflush"], name="iperf3-server")
+    try:
+        process.wait_for("Server listening")
+        yield process
+    finally:
+        process.stop()
+
+
+def iperf_client(target: str, direction: Direction, streams: int, seconds: int) -> list[str]:
+    """Gives the command of the other iperf3."""
+    command = ["iperf3", "-c", target, "-p", str(PORT), "--connect-timeout", "5000"]
+    command += ["-t", str(seconds), "-P", str(streams)]
+    return command + (["-R"] if direction is Direction.DOWN else [])
 
 
 def transfer(lab: Lab, ends: Ends, direction: Direction, streams: int, seconds: int) -> Sample:
-    """Runs one transfer. Raises LabError when iperf3 fails."""
-    command = ["iperf3", "-c", ends.target, "-p", str(PORT), "-J"]
-    command += ["-t", str(seconds), "-P", str(streams)]
-    command += ["-R"] if direction is Direction.DOWN else []
+    """Runs one transfer. Raises LabError when iperf3 fails or moves nothing."""
+    command = [*iperf_client(ends.target, direction, streams, seconds), "-J"]
     load = os.getloadavg()[0]
     before = cpu_seconds(ends.client_pid), cpu_seconds(ends.server_pid)
     started = time.monotonic()
-    output = lab.laptop.run(command, timeout=seconds + 60, check=False).output
+    output = lab.laptop.run(command, timeout=seconds + 20, check=False).output
     wall = time.monotonic() - started
     after = cpu_seconds(ends.client_pid), cpu_seconds(ends.server_pid)
     size, lasted = _received(output)
+    if size == 0:
+        raise LabError(f"nothing arrived in {wall:.1f} s")
     return Sample(
         system=ends.system,
         direction=direction,
@@ -93,10 +106,13 @@ def transfer(lab: Lab, ends: Ends, direction: Direction, streams: int, seconds: 
 def _received(output: str) -> tuple[int, float]:
     """Bytes and seconds at the receiving end, from iperf3's JSON."""
     try:
-        total = json.loads(output)["end"]["sum_received"]
+        found = json.loads(output)
+        total = found["end"]["sum_received"]
         return int(total["bytes"]), float(total["seconds"])
-    except (ValueError, KeyError) as bad:
+    except ValueError as bad:
         raise LabError(f"iperf3 failed: {output.strip()[-500:]}") from bad
+    except KeyError as bad:
+        raise LabError(f"iperf3 failed: {found.get('error', 'it says nothing')}") from bad
 
 
 def cpu_seconds(pid: int) -> float:

@@ -3,6 +3,7 @@
 Responsible for starting the ends and for single readings. Which are taken is ``client``'s business.
 """
 
+import compileall
 import json
 import re
 import signal
@@ -13,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import ginnel
 from bench.measure import Ends, family
 from tests.deadlines import wait_until
 from tests.interop.lab.namespaces import Namespace
@@ -21,15 +23,29 @@ from tests.interop.lab.process import LabError
 from tests.interop.lab.topology import LAPTOP, Lab
 
 GINNEL = (sys.executable, "-m", "ginnel", "openvpn")
-PROGRAMS: dict[str, Sequence[str]] = {"ginnel": GINNEL, "openvpn": (OPENVPN,)}
-BARE = "bare veth"
-SYSTEMS = ("ginnel", "openvpn", "ginnel to openvpn", "openvpn to ginnel", BARE)
-"""Client to server; one name stands for both ends."""
+PROGRAMS: dict[str, Sequence[str]] = {
+    "ginnel": GINNEL,
+    "ginnel-v2": (sys.executable, "-m", "bench.data_v2", "openvpn"),
+    "ginnel-python": ("env", "GINNEL_ENGINE=python", *GINNEL),
+    "openvpn": (OPENVPN,),
+}
+BARE = "bare"
+SYSTEMS = (
+    *("ginnel", "openvpn", "ginnel to openvpn", "openvpn to ginnel"),
+    *("ginnel-v2", "ginnel-python", BARE),
+)
+"""Client to server; one name stands for both ends. The last is the cable without a tunnel."""
 
 DATAGRAM_PORT = 5220
 STARTED_WITHIN = 20.0
 RETRY_SECONDS = 1.0
 """What the lab's clients have for ``connect-retry``."""
+
+
+def compile_program() -> None:
+    """Compiles our modules, as an installation does: the lab's programs do not keep that."""
+    for folder in (Path(ginnel.__file__).parent, Path(__file__).parent):
+        compileall.compile_dir(folder, quiet=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,9 +82,11 @@ class Tunnel:
             target=self.server_address,
         )
 
-    def peak_memory(self) -> float:
-        """Most resident memory of both ends so far, in MiB."""
-        return sum(_peak(end.pid) for end in (self.client, self.server) if end) / 1024
+    def peak_memory(self) -> tuple[float, float]:
+        """Most resident memory of client and server so far, in MiB."""
+        assert self.client is not None
+        assert self.server is not None
+        return _peak(self.client.pid) / 1024, _peak(self.server.pid) / 1024
 
 
 @contextmanager

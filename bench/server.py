@@ -15,12 +15,13 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from bench.interrupt import INTERRUPTED, tidy_up_on_signals
 from bench.measure import cpu_seconds
-from bench.readings import OURS, Goal, Measure, Readings
+from bench.pages import Settings, save, show
+from bench.pairs import GINNEL, PROGRAMS, compile_program
+from bench.readings import Goal, Measure, Readings
 from bench.report import RESULTS
 from bench.server_lab import (
-    GINNEL,
-    PROGRAMS,
     Generator,
     clients,
     drive_streams,
@@ -30,7 +31,7 @@ from bench.server_lab import (
     settle,
     sink,
 )
-from tests.interop.lab.openvpn import OPENVPN
+from tests.interop.lab.openvpn import OPENVPN, Running
 from tests.interop.lab.process import LabError
 from tests.interop.lab.topology import TWO, Lab
 
@@ -39,6 +40,9 @@ PROBES = 5
 """Clients that connect one after the other, alone and in the crowd."""
 WAITING_AT_ONCE = 8
 """Clients of one generator that wait for their connection at a time, where the pace is free."""
+GENERATORS = 4
+FIRST = 3
+"""Clients that come before those that are counted: what they make the server load stays."""
 PATIENCE = 120.0
 """Seconds that all clients of one command have to connect."""
 
@@ -121,7 +125,9 @@ def connected(generator: Generator) -> dict[str, object]:
 def measure_handshakes(lab: Lab, system: str, sizes: Sizes, readings: Readings) -> None:
     """Clients that come all at once, to a server that has just started."""
     with server(lab, system) as running, generators(lab) as (generator,):
-        connect(generator, 3)  # what is loaded at the first client only is not a handshake's cost
+        connect(
+            generator, FIRST
+        )  # what is loaded at the first client only is not a handshake's cost
         before = cpu_seconds(running.pid)
         answer = connect(generator, sizes.at_once)
         spent = cpu_seconds(running.pid) - before
@@ -145,14 +151,8 @@ def measure_crowd(lab: Lab, system: str, sizes: Sizes, readings: Readings) -> No
 
 def measure_memory(lab: Lab, system: str, sizes: Sizes, readings: Readings) -> None:
     """Idle clients, pinging both ways every ten seconds; then all of them leave."""
-    shares = 4
-    with server(lab, system) as running, generators(lab, shares) as many:
-        connect(many[0], 3)
-        settle(running.pid)
-        empty = resident_kib(running.pid)
-        _connect_all(many, sizes.idle - 3)
-        settle(running.pid)
-        some = resident_kib(running.pid)
+    with server(lab, system) as running, generators(lab, GENERATORS) as many:
+        empty, some = _fill(running, many, sizes)
         _connect_all(many, sizes.most - sizes.idle)
         settle(running.pid)
         most = resident_kib(running.pid)
@@ -173,10 +173,27 @@ def measure_memory(lab: Lab, system: str, sizes: Sizes, readings: Readings) -> N
         left = resident_kib(running.pid)
     readings.add(EMPTY, system, empty / 1024)
     readings.add(THOUSAND, system, some / 1024)
-    readings.add(EACH_IDLE, system, (some - empty) / (sizes.idle - 3))
+    readings.add(EACH_IDLE, system, (some - empty) / (sizes.idle - FIRST))
     readings.add(SLOPE, system, (most - some) / (sizes.most - sizes.idle))
     readings.add(IDLE_CPU, system, busy / (sizes.seconds * 2) * 100)
     readings.add(LEFT, system, (left - empty) / sizes.most)
+
+
+def measure_idle(lab: Lab, system: str, sizes: Sizes, readings: Readings) -> None:
+    """The first idle clients only, which is soon done."""
+    with server(lab, system) as running, generators(lab, GENERATORS) as many:
+        empty, some = _fill(running, many, sizes)
+    readings.add(EACH_IDLE, system, (some - empty) / (sizes.idle - FIRST))
+
+
+def _fill(running: Running, many: Sequence[Generator], sizes: Sizes) -> tuple[int, int]:
+    """Has the first idle clients connect; KiB of the server before and with them."""
+    connect(many[0], FIRST)
+    settle(running.pid)
+    empty = resident_kib(running.pid)
+    _connect_all(many, sizes.idle - FIRST)
+    settle(running.pid)
+    return empty, resident_kib(running.pid)
 
 
 def _connect_all(many: Sequence[Generator], count: int) -> None:
@@ -244,9 +261,8 @@ ONCE = ("memory",)
 """Phases that take long and vary little: one round of them is enough."""
 
 
-def run(given: argparse.Namespace, sizes: Sizes) -> Readings:
+def run(given: argparse.Namespace, sizes: Sizes, readings: Readings) -> None:
     """Every round measures each system once, in turns, so that a slow minute hits both."""
-    readings = Readings(base=BASE)
     systems = given.systems.split(",")
     for number in range(given.rounds):
         for name in given.only.split(","):
@@ -254,13 +270,12 @@ def run(given: argparse.Namespace, sizes: Sizes) -> Readings:
                 continue
             for system in systems if number % 2 == 0 else reversed(systems):
                 begun, had = time.monotonic(), len(readings.taken)
-                with Lab(TWO) as lab:
+                with readings.attempt(name, system), Lab(TWO) as lab:
                     PHASES[name](lab, system, sizes, readings)
                 print(f"round {number + 1} {name} {system}, {time.monotonic() - begun:.0f} s")
                 for it in readings.taken[had:]:
                     print(f"  {it.system}: {it.measure.name}: {it.value:.4g} {it.measure.unit}")
                 sys.stdout.flush()
-    return readings
 
 
 def _number(value: object) -> float:
@@ -286,10 +301,16 @@ def main() -> int:
     given = parser.parse_args()
     sizes = QUICK if given.quick else Sizes()
     sizes = replace(sizes, most=given.most or sizes.most, seconds=given.seconds or sizes.seconds)
-    readings = run(given, sizes)
-    lines = readings.judge(GOALS, OURS)
-    print("", *lines, "", readings.table(), sep="\n")
-    settings: dict[str, str | int] = {
+    readings = Readings(base=BASE)
+    compile_program()
+    tidy_up_on_signals()
+    status = 0
+    try:
+        run(given, sizes, readings)
+    except KeyboardInterrupt:
+        status = INTERRUPTED
+    all_met = show(readings, GOALS)
+    settings: Settings = {
         "phases": given.only,
         "rounds": given.rounds,
         "clients at once": sizes.at_once,
@@ -298,9 +319,10 @@ def main() -> int:
         "seconds a transfer": f"{sizes.seconds:g}",
         "openvpn": OPENVPN,
     }
-    stem = readings.save("server", settings, GOALS, given.results)
-    print("\nresult:", stem.with_suffix(".json"))
-    return 1 if given.require and any("NOT met" in line for line in lines) else 0
+    settings |= {"interrupted": "yes"} if status else {}
+    if readings.taken:
+        print("\nresult:", save(readings, "server", settings, GOALS, given.results))
+    return status or int(given.require and not all_met)
 
 
 if __name__ == "__main__":

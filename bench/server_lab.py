@@ -14,16 +14,15 @@ from dataclasses import replace
 from pathlib import Path
 
 from bench.measure import family
+from bench.pairs import PROGRAMS
 from tests.deadlines import wait_until
-from tests.interop.lab.openvpn import OPENVPN, PORT, Running, ServerSetup
+from tests.interop.lab.openvpn import PORT, Running, ServerSetup
 from tests.interop.lab.process import LabError, Process, clean_environment
 from tests.interop.lab.topology import Lab
 
 NETWORK = "10.64.0.0 255.255.0.0"
 GATEWAY = "10.64.0.1"
 STREAM_PORT = 5210
-GINNEL = (sys.executable, "-m", "ginnel", "openvpn")
-PROGRAMS: dict[str, Sequence[str]] = {"ginnel": GINNEL, "openvpn": (OPENVPN,)}
 LINES = (
     "duplicate-cn",
     "max-clients 20000",
@@ -75,6 +74,7 @@ class Generator:
             text=True,
             env=clean_environment(),
             cwd=Path(__file__).resolve().parent.parent,
+            start_new_session=True,  # Ctrl-C is ours; it ends with its input
         )
         self.answer()
 
