@@ -12,6 +12,8 @@ use crate::vnet::{GSO_TCP4, GSO_TCP6, GSO_UDP, NEEDS_CHECKSUM, VnetHeader};
 
 const ACK: u8 = 0x10;
 const PSH: u8 = 0x08;
+/// Hop-by-hop options, routing, fragment, authentication and destination options.
+const EXTENSIONS: [u8; 5] = [0, 43, 44, 51, 60];
 const MAX_FLOWS: usize = 8;
 /// Packets in one super-packet; the kernel takes no more UDP segments than this everywhere.
 const MAX_PACKETS: usize = 64;
@@ -65,8 +67,13 @@ impl Coalescer {
 
     /// Takes a packet; it reaches the sink now or in `finish`, in order within its flow.
     pub fn push(&mut self, storage: &mut [u8], range: Range<usize>, sink: &mut impl Sink) {
+        let inner = Inner::parse(&storage[range.clone()]);
+        if inner.is_some_and(hides_its_ports) {
+            // Its flow may be one of those that are held.
+            self.finish(storage, sink);
+        }
         let packet = &storage[range.clone()];
-        let Some(inner) = self.may_have_flow(packet) else {
+        let Some(inner) = inner.filter(|&inner| self.may_have_flow(inner)) else {
             sink.write(VnetHeader::default(), storage, &[range]);
             return;
         };
@@ -103,16 +110,14 @@ impl Coalescer {
         }
     }
 
-    fn may_have_flow(&self, packet: &[u8]) -> Option<Inner> {
-        let inner = Inner::parse(packet)?;
+    fn may_have_flow(&self, inner: Inner) -> bool {
         let is_wanted = match inner.protocol {
             TCP => self.join_tcp,
             UDP => self.join_udp,
             _ => false,
         };
         // Without whole ports there is no flow to keep in order with.
-        let has_ports = !inner.is_fragment && inner.length >= inner.transport + 4;
-        (is_wanted && has_ports).then_some(inner)
+        is_wanted && !hides_its_ports(inner) && inner.length >= inner.transport + 4
     }
 
     fn flush(&mut self, index: usize, storage: &mut [u8], sink: &mut impl Sink) {
@@ -122,6 +127,15 @@ impl Coalescer {
         flow.parts.clear();
         self.spare.push(flow.parts);
     }
+}
+
+/// True for a packet that may be of a TCP or UDP flow, but has no ports where others have them: a
+/// part of a datagram, IPv4 with options, IPv6 with an extension header.
+fn hides_its_ports(inner: Inner) -> bool {
+    if inner.is_ipv6 {
+        return EXTENSIONS.contains(&inner.protocol);
+    }
+    matches!(inner.protocol, TCP | UDP) && (inner.is_fragment || inner.transport != 20)
 }
 
 /// Same addresses, protocol and ports. `packet` was parsed as `inner`; `first` has a flow.
@@ -149,7 +163,7 @@ fn word(bytes: &[u8], at: usize) -> u16 {
 impl Shape {
     /// None when the packet must go alone.
     fn of(packet: &[u8], inner: Inner) -> Option<Self> {
-        if inner.length != packet.len() || (!inner.is_ipv6 && inner.transport != 20) {
+        if inner.length != packet.len() {
             return None;
         }
         let transport = &packet[inner.transport..];

@@ -345,6 +345,37 @@ fn what_is_not_the_exact_continuation_goes_alone_and_in_order() {
     }
 }
 
+/// With an IP option, as the first of a datagram in parts, and behind an extension header.
+fn without_plain_ports(packet: &[u8]) -> Vec<Vec<u8>> {
+    if packet[0] >> 4 == 6 {
+        let mut extended =
+            [&packet[..40], &[packet[6], 0, 1, 4, 0, 0, 0, 0], &packet[40..]].concat();
+        extended[6] = 60;
+        extended[4..6].copy_from_slice(&((packet.len() - 32) as u16).to_be_bytes());
+        return vec![extended];
+    }
+    let mut optional = [&packet[..20], &[1, 1, 1, 0], &packet[20..]].concat();
+    optional[0] = 0x46;
+    optional[2..4].copy_from_slice(&((packet.len() + 4) as u16).to_be_bytes());
+    let mut part = packet.to_vec();
+    part[6] = 0x20;
+    vec![optional, part]
+}
+
+#[test]
+fn a_packet_without_plain_ports_overtakes_none_of_its_flow() {
+    for (ipv6, udp) in [(false, false), (false, true), (true, false), (true, true)] {
+        let base = if udp { Build::udp(&bytes(100)) } else { Build::tcp(0, &bytes(100)) };
+        let first = Build { ipv6, ..base }.packet(true);
+        for other in without_plain_ports(&first) {
+            let packets = [first.clone(), other, first.clone()];
+            let device = join(&packets);
+            let seen: Vec<_> = device.0.into_iter().map(|(_, bytes, _)| bytes).collect();
+            assert_eq!(seen, packets);
+        }
+    }
+}
+
 #[test]
 fn a_first_packet_with_a_wrong_checksum_takes_no_others() {
     let mut first = Build::tcp(0, &bytes(100)).packet(true);

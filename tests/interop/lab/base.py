@@ -204,12 +204,13 @@ class BaseLab(ABC):
         seconds: float = 5.0,
         size: int = 1000,
         port: int = traffic.PORT,
+        burst: int = 1,
         where: Namespace | None = None,
     ) -> Process:
         """Starts numbered datagrams from the laptop, or elsewhere, that the office echoes."""
         self.serve_traffic()
         numbers = [f"--rate={rate}", f"--seconds={seconds}", f"--size={size}", f"--port={port}"]
-        argv = module_command("traffic", "probe", host, *numbers)
+        argv = module_command("traffic", "probe", host, *numbers, f"--burst={burst}")
         return self.spawn(where or self.laptop, argv, label="probe")
 
     def probe_result(self, process: Process, timeout: float = 90.0) -> traffic.ProbeResult:

@@ -17,6 +17,8 @@ LINKTYPE_RAW = 101
 ICMP = 1
 UDP = 17
 ICMPV6 = 58
+BUFFER_KIB = 32 << 10
+"""Holds what arrives at full speed while tcpdump does not run."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +31,8 @@ class Packet:
     protocol: int
     payload: bytes
     """What follows the IP header."""
+    whole: bytes
+    """From the IP header on."""
 
 
 class Capture:
@@ -52,10 +56,13 @@ class Capture:
         )
 
 
-def start_capture(namespace: Namespace, device: str, expression: str, name: str) -> Capture:
-    """Starts tcpdump and returns when it listens."""
+def start_capture(
+    namespace: Namespace, device: str, expression: str, name: str, *, arriving: bool = False
+) -> Capture:
+    """Starts tcpdump and returns when it listens; it may see only what arrives at the device."""
     path = namespace.directory / f"{name}.pcap"
     argv = ["tcpdump", "-n", "-U", "--immediate-mode", "-Z", "root", "-i", device]
+    argv += ["-Q", "in", f"--buffer-size={BUFFER_KIB}"] if arriving else []
     process = namespace.spawn([*argv, "-w", str(path), expression], name=f"tcpdump-{name}")
     process.wait_for("listening on")
     return Capture(process, path)
@@ -92,6 +99,7 @@ def _decode(frame: bytes, link_type: int) -> Packet | None:
             destination=IPv4Address(body[16:20]),
             protocol=body[9],
             payload=body[(body[0] & 0x0F) * 4 :],
+            whole=body,
         )
     if len(body) >= 40 and body[0] >> 4 == 6:
         return Packet(
@@ -100,6 +108,7 @@ def _decode(frame: bytes, link_type: int) -> Packet | None:
             destination=IPv6Address(body[24:40]),
             protocol=body[6],
             payload=body[40:],
+            whole=body,
         )
     return None
 

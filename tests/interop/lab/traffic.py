@@ -27,6 +27,7 @@ PROBE = struct.Struct(">QQ")
 STREAM_TIMEOUT = 120.0
 PORT = 7007
 SHOWN_LOSSES = 20
+_UDP_SEGMENT = 103
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -200,13 +201,18 @@ def stream(host: str, port: int, size: int, seed: int, *, push: bool) -> StreamR
 class Prober:
     """Sends numbered datagrams at an even rate and counts the echoes."""
 
-    def __init__(self, host: str, port: int, *, size: int, grace: float) -> None:
+    def __init__(self, host: str, port: int, *, size: int, grace: float, burst: int = 1) -> None:
+        """``burst`` datagrams leave in one call, which the kernel cuts as late as it can."""
         self._sock = socket.socket(_family(host), socket.SOCK_DGRAM)
         self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
         self._sock.connect((host, port))
         self._sock.setblocking(False)
         self._padding = bytes(index & 0xFF for index in range(max(0, size - PROBE.size)))
         self._grace = grace
+        self._burst = burst
+        size = PROBE.size + len(self._padding)
+        cut = (socket.IPPROTO_UDP, _UDP_SEGMENT, struct.pack("=H", size))
+        self._ancillary = [cut] if burst > 1 else []
         self._seen: set[int] = set()
         self._duplicated = 0
         self._damaged = 0
@@ -216,10 +222,12 @@ class Prober:
         """Runs to the end; then waits for stragglers until all came or the grace is over."""
         total = int(rate * seconds)
         started = time.monotonic()
-        for number in range(total):
-            self._listen(started + number / rate)
+        for first in range(0, total, self._burst):
+            self._listen(started + first / rate)
+            numbers = range(first, min(first + self._burst, total))
+            datagrams = [PROBE.pack(self._run, number) + self._padding for number in numbers]
             try:
-                self._sock.send(PROBE.pack(self._run, number) + self._padding)
+                self._sock.sendmsg(datagrams, self._ancillary)
             except OSError:  # not sent counts as lost: a tunnel that is down must show
                 continue
         deadline = time.monotonic() + self._grace
@@ -282,6 +290,7 @@ def main() -> int:
     probe.add_argument("--seconds", type=float, default=5.0)
     probe.add_argument("--size", type=int, default=1000)
     probe.add_argument("--grace", type=float, default=3.0)
+    probe.add_argument("--burst", type=int, default=1)
     given = parser.parse_args()
     if given.command == "serve":
         signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # streams' processes are reaped at once
@@ -289,7 +298,9 @@ def main() -> int:
         print("ready", flush=True)
         service.run()
     if given.command == "probe":
-        prober = Prober(given.host, given.port, size=given.size, grace=given.grace)
+        prober = Prober(
+            given.host, given.port, size=given.size, grace=given.grace, burst=given.burst
+        )
         print(json.dumps(asdict(prober.run(given.rate, given.seconds))))
         return 0
     push = given.command == "push"
