@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import pytest
 
 from tests.deadlines import DeadlinePassed, wait_until
+from tests.interop.checks import assert_reaches
 from tests.interop.lab import OFFICE_HOST, OFFICE_HOST_V6, Fleet, ServerSetup, crafted, traffic
 from tests.interop.lab.capture import Capture, Packet, read_pcap, start_capture
 from tests.interop.lab.decode import ICMP, ICMPV6, TCP, UDP, Decoded, decode, steps_back
@@ -25,7 +26,7 @@ LEAST = 10_000
 INNER_MTU = 1500
 OUTER_MTU = 1492
 """Where nobody sets ``mssfix``."""
-STREAM = 6 << 20
+STREAM = 8 << 20
 HOPS = 2
 """Both ends of the tunnel forward."""
 MIX = [(protocol, is_ipv6) for protocol in (TCP, UDP) for is_ipv6 in (False, True)]
@@ -66,7 +67,13 @@ def connect_branch(fleet: Fleet, client: str, server: str, *lines: str) -> None:
         fleet.branch.wait_ping(address)
 
 
-def test_a_mix_of_flows_decodes(tunnel: Fleet) -> None:
+def test_what_crosses_is_whole_and_in_order(tunnel: Fleet) -> None:
+    check_mix(tunnel)
+    check_crafted(tunnel)
+
+
+def check_mix(tunnel: Fleet) -> None:
+    """More than 10,000 packets each way, of all kinds of flows at once."""
     hosts = {"branch": tunnel.branch, "office": tunnel.office}
     inner = {
         name: start_capture(host, "eth0", "ip or ip6", name, arriving=True)
@@ -80,9 +87,11 @@ def test_a_mix_of_flows_decodes(tunnel: Fleet) -> None:
     run_mix(tunnel)
     for name, capture in inner.items():
         sender = "office" if name == "branch" else "branch"
-        packets = [decode(packet.whole) for packet in capture.stop()]
-        assert len(packets) >= LEAST
-        check_order(packets, retransmitted(hosts[sender]) - before[sender])
+        captured = capture.stop()
+        assert len(captured) >= LEAST
+        assert max(len(packet.whole) for packet in captured) <= INNER_MTU
+        decoded = [decode(packet.whole) for packet in captured]
+        check_order(decoded, retransmitted(hosts[sender]) - before[sender])
     for capture in outer:
         packets = capture.stop()
         assert len(packets) >= LEAST
@@ -111,7 +120,7 @@ def run_mix(tunnel: Fleet) -> None:
     ]
     streams = [
         tunnel.start_stream(host, push=push, size=STREAM, where=where)
-        for host in (OFFICE_HOST, OFFICE_HOST, OFFICE_HOST_V6)
+        for host in (OFFICE_HOST, OFFICE_HOST_V6)
         for push in (True, False)
     ]
     for stream in streams:
@@ -125,7 +134,7 @@ def run_mix(tunnel: Fleet) -> None:
 
 
 def check_order(packets: list[Decoded], resent: int) -> None:
-    """Nothing is too long, and no flow has packets that others of it overtook."""
+    """No packet overtook another one of its flow, and flows of all kinds were there."""
     flows: defaultdict[object, list[Decoded]] = defaultdict(list)
     for packet in packets:
         flows[packet.flow].append(packet)
@@ -145,6 +154,40 @@ def check_order(packets: list[Decoded], resent: int) -> None:
     assert min(seen[kind] for kind in MIX) >= 50, seen
 
 
+def test_what_does_not_fit_is_answered(fleet: Fleet) -> None:
+    """A tunnel narrower than what is behind it; TCP finds that out, where nothing clamps it."""
+    connect_branch(fleet, "ginnel", "ginnel", "tun-mtu 1400", "mssfix 0")
+    for address, answer in ((OFFICE_HOST, r"mtu = 1400"), (OFFICE_HOST_V6, r"mtu=1400")):
+        ping = ["ping", "-n", "-c", "1", "-W", "1", "-M", "do", "-s", "1452", address]
+        assert answer in fleet.branch.run(ping, check=False).output
+    check_streams(fleet)
+
+
+@pytest.mark.parametrize("client", ["ginnel", PYTHON], ids=["rust", "python"])
+def test_narrow_path_between_the_ends(fleet: Fleet, client: str) -> None:
+    """A router says that datagrams are too long: they are cut from then on."""
+    ends = ((fleet.internet, "to-server"), (fleet.server, "eth0"))
+    for host, device in ends:
+        host.ip("link", "set", device, "mtu", "1300")
+    try:
+        connect_branch(fleet, client, "ginnel")
+        check_streams(fleet)
+        assert_reaches(fleet.branch)
+    finally:
+        for host, device in ends:
+            host.ip("link", "set", device, "mtu", "1500")
+
+
+def check_streams(fleet: Fleet) -> None:
+    """A stream each way, of both families."""
+    streams = [
+        fleet.start_stream(host, push=push, size=1 << 20, where=fleet.branch)
+        for host, push in ((OFFICE_HOST, True), (OFFICE_HOST_V6, False))
+    ]
+    for stream in streams:
+        assert fleet.stream_result(stream).intact
+
+
 def is_fragment(packet: Packet) -> bool:
     return bool(int.from_bytes(packet.whole[6:8], "big") & 0x3FFF)
 
@@ -159,7 +202,7 @@ def retransmitted(host: Namespace) -> int:
     return int(values[names.index("RetransSegs")])
 
 
-def test_packets_that_joining_could_spoil(tunnel: Fleet) -> None:
+def check_crafted(tunnel: Fleet) -> None:
     """Each one as it was, but for its hops, and in the order of its flow; wrong ones stay wrong."""
     branch, office = (BRANCH_HOST, BRANCH_HOST_V6), (OFFICE_HOST, OFFICE_HOST_V6)
     ways = (

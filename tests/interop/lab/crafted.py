@@ -194,10 +194,9 @@ class Maker:
                 # Options that stand for nothing fill the header.
                 body = bytes((protocol, 0, 1, 4, 0, 0, 0, 0)) + body
                 protocol = look.extension
-            first = 6 << 28 | look.tos << 20 | look.label
-            return struct.pack("!IHBB", first, len(body), protocol, look.ttl) + (
-                self._addresses + body
-            )
+            word = 6 << 28 | look.tos << 20 | look.label
+            fixed = struct.pack("!IHBB", word, len(body), protocol, look.ttl)
+            return fixed + self._addresses + body
         header = 20 + len(look.ip_options)
         first = struct.pack("!BBH", 4 << 4 | header // 4, look.tos, header + len(body))
         second = struct.pack("!HHBBH", look.identity, look.fragment, look.ttl, protocol, 0)
