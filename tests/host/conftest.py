@@ -70,12 +70,12 @@ class Steered:
         """Closes its input and waits for it."""
         assert self._process.stdin is not None
         self._process.stdin.close()
-        assert self._process.wait(timeout=30) == 0
+        assert self._process.wait(timeout=40) == 0
 
     def kill(self) -> None:
         """Kills the main process, which takes its own number from ``ip netns exec``'s exec."""
         self._process.kill()
-        self._process.wait(timeout=30)
+        self._process.wait(timeout=40)
 
     def stop(self) -> None:
         """Ends it in whatever state it is."""

@@ -65,9 +65,9 @@ def test_route_that_someone_else_put_in_its_place_stays(
     namespace.ip("route", "del", "10.11.0.0/16")
     namespace.ip("route", "add", "10.11.0.0/16", "via", "192.0.2.1")
     session.kill()
-    wait_until(lambda: "tun0" not in namespace.ip("link"), timeout=20, what="the rollback")
+    wait_until(lambda: "tun0" not in namespace.ip("link"), timeout=40, what="the rollback")
     wait_until(
-        lambda: not list((tmp_path / "run").glob("*.journal")), timeout=20, what="an empty journal"
+        lambda: not list((tmp_path / "run").glob("*.journal")), timeout=40, what="an empty journal"
     )
     assert "10.11.0.0/16 via 192.0.2.1 dev vc" in namespace.ip("route")
     assert "dev vc" in namespace.ip("route", "get", "10.11.0.1")
@@ -143,10 +143,10 @@ def test_unwanted_end_of_the_main_process_rolls_back(
     assert session.ask("underlay") == ["192.0.2.1", "192.0.2.1"]
     session.kill()
     wait_until(
-        lambda: not list((tmp_path / "run").glob("*.journal")), timeout=20, what="the rollback"
+        lambda: not list((tmp_path / "run").glob("*.journal")), timeout=40, what="the rollback"
     )
     wait_until(
-        lambda: differences(before, namespace.state()) == [], timeout=20, what="the old state"
+        lambda: differences(before, namespace.state()) == [], timeout=40, what="the old state"
     )
 
 

@@ -85,7 +85,7 @@ def link(lab: BaseLab, device: str = "tun0") -> Mapping[str, object]:
     return lab.laptop.ip_json("link", "show", "dev", device)[0]
 
 
-def wait_file(path: Path, *, containing: str = "", timeout: float = 10.0) -> str:
+def wait_file(path: Path, *, containing: str = "", timeout: float = 40.0) -> str:
     """Waits until a file exists with the wanted text and returns its content."""
 
     def content() -> str | None:

@@ -77,7 +77,7 @@ def _lab(plan: Plan, request: pytest.FixtureRequest, run: Path, pki: Pki) -> Ite
         lab.laptop.wait_empty()
         wait_until(
             lambda: not before.difference(lab.snapshot()),
-            timeout=2.0,
+            timeout=40,
             what=f"the laptop as it was; still different: {before.difference(lab.snapshot())}",
         )
     if not request.node.stash.get(_FAILED, False) and not _KEEP_ALL:

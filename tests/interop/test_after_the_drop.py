@@ -19,7 +19,7 @@ def jailed(lab: Lab, *lines: str) -> Running:
     (jail / "tmp").mkdir(parents=True, exist_ok=True)
     drop = [f"chroot {jail}", "user nobody", "group nogroup", "persist-key", "persist-tun"]
     client = lab.start_client(lab.client_setup(lines=[*drop, *lines]))
-    wait_until(lambda: NOBODY in _status(client.pid), timeout=5, what="the drop")
+    wait_until(lambda: NOBODY in _status(client.pid), timeout=40, what="the drop")
     assert Path(f"/proc/{client.pid}/root").readlink() == jail
     return client
 
@@ -35,7 +35,7 @@ def test_restarts_by_signal_and_by_a_lost_server(lab: Lab) -> None:
     for _ in range(2):
         mark = client.mark()
         client.send(signal.SIGUSR1)
-        client.wait_connected(since=mark, timeout=30)
+        client.wait_connected(since=mark, timeout=40)
         assert_carries(lab)
     mark = client.mark()
     server.process.kill()
@@ -53,7 +53,7 @@ def test_renegotiations(lab: Lab) -> None:
     lab.start_server()
     client = jailed(lab, "reneg-sec 2")
     mark = client.mark()
-    client.process.wait_count(r"Control Channel: TLSv1\.3", 3, timeout=30, since=mark)
+    client.process.wait_count(r"Control Channel: TLSv1\.3", 3, timeout=40, since=mark)
     assert_carries(lab)
     client.stop(expect=0)
     assert "internal error" not in client.log()

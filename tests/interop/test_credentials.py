@@ -72,7 +72,7 @@ def test_auth_token_outlives_a_renegotiation(lab: Lab) -> None:
     client = lab.start_client(lab.client_setup(lines=lines))
     mark = server.mark()
     server.process.wait_count(
-        r"Outgoing Data Channel: Cipher '[^']+' initialized", 2, timeout=20, since=mark
+        r"Outgoing Data Channel: Cipher '[^']+' initialized", 2, timeout=40, since=mark
     )
     assert "lovelace" not in client.log()
     assert "SESS_ID_AT_" not in client.log()

@@ -133,7 +133,7 @@ def test_renegotiation_asks_again(lab: Lab) -> None:
         if client_is_ginnel():  # the real program stands still meanwhile
             assert_carries(lab)
         answer(gui, P384, question)
-        client.process.wait_count(r"Control Channel: TLS", 2, timeout=20)
+        client.process.wait_count(r"Control Channel: TLS", 2, timeout=40)
         assert_carries(lab)
     client.stop()
 

@@ -16,7 +16,7 @@ from tests.interop.lab.openvpn import (
     client_program,
 )
 
-RECONNECTED = 30.0
+RECONNECTED = 40.0
 
 
 def routes(lab: Lab, family: str = "-4") -> set[tuple[str, str, str]]:
@@ -255,12 +255,12 @@ def test_kill_9_then_everything_is_restored(wide_lab: Lab) -> None:
     if client_is_ginnel():
         wait_until(
             lambda: before.difference(lab.snapshot()) == [],
-            timeout=10,
+            timeout=40,
             what="the roll-back after kill -9",
         )
     else:
         wait_until(
-            lambda: len(before.difference(lab.snapshot())) == 1, timeout=10, what="only our relic"
+            lambda: len(before.difference(lab.snapshot())) == 1, timeout=40, what="only our relic"
         )
         assert (lab.server, lab.plan.gateway, "wlan0") in routes(lab)
         lab.laptop.ip("route", "del", lab.server)

@@ -139,7 +139,7 @@ def test_a_dead_program_is_reported_with_its_log(lab: Lab) -> None:
 
 def test_programs_of_a_namespace_are_found(lab: Lab) -> None:
     process = lab.laptop.spawn(["sleep", "60"], name="sleeper")
-    wait_until(lambda: process.pid in lab.laptop.pids(), timeout=5, what="the pid")
+    wait_until(lambda: process.pid in lab.laptop.pids(), timeout=40, what="the pid")
     process.stop()
     lab.laptop.wait_empty()
     assert lab.laptop.ping(LAPTOP, count=1) == 1

@@ -202,7 +202,7 @@ def _question(directory: Path, containing: str) -> str:
                 return text
         return None
 
-    return wait_until(found, timeout=20.0, what=containing)
+    return wait_until(found, timeout=40, what=containing)
 
 
 # --- refusals ----------------------------------------------------------------------------------
@@ -328,7 +328,7 @@ def test_question_while_the_server_decides(lab: Lab) -> None:
         server.say(f'client-pending-auth {ids} "WEB_AUTH::{page}" 30')
         client.wait_for(r"AUTH_PENDING received, extending handshake timeout from 60s to 30s")
         client.wait_for(re.escape(f"to log in, open this address: {page}"))
-        opened = wait_until(given.read_text, timeout=20.0, what="the browser")
+        opened = wait_until(given.read_text, timeout=40, what="the browser")
         assert opened == f"nobody :7 {page}\n"
         server.say(f'client-pending-auth {ids} "CR_TEXT:R,E:What colour?" 30')
         client.answer("CHALLENGE: What colour?", "black")

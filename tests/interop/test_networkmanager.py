@@ -32,7 +32,7 @@ SECOND_PORT = 1196
 OLD_PORT = 1197
 DEAD_PORT = 1199
 SECOND_SERVER = "10.10.128.1"
-TIMEOUT = 30.0
+TIMEOUT = 40.0
 PATIENCE = 3
 """Seconds that NetworkManager gives a connection that cannot succeed."""
 

@@ -80,7 +80,7 @@ def test_remote_by_name_with_an_address_of_each_family(lab: Lab) -> None:
     setup = lab.client_setup(
         remotes=[f"vpn.example {PORT}"], lines=["connect-timeout 2", "connect-retry 1 1"]
     )
-    lab.start_client(setup, timeout=30)
+    lab.start_client(setup, timeout=40)
     assert_carries(lab)
 
 

@@ -200,7 +200,7 @@ def test_shaper_holds_back_what_is_sent(lab: Lab) -> None:
     def drained() -> bool:
         return counters(lab, client)["TUN/TAP read bytes"] - before["TUN/TAP read bytes"] >= 20_000
 
-    wait_until(drained, timeout=20.0, what="the packets that were held back")
+    wait_until(drained, timeout=40, what="the packets that were held back")
 
 
 # --- tap ---------------------------------------------------------------------------------------

@@ -77,7 +77,7 @@ def test_a_peer_without_remote_waits_and_follows(lab: Lab) -> None:
     assert lab.laptop.ping(THEIRS) == 3
     mark = theirs.mark()
     theirs.send(signal.SIGUSR1)
-    theirs.wait_connected(since=mark, timeout=30)
+    theirs.wait_connected(since=mark, timeout=40)
     lab.laptop.wait_ping(THEIRS)
 
 

@@ -149,7 +149,7 @@ def test_the_token_signs(lab: Lab, number: str, lines: tuple[str, ...]) -> None:
         give_pin(gui)
         connected(gui)
         if number == "01":  # the login lasts, over a loss of rights too: nobody is asked again
-            client.process.wait_count(r"Control Channel: TLS", 2, timeout=20)
+            client.process.wait_count(r"Control Channel: TLS", 2, timeout=40)
             assert "PASSWORD" not in gui.heard
         assert_carries(lab)
     client.stop()
@@ -165,7 +165,7 @@ def test_a_pin_that_is_forgotten_is_asked_for_again(lab: Lab) -> None:
         give_pin(gui)
         connected(gui)
         give_pin(gui)
-        client.process.wait_count(r"Control Channel: TLS", 2, timeout=20)
+        client.process.wait_count(r"Control Channel: TLS", 2, timeout=40)
     client.stop()
 
 

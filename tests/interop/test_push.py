@@ -57,7 +57,7 @@ def test_temporary_refusal(lab: Lab) -> None:
     script.chmod(0o755)
     login = _login(lab)
     lab.start_server(ServerSetup(lines=[f"auth-user-pass-verify {script} via-file"]))
-    client = lab.start_client(lab.client_setup(lines=[f"auth-user-pass {login}"]), timeout=30)
+    client = lab.start_client(lab.client_setup(lines=[f"auth-user-pass {login}"]), timeout=40)
     log = client.log()
     assert "AUTH_FAILED,TEMP" in log
     assert "SIGUSR1[soft,auth-temp-failure (server temporary reject)] received" in log
@@ -121,7 +121,7 @@ def test_two_peers_without_push(lab: Lab) -> None:
     mine = lab.directory / "mine.ovpn"
     mine.write_text("\n".join(client) + "\n")
     running = lab.run_client_file(mine)
-    running.wait_connected(timeout=30)
+    running.wait_connected(timeout=40)
     assert addresses(lab)["inet"] == Address(local="10.10.112.9", prefix=32, peer=TUNNEL_SERVER)
     assert_carries(lab, ipv6=False)
     running.stop(expect=0)

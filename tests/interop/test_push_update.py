@@ -132,7 +132,7 @@ def test_parts_and_optional_items(updating: Updating) -> None:
     updating.update("?no-such-option x,route 10.31.0.0 255.255.0.0,push-continuation 1")
     wait_until(
         lambda: updating.routes() == {"10.8.0.0/24", "10.30.0.0/16", "10.31.0.0/16"},
-        timeout=5,
+        timeout=40,
         what="both parts' routes",
     )
     assert "?no-such-option" in updating.client.log(since=mark)

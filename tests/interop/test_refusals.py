@@ -155,7 +155,7 @@ def test_closed_port_is_not_the_end(lab: Lab) -> None:
     client = lab.client_process(lab.client_setup(lines=["connect-timeout 2"]))
     client.wait_for(r"(?i)connection refused")
     lab.start_server()
-    client.wait_connected(timeout=20)
+    client.wait_connected(timeout=40)
     assert_carries(lab)
 
 
@@ -172,7 +172,7 @@ def test_full_pool_ends_in_a_message(lab: Lab) -> None:
     second = lab.client_process(setup, label="second", where=other)
     wait_until(
         lambda: "max-clients" in server.log() or "MULTI: new incoming connection" in server.log(),
-        timeout=10,
+        timeout=40,
         what="the server's refusal",
     )
     second.wait_for(r"TLS (key negotiation|handshake) failed|Error")

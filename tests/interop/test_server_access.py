@@ -72,7 +72,7 @@ def test_a_token_stands_in_for_the_password(fleet: Fleet) -> None:
     # From here on the file does not know the user any more: only the token does.
     users.write_text(HASHES[1] + "\n")
     accepted = "TLS: Username/auth-token authentication succeeded for username 'ada'"
-    server.wait_for(accepted, timeout=20)
+    server.wait_for(accepted, timeout=40)
     mark, client_mark = server.mark(), client.mark()
     client.send(signal.SIGUSR1)
     client.wait_connected(since=client_mark)
@@ -97,8 +97,8 @@ def test_a_token_that_is_too_old_asks_for_the_password_again(fleet: Fleet) -> No
     )
     client = fleet.start_client(1, user(fleet, 1, "bob"))
     mark = client.mark()
-    client.wait_for("AUTH_FAILED,SESSION: token expired", timeout=20)
-    client.wait_connected(since=mark, timeout=20)
+    client.wait_for("AUTH_FAILED,SESSION: token expired", timeout=40)
+    client.wait_connected(since=mark, timeout=40)
     assert server.process.count("authentication succeeded for username 'bob'") >= 2
     assert_reaches(fleet.client(1), ipv6=False)
 
@@ -131,7 +131,7 @@ def test_pam_judges(fleet: Fleet) -> None:
     mark, client_mark = server.mark(), good.mark()
     server.send(signal.SIGHUP)
     server.wait_connected(since=mark)
-    good.wait_connected(since=client_mark, timeout=30)
+    good.wait_connected(since=client_mark, timeout=40)
     server.wait_for("authentication succeeded for username 'ada'", since=mark)
 
 
@@ -167,7 +167,7 @@ def test_a_script_may_ask_the_user_and_answer_later(fleet: Fleet, scripts: Scrip
     # The next one is refused later, and told why.
     scripts.plan("user-pass-verify", status=2, write={"auth_failed_reason_file": "come back later"})
     second = fleet.client_process(2, user(fleet, 2, "bob"))
-    wait_until(lambda: len(scripts.calls("user-pass-verify")) == 2, timeout=20, what="the script")
+    wait_until(lambda: len(scripts.calls("user-pass-verify")) == 2, timeout=40, what="the script")
     Path(scripts.calls("user-pass-verify")[1].environment["auth_control_file"]).write_text("0")
     second.wait_for("AUTH_FAILED,come back later")
     second.process.wait_exit()
@@ -190,7 +190,7 @@ def test_client_connect_adds_options_at_once_or_later(fleet: Fleet, scripts: Scr
         server_setup(*(f"{hook} {scripts.path}" for hook in hooks), "explicit-exit-notify 1")
     )
     client = fleet.client_process(1, fleet.client_setup(1, lines=["explicit-exit-notify 1"]))
-    wait_until(lambda: scripts.calls("client-connect"), timeout=20, what="the script")
+    wait_until(lambda: scripts.calls("client-connect"), timeout=40, what="the script")
     assert client.process.count(COMPLETED) == 0
     [connect] = scripts.calls("client-connect")
     Path(connect.environment["client_connect_deferred_file"]).write_text("1")
@@ -199,11 +199,11 @@ def test_client_connect_adds_options_at_once_or_later(fleet: Fleet, scripts: Scr
     assert any("10.77.0.0/16" in line for line in tunnel_routes(fleet.client(1)))
     assert_reaches(fleet.client(1), ipv6=False)
     client.stop()
-    wait_until(lambda: scripts.calls("client-disconnect"), timeout=20, what="the disconnection")
+    wait_until(lambda: scripts.calls("client-disconnect"), timeout=40, what="the disconnection")
     learnt = [["add", "10.10.112.77", "client1"]]
     if IS_GINNEL:  # OpenVPN sweeps such addresses away some day
         wait_until(
-            lambda: len(scripts.calls("learn-address")) == 2, timeout=20, what="the deletion"
+            lambda: len(scripts.calls("learn-address")) == 2, timeout=40, what="the deletion"
         )
         learnt.append(["delete", "10.10.112.77"])
     assert [call.words for call in scripts.calls("learn-address")] == learnt

@@ -73,7 +73,7 @@ def test_a_mistake_in_the_new_configuration(fleet: Fleet, mistake: str) -> None:
     server.config.write_text(wrong.render(fleet.pki))
     server.send(signal.SIGHUP)
     server.wait_for("the one before stays in force", since=since)
-    client.wait_connected(since=mark, timeout=30)
+    client.wait_connected(since=mark, timeout=40)
     assert_reaches(fleet.client(1))
     assert mistake.split(maxsplit=1)[0] in server.log(since)
     server.stop()

@@ -168,7 +168,7 @@ def test_five_clients(fleet: Fleet, among_clients: bool) -> None:
         for n in FIVE
     ]
     for client in running:
-        client.wait_connected(timeout=30)
+        client.wait_connected(timeout=40)
     with kernel_forwards_nothing_back(fleet):
         inside = {n: addresses(fleet, where=fleet.client(n)) for n in FIVE}
         assert len({found["inet"].local for found in inside.values()}) == len(FIVE)
@@ -314,7 +314,7 @@ def test_old_and_new_ciphers_beside_each_other(fleet: Fleet) -> None:
     }
     clients = [fleet.client_process(number, setup) for number, setup in setups.items()]
     for client in clients:
-        client.wait_connected(timeout=30)
+        client.wait_connected(timeout=40)
     for number in FIVE:
         assert_reaches(fleet.client(number))
     wanted = ["AES-256-GCM", "AES-128-GCM", "CHACHA20-POLY1305", "AES-256-CBC", "AES-256-CBC"]

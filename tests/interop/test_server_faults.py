@@ -37,7 +37,7 @@ def start_hostile(
     argv = [sys.executable, "-m", "tests.interop.lab.hostile", str(config), SERVER, str(PORT), what]
     numbers = [f"--seconds={seconds}", f"--rate={rate}"]
     process = fleet.spawn(fleet.client(2), [*argv, *numbers], label=what)
-    process.wait_for("^connected$", timeout=30)
+    process.wait_for("^connected$", timeout=40)
     return process
 
 

@@ -193,6 +193,6 @@ def test_the_status_file_has_the_form_of_the_command(lab: Lab) -> None:
 def wait_for_client(path: Path) -> None:
     wait_until(
         lambda: path.exists() and path.read_text().count("laptop") > 1,
-        timeout=10.0,
+        timeout=40,
         what="the client in the status file",
     )

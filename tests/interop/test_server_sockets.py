@@ -35,7 +35,7 @@ def test_sockets_of_both_transports_and_one_pool(fleet: Fleet) -> None:
     setups[2] = replace(setups[2], program="ginnel", remotes=[f"{SERVER_V6} 443"], protocol="tcp6")
     running = [fleet.client_process(number, setup) for number, setup in setups.items()]
     for client in running:
-        client.wait_connected(timeout=30)
+        client.wait_connected(timeout=40)
     inside = {n: addresses(fleet, where=fleet.client(n))["inet"].local for n in setups}
     assert len(set(inside.values())) == len(setups)
     for number in setups:
@@ -55,7 +55,7 @@ def test_a_port_shared_with_a_web_server(fleet: Fleet) -> None:
     fleet.start_server(setup)
     fleet.start_pair(protocol="tcp-client")
     code = f"import urllib.request as u; print(u.urlopen('http://{SERVER}:{PORT}/').read())"
-    answer = fleet.client(3).run([sys.executable, "-c", code], timeout=20)
+    answer = fleet.client(3).run([sys.executable, "-c", code], timeout=40)
     assert "<p>the office</p>" in answer.output
     for number in (1, 2):
         assert_reaches(fleet.client(number))

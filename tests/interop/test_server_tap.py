@@ -77,7 +77,7 @@ def test_a_bridge_into_the_office(fleet: Fleet) -> None:
         }
         wait_until(
             lambda: str(links[1]) in fleet.office.ip("neigh", "show"),
-            timeout=5,
+            timeout=40,
             what="the client's own hardware address in the office",
         )
         fleet.end_programs()

@@ -60,7 +60,7 @@ def test_renegotiation_by_volume(lab: Lab, limit: str) -> None:
     lab.start_client(lab.client_setup(lines=[limit, "reneg-sec 0"]))
     start = server.mark()
     assert lab.stream(OFFICE_HOST, push=True, size=16 << 20).intact
-    server.process.wait_count(NEW_KEY, 1, timeout=20, since=start)
+    server.process.wait_count(NEW_KEY, 1, timeout=40, since=start)
     assert_carries(lab)
 
 
@@ -72,7 +72,7 @@ def test_renegotiation_with_tls_auth_uses_fresh_control_keys(lab: Lab) -> None:
     assert key.exists()
     server.wait_for("protocol-flags [a-z -]*dyn-tls-crypt")
     start = server.mark()
-    server.process.wait_count(NEW_KEY, 2, timeout=20, since=start)
+    server.process.wait_count(NEW_KEY, 2, timeout=40, since=start)
     assert client.process.status is None
     assert_carries(lab)
 

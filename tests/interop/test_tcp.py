@@ -42,7 +42,7 @@ def test_volume_both_ways_while_keys_change(lab: Lab, word: str) -> None:
     streams = [lab.start_stream(OFFICE_HOST, push=push, size=size) for push in (True, False)]
     streams.append(lab.start_stream(OFFICE_HOST_V6, push=True, size=1 << 20))
     assert [lab.stream_result(stream).intact for stream in streams] == [True] * 3
-    server.process.wait_count(NEW_KEY, 1, timeout=20, since=start)
+    server.process.wait_count(NEW_KEY, 1, timeout=40, since=start)
     assert_carries(lab)
     assert "process restarting" not in client.log()
 

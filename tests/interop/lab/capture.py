@@ -47,7 +47,7 @@ class Capture:
         self._process.stop()
         return read_pcap(self.path)
 
-    def wait_packets(self, wanted: int, *, payload_from: int = 0, timeout: float = 5.0) -> None:
+    def wait_packets(self, wanted: int, *, payload_from: int = 0, timeout: float = 40.0) -> None:
         """Waits for that many packets with at least so many bytes after the IP header."""
         wait_until(
             lambda: sum(len(p.payload) >= payload_from for p in read_pcap(self.path)) >= wanted,

@@ -142,7 +142,7 @@ class Desktop:
         self.manager = self.spawn(argv, "networkmanager")
         wait_until(
             lambda: self.nmcli("-g", "RUNNING", "general").output.strip() == "running",
-            timeout=30.0,
+            timeout=40,
             what="NetworkManager on the bus",
         )
         self._connect_laptop()
@@ -161,7 +161,7 @@ class Desktop:
         """Waits until NetworkManager's dnsmasq answers: it starts a moment after the network."""
         wait_until(
             lambda: "nameserver 127.0.0.1" in self.must("cat", "/etc/resolv.conf"),
-            timeout=20.0,
+            timeout=40,
             what="NetworkManager's own resolver",
         )
 

@@ -172,7 +172,7 @@ class Fleet(BaseLab):
         return self.run_client(self.client(number), chosen, f"client{number}", stdin=stdin)
 
     def start_client(
-        self, number: int = 1, setup: ClientSetup | None = None, *, timeout: float = 20.0
+        self, number: int = 1, setup: ClientSetup | None = None, *, timeout: float = 40.0
     ) -> Running:
         """Starts a client and waits until it says that it is connected."""
         running = self.client_process(number, setup)
@@ -183,7 +183,7 @@ class Fleet(BaseLab):
         """Starts several clients at the same time and waits until all are connected."""
         started = [self.client_process(n, self.client_setup(n, **changes)) for n in numbers]
         for running in started:
-            running.wait_connected(timeout=30)
+            running.wait_connected(timeout=40)
         return started
 
     def start_pair(self, **changes: object) -> tuple[Running, Running]:
@@ -194,7 +194,7 @@ class Fleet(BaseLab):
         ]
         theirs, ours = (self.client_process(n, setup) for n, setup in enumerate(setups, 1))
         for running in (theirs, ours):
-            running.wait_connected(timeout=30)
+            running.wait_connected(timeout=40)
         return theirs, ours
 
     def spare_file(self, name: str, *lines: str) -> Path:
@@ -246,7 +246,7 @@ class Fleet(BaseLab):
                 host.wait_empty()
         wait_until(
             lambda: not self.differences(),
-            timeout=3.0,
+            timeout=40,
             what=f"all hosts as they were; still different: {self.differences()}",
         )
         self.busy.clear()

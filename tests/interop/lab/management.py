@@ -10,7 +10,7 @@ from typing import Self
 from tests.deadlines import wait_until
 from tests.interop.lab.topology import Lab
 
-TIMEOUT = 20.0
+TIMEOUT = 40.0
 
 
 class Gui:

@@ -66,7 +66,7 @@ class Namespace:
         """Makes the namespace with loopback up and without IPv6 surprises."""
         self._runtime.mkdir(parents=True, exist_ok=True)
         etc = NETNS_ETC / self.name
-        wait_until(lambda: _made(etc), timeout=5.0, what=f"the directory {etc}")
+        wait_until(lambda: _made(etc), timeout=40, what=f"the directory {etc}")
         # `ip netns exec` binds this file over /etc/resolv.conf in a private mount namespace.
         (etc / "resolv.conf").write_text(f"nameserver {nameserver}\n" if nameserver else "")
         run_command(["ip", "netns", "add", self.name])
@@ -94,7 +94,7 @@ class Namespace:
         listing = run_command(["ip", "netns", "pids", self.name], check=False)
         return [int(word) for word in listing.output.split() if word.isdigit()]
 
-    def wait_empty(self, timeout: float = 10.0) -> None:
+    def wait_empty(self, timeout: float = 40.0) -> None:
         """Waits until nothing runs inside any more: a program under test left no child behind."""
         wait_until(
             lambda: not self.pids(), timeout=timeout, what=f"no process left in {self.label}"
@@ -165,7 +165,7 @@ class Namespace:
             raise LabError(f"ping {address} in {self.label} said: {output.strip()}")
         return int(match.group(1))
 
-    def wait_ping(self, address: str, *, timeout: float = 15.0) -> None:
+    def wait_ping(self, address: str, *, timeout: float = 40.0) -> None:
         """Waits until the address answers a ping."""
         wait_until(
             lambda: self.ping(address, count=1, wait=1) == 1,

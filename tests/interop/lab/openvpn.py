@@ -194,11 +194,11 @@ class Running:
     def pid(self) -> int:
         return self.process.pid
 
-    def wait_for(self, pattern: str, *, timeout: float = 20.0, since: int = 0) -> str:
+    def wait_for(self, pattern: str, *, timeout: float = 40.0, since: int = 0) -> str:
         """Waits for a log line and returns what matched."""
         return self.process.wait_for(pattern, timeout=timeout, since=since).group(0)
 
-    def wait_connected(self, *, timeout: float = 20.0, since: int = 0) -> None:
+    def wait_connected(self, *, timeout: float = 40.0, since: int = 0) -> None:
         """Waits for the line that tools wait for."""
         self.process.wait_for(COMPLETED, timeout=timeout, since=since)
 

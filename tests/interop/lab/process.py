@@ -17,7 +17,7 @@ from tests.deadlines import DeadlinePassed, wait_until
 ROOT = Path(__file__).resolve().parents[3]
 """The repository: programs are started with it as their working directory."""
 
-STOP_GRACE = 8.0
+STOP_GRACE = 30.0
 TAIL_LINES = 40
 
 
@@ -103,7 +103,7 @@ class Process:
         lines = self.log_text().splitlines()[-TAIL_LINES:]
         return "\n".join(lines)
 
-    def wait_for(self, pattern: str, *, timeout: float = 20.0, since: int = 0) -> re.Match[str]:
+    def wait_for(self, pattern: str, *, timeout: float = 40.0, since: int = 0) -> re.Match[str]:
         """Waits until a line of the log matches. Fails at once when the program ended before."""
         regex = re.compile(pattern, re.MULTILINE)
 
@@ -136,7 +136,7 @@ class Process:
         except DeadlinePassed as late:
             raise LabError(f"{self.name}: {late}; its log ends:\n{self.tail()}") from late
 
-    def wait_exit(self, timeout: float = 15.0) -> int:
+    def wait_exit(self, timeout: float = 40.0) -> int:
         """Waits for the end and returns the exit status; negative when a signal ended it."""
         try:
             return self._popen.wait(timeout)
@@ -175,5 +175,5 @@ def end_pid(pid: int, gone: Callable[[], bool]) -> None:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, number)
         with contextlib.suppress(DeadlinePassed):
-            wait_until(gone, timeout=2.0, what=f"the end of process {pid}")
+            wait_until(gone, timeout=10, what=f"the end of process {pid}")
             return

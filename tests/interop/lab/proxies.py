@@ -143,7 +143,7 @@ def _start(lab: Lab, argv: list[str], label: str) -> Process:
 def _wait_listening(lab: Lab, port: int) -> None:
     wait_until(
         lambda: f":{port} " in lab.internet.run(["ss", "-Hltn"]).output,
-        timeout=10.0,
+        timeout=40,
         what=f"a listener on port {port}",
     )
 

@@ -15,7 +15,7 @@ from tests.interop.lab.openvpn import ClientSetup, client_program
 from tests.interop.lab.process import ROOT, LabError, clean_environment
 from tests.interop.lab.topology import Lab
 
-TIMEOUT = 20.0
+TIMEOUT = 40.0
 INTERRUPT = "\x03"
 
 

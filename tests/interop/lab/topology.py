@@ -200,7 +200,7 @@ class Lab(BaseLab):
         *,
         label: str = "client",
         program: Sequence[str] | None = None,
-        timeout: float = 20.0,
+        timeout: float = 40.0,
         where: Namespace | None = None,
     ) -> Running:
         """Starts the client under test and waits until it says that it is connected."""

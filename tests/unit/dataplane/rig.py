@@ -38,7 +38,7 @@ from ginnel.dataplane.choose import find_problem, open_data_plane
 from ginnel.dataplane.old_formats import OldKeys, OldSuite
 from ginnel.options.values import Secret
 
-DEADLINE = 10.0
+DEADLINE = 40.0
 PEER = PeerId(5)
 PACKET_TIME = 0x67748580
 """Of keys in the static format."""

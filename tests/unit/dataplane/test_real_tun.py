@@ -161,7 +161,7 @@ def test_a_deleted_device_is_reported_once(
         assert plane.notifications() == []
     hosts[0].ip("link", "delete", device.name)
     kinds: list[NotificationKind] = []
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 40
     while not kinds and time.monotonic() < deadline:
         poller.poll(1000)
         kinds += [report.kind for report in plane.notifications()]
@@ -189,7 +189,7 @@ def test_a_device_that_is_down_costs_packets_and_nothing_else(
     poller.register(plane.fileno(), select.POLLIN)
 
     def until(what: str, condition: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 40
         while not condition():
             assert time.monotonic() < deadline, f"waited in vain for {what}"
             far.sendto(seal(key, next(numbers), inner), link.getsockname())

@@ -55,7 +55,7 @@ def converse(
 ) -> tuple[T, list[Record]]:
     async def both() -> tuple[T, list[Record]]:
         scripted = Scripted()
-        async with asyncio.timeout(20), asyncio.TaskGroup() as tasks:
+        async with asyncio.timeout(40), asyncio.TaskGroup() as tasks:
             tasks.create_task(scripted.serve(answer))
             try:
                 told = await talk(scripted.client)
@@ -177,6 +177,6 @@ def test_real_helper_starts_answers_and_ends(tmp_path: Path) -> None:
         await client.close()
         await client.close()
 
-    asyncio.run(asyncio.wait_for(talk(), 20))
+    asyncio.run(asyncio.wait_for(talk(), 40))
     with pytest.raises(ChildProcessError):
         os.waitpid(pid, 0)

@@ -22,7 +22,7 @@ class Wire:
 
     def __init__(self, runtime: Path) -> None:
         self.ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self.ours.settimeout(20)
+        self.ours.settimeout(40)
         self._thread = threading.Thread(target=self._serve, args=(theirs, runtime))
         self._thread.start()
         self._number = 0

@@ -165,7 +165,7 @@ def test_cancelled_script_is_killed(runner: ScriptRunner, tmp_path: Path) -> Non
         assert task.cancelled()
         return pid
 
-    pid = asyncio.run(asyncio.wait_for(cancel(), 20))
+    pid = asyncio.run(asyncio.wait_for(cancel(), 40))
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
 
@@ -187,7 +187,7 @@ def test_a_cancelled_script_with_a_session_takes_its_children_along(
             task.cancel()
         return child
 
-    child = asyncio.run(asyncio.wait_for(cancel(), 20))
+    child = asyncio.run(asyncio.wait_for(cancel(), 40))
     try:
         with selectors.DefaultSelector() as selector:
             selector.register(child, selectors.EVENT_READ)

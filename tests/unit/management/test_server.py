@@ -23,7 +23,7 @@ from ginnel.options.values import Secret
 from tests.unit.management.fakes import WHEN, Rig
 
 GREETED = b"-- type 'help' for more info\r\n"
-DEADLINE = 10.0
+DEADLINE = 40.0
 
 
 class Served:

@@ -9,7 +9,7 @@ from ginnel.shell.logging_setup import LineFormat, LogOutput
 from tests.deadlines import DeadlinePassed
 
 T = TypeVar("T")
-DEADLINE = 20.0
+DEADLINE = 40.0
 
 
 def run(work: Coroutine[None, None, T]) -> T:

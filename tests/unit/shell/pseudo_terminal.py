@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-DEADLINE = 20.0
+DEADLINE = 40.0
 
 
 def at_terminal(program: str, answers: dict[bytes, bytes]) -> str:

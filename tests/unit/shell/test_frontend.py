@@ -29,4 +29,4 @@ def test_nothing_is_asked_and_nothing_waits() -> None:
         await frontend.hold(5)
         assert await frontend.remote(profile) == ("vpn.example", "1194")
 
-    asyncio.run(asyncio.wait_for(scenario(), 5))
+    asyncio.run(asyncio.wait_for(scenario(), 40))

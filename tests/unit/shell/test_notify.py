@@ -14,7 +14,7 @@ from ginnel.shell.notify import VARIABLE, Notifier
 def manager(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[socket.socket]:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
         listener.bind(str(tmp_path / "notify"))
-        listener.settimeout(5.0)
+        listener.settimeout(40)
         monkeypatch.setenv(VARIABLE, str(tmp_path / "notify"))
         yield listener
 
@@ -38,7 +38,7 @@ def test_an_abstract_name(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
         name = f"ginnel-notify-{os.getpid()}"
         listener.bind(f"\0{name}")
-        listener.settimeout(5.0)
+        listener.settimeout(40)
         monkeypatch.setenv(VARIABLE, f"@{name}")
         notifier = Notifier()
         notifier.connected()

@@ -61,5 +61,5 @@ def test_no_thread_outlives_its_call() -> None:
     suspended.resume(b"x")
     for thread in threading.enumerate():
         if thread.name == "signing":
-            thread.join(10)
+            thread.join(40)
     assert threading.active_count() == before

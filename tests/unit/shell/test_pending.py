@@ -60,7 +60,7 @@ def serving(rig: Rig, work: Callable[[], Coroutine[None, None, None]]) -> None:
     """Serves while ``work`` runs."""
 
     async def both() -> None:
-        async with asyncio.timeout(20), asyncio.TaskGroup() as tasks:
+        async with asyncio.timeout(40), asyncio.TaskGroup() as tasks:
             served = tasks.create_task(rig.login.serve())
             await work()
             served.cancel()

@@ -215,7 +215,7 @@ class Relaying:
     def __init__(self) -> None:
         self.end = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.end.bind(("127.0.0.1", 0))
-        self.end.settimeout(10)
+        self.end.settimeout(40)
         self.leave = asyncio.Event()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -246,7 +246,7 @@ def test_datagrams_go_by_the_relay_until_the_proxy_leaves() -> None:
             stranger.sendto(header + b"forged", ("127.0.0.1", source[1]))
         relaying.end.sendto(b"\0\0\1" + header[3:] + b"fragment", ("127.0.0.1", source[1]))
         relaying.end.sendto(header + b"theirs", ("127.0.0.1", source[1]))
-        await asyncio.wait_for(there.wait(), 10)
+        await asyncio.wait_for(there.wait(), 40)
         asyncio.get_running_loop().remove_reader(link.fileno())
         received = [link.receive() for _ in range(3)]
         assert received == [[], [], [(b"theirs", SERVER)]]
@@ -256,7 +256,7 @@ def test_datagrams_go_by_the_relay_until_the_proxy_leaves() -> None:
         assert attached.relay.address.port == relaying.end.getsockname()[1]
         assert attached.relay.server == SERVER
         relaying.leave.set()
-        assert await asyncio.wait_for(link.relay.ended(), 10) == "it closed the connection"
+        assert await asyncio.wait_for(link.relay.ended(), 40) == "it closed the connection"
 
     with relaying.end:
         scene = Scene(replace(udp_profile("vpn.example", 1194), proxy=SOCKS))

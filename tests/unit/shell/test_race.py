@@ -18,7 +18,7 @@ def test_work_that_is_done_first() -> None:
         signals.throw("SIGHUP")
         assert await signals.next() == "SIGHUP"
 
-    asyncio.run(asyncio.wait_for(scenario(), 5))
+    asyncio.run(asyncio.wait_for(scenario(), 40))
 
 
 def test_a_signal_cancels_the_work() -> None:
@@ -36,7 +36,7 @@ def test_a_signal_cancels_the_work() -> None:
         assert await race(signals, work()) == Interrupted(signal="SIGTERM")
         assert cancelled.is_set()
 
-    asyncio.run(asyncio.wait_for(scenario(), 5))
+    asyncio.run(asyncio.wait_for(scenario(), 40))
 
 
 def test_a_failure_of_the_work_comes_out_as_it_is() -> None:
@@ -47,4 +47,4 @@ def test_a_failure_of_the_work_comes_out_as_it_is() -> None:
         with pytest.raises(ValueError, match="broken"):
             await race(Signals(), work())
 
-    asyncio.run(asyncio.wait_for(scenario(), 5))
+    asyncio.run(asyncio.wait_for(scenario(), 40))

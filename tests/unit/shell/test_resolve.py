@@ -117,7 +117,7 @@ def test_a_hanging_resolver_holds_up_neither_a_signal_nor_the_exit(
 
     def hang(*_: object) -> list[Entry]:
         entered.set()
-        release.wait(20)
+        release.wait(40)
         answered.append("late")
         return []
 
@@ -137,7 +137,7 @@ def test_a_hanging_resolver_holds_up_neither_a_signal_nor_the_exit(
         release.set()
     for thread in threading.enumerate():
         if thread.name == "resolver":
-            thread.join(10)
+            thread.join(40)
     assert answered == ["late"]
 
 

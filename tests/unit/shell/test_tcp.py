@@ -39,7 +39,7 @@ class Pair:
         """What the link completes next."""
         loop, there = asyncio.get_running_loop(), asyncio.Event()
         loop.add_reader(self.link.fileno(), there.set)
-        await asyncio.wait_for(there.wait(), 10)
+        await asyncio.wait_for(there.wait(), 40)
         loop.remove_reader(self.link.fileno())
         packets = self.link.receive()
         assert packets is not None
