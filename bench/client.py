@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.aspects import GOALS, KINDS, TUNNEL_ASPECTS, USUAL, Lengths, measure_starting
-from bench.interrupt import INTERRUPTED, tidy_up_on_signals
+from bench.interrupt import tidily
 from bench.pages import Settings, save, show
 from bench.pairs import BARE, SYSTEMS, Kind, compile_program, tunnel
 from bench.readings import OURS, Readings
@@ -192,30 +192,35 @@ def plan_of(given: argparse.Namespace) -> Plan:
     )
 
 
-def main() -> int:
-    given = parse_arguments()
-    plan = plan_of(given)
-    readings = Readings(base=BASE, bound=BARE)
-    compile_program()
-    tidy_up_on_signals()
-    begun, status = time.monotonic(), 0
-    with workplace(readings) as folder, Lab(TWO, directory=folder) as lab:
-        try:
-            run(lab, plan, readings)
-        except KeyboardInterrupt:
-            status = INTERRUPTED
+def report(plan: Plan, readings: Readings, begun: float, folder: Path, *, complete: bool) -> bool:
+    """Prints and keeps what there is; True when no goal was missed."""
     all_met = show(readings, GOALS)
     settings: Settings = {
         "command": " ".join(["python -m bench.client", *sys.argv[1:]]),
         "rounds": plan.rounds,
         "seconds a transfer": plan.lengths.seconds,
         "minutes": round((time.monotonic() - begun) / 60),
+        "complete": "yes" if complete else "no",
     }
-    settings |= {"interrupted": "yes"} if status else {}
     if readings.taken:
-        print("\nresult:", save(readings, "client", settings, GOALS, given.results))
-    return status or int(given.require and not all_met)
+        print("\nresult:", save(readings, "client", settings, GOALS, folder), flush=True)
+    return all_met
+
+
+def main() -> int:
+    given = parse_arguments()
+    plan = plan_of(given)
+    readings = Readings(base=BASE, bound=BARE)
+    compile_program()
+    begun, complete, all_met = time.monotonic(), False, False
+    with workplace(readings) as folder, Lab(TWO, directory=folder) as lab:
+        try:
+            run(lab, plan, readings)
+            complete = True
+        finally:  # kept before all is tidied up, which takes a while
+            all_met = report(plan, readings, begun, given.results, complete=complete)
+    return int(given.require and not all_met)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(tidily(main))

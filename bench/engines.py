@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from bench.interrupt import tidily
 from bench.measure import Direction, Ends, Sample, sink, transfer
 from bench.report import RESULTS, Expectation, ratio, save, select, show
 from ginnel.dataplane.choose import find_problem
@@ -146,4 +147,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(tidily(main))

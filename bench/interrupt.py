@@ -1,21 +1,27 @@
 """Ctrl-C, SIGTERM and a lost terminal end a measurement tidily, and only once."""
 
 import signal
+from collections.abc import Callable
 from types import FrameType
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 INTERRUPTED = 130
-"""Exit status of a measurement that was interrupted."""
 
 
-def tidy_up_on_signals() -> None:
-    """Makes the first of these signals a KeyboardInterrupt, and ignores those that follow.
+def tidily(main: Callable[[], int]) -> int:
+    """Runs a program that removes what it made when one of these signals comes.
 
-    Processes and namespaces are removed on the way out; an impatient second Ctrl-C would leave some
-    of them. Nothing on that way waits for ever.
+    The first is a KeyboardInterrupt, those that follow are ignored: an impatient second Ctrl-C
+    would leave processes and namespaces. Nothing on the way out waits for ever. Returns the exit
+    status.
     """
     for number in SIGNALS:
-        signal.signal(number, _interrupt)
+        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup means that it should go on
+            signal.signal(number, _interrupt)
+    try:
+        return main()
+    except KeyboardInterrupt:
+        return INTERRUPTED
 
 
 def _interrupt(number: int, _: FrameType | None) -> None:

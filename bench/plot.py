@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from xml.sax.saxutils import escape
 
-LABEL_WIDTH, BAR_WIDTH, VALUE_WIDTH = 430, 520, 50
+LABEL_WIDTH, BAR_WIDTH, VALUE_WIDTH = 420, 490, 45
 BAR, GAP, TOP, BOTTOM = 13, 9, 66, 28
 LEGEND_WIDTH = 160
 COLOURS = ("#1f6f8b", "#c0843d", "#6b8f3a", "#8a5a83", "#b0483a", "#777777")
@@ -28,7 +28,7 @@ def render(title: str, base: str, groups: Sequence[Group]) -> str:
     systems = list(dict.fromkeys(system for group in groups for system in group.times))
     scale = _Scale([times for group in groups for times in group.times.values()])
     height = TOP + sum(BAR * len(group.times) + GAP for group in groups) + BOTTOM
-    width = LABEL_WIDTH + BAR_WIDTH + VALUE_WIDTH
+    width = LABEL_WIDTH + BAR_WIDTH + 2 * VALUE_WIDTH
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" '
         f'viewBox="0 0 {width} {height}" font-family="sans-serif" font-size="12">',
@@ -68,13 +68,14 @@ class _Scale:
     """Where a ratio lies: logarithmic, and 1 always on it."""
 
     def __init__(self, values: Sequence[float]) -> None:
-        low = min([0.5, *values]) / 1.3
+        low = min([0.5, *values]) / 1.1
         high = max([2.0, *values]) * 1.1
         self._low, self._span = math.log(low), math.log(high) - math.log(low)
         self.ticks = [tick for tick in TICKS if low <= tick <= high]
 
     def place(self, value: float) -> float:
-        return LABEL_WIDTH + BAR_WIDTH * (math.log(value) - self._low) / self._span
+        left = LABEL_WIDTH + VALUE_WIDTH
+        return left + BAR_WIDTH * (math.log(value) - self._low) / self._span
 
 
 def _bar(times: float, y: int, scale: _Scale, colour: str) -> list[str]:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from bench.interrupt import INTERRUPTED, tidy_up_on_signals
+from bench.interrupt import tidily
 from bench.measure import cpu_seconds
 from bench.pages import Settings, save, show
 from bench.pairs import GINNEL, PROGRAMS, compile_program
@@ -303,12 +303,17 @@ def main() -> int:
     sizes = replace(sizes, most=given.most or sizes.most, seconds=given.seconds or sizes.seconds)
     readings = Readings(base=BASE)
     compile_program()
-    tidy_up_on_signals()
-    status = 0
+    all_met = complete = False
     try:
         run(given, sizes, readings)
-    except KeyboardInterrupt:
-        status = INTERRUPTED
+        complete = True
+    finally:
+        all_met = report(given, sizes, readings, complete=complete)
+    return int(given.require and not all_met)
+
+
+def report(given: argparse.Namespace, sizes: Sizes, readings: Readings, *, complete: bool) -> bool:
+    """Prints and keeps what there is; True when no goal was missed."""
     all_met = show(readings, GOALS)
     settings: Settings = {
         "phases": given.only,
@@ -318,12 +323,12 @@ def main() -> int:
         "idle": f"{sizes.idle}, then {sizes.most}",
         "seconds a transfer": f"{sizes.seconds:g}",
         "openvpn": OPENVPN,
+        "complete": "yes" if complete else "no",
     }
-    settings |= {"interrupted": "yes"} if status else {}
     if readings.taken:
         print("\nresult:", save(readings, "server", settings, GOALS, given.results))
-    return status or int(given.require and not all_met)
+    return all_met
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(tidily(main))

@@ -18,6 +18,7 @@ from ipaddress import ip_address, ip_network
 from pathlib import Path
 
 from bench.engine_peer import MSS, MTU, fixed_key, open_link
+from bench.interrupt import tidily
 from bench.measure import Direction, Sample, cpu_seconds
 from bench.report import RESULTS, Expectation, ratio, save, show
 from bench.report import select as select_samples
@@ -211,4 +212,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(tidily(main))
