@@ -23,7 +23,12 @@ class ClientTunnel:
         self.config = config
         self.agreement = agreement
         self.keys = TunnelKeys(
-            peer_id=config.peer_id, agreement=agreement, tls=tls, outbox=outbox, now=now
+            peer_id=config.peer_id,
+            agreement=agreement,
+            tls=tls,
+            reneg_sec=tls.reneg_sec,
+            outbox=outbox,
+            now=now,
         )
 
     def fits(self, config: TunnelConfig, agreement: Agreement) -> bool:

@@ -4,7 +4,10 @@ After protocol-facts 6: the id that answers a first packet is computed from the 
 its session id and the time, so that the packet after it shows that the client sees our answers.
 """
 
-import hmac
+from hmac import compare_digest
+
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.hmac import HMAC
 
 from ginnel.core.types import Endpoint, Instant, SessionId
 from ginnel.core.wire import SESSION_ID_LENGTH
@@ -18,7 +21,7 @@ class CookieMaker:
 
     def __init__(self, secret: bytes, *, hand_window: int) -> None:
         """Half of ``hand_window`` seconds is one slot."""
-        self._secret = secret
+        self._hmac = HMAC(secret, SHA256())
         self._slot_length = max((hand_window + 1) // 2, 1)
 
     def make(self, source: Endpoint, client: SessionId, now: Instant) -> SessionId:
@@ -29,7 +32,7 @@ class CookieMaker:
         """Whether we gave this id lately to this client at this address."""
         slot = self._slot(now)
         return any(
-            hmac.compare_digest(self._in_slot(slot - age, source, client), cookie)
+            compare_digest(self._in_slot(slot - age, source, client), cookie)
             for age in range(SLOTS)
         )
 
@@ -44,6 +47,8 @@ class CookieMaker:
     def _in_slot(self, slot: int, source: Endpoint, client: SessionId) -> SessionId:
         address = source.address.packed + source.port.to_bytes(2, "big")
         message = (slot & 0xFFFFFFFF).to_bytes(4, "big") + address + client
-        cookie = hmac.digest(self._secret, message, "sha256")[:SESSION_ID_LENGTH]
+        keyed = self._hmac.copy()
+        keyed.update(message)
+        cookie = keyed.finalize()[:SESSION_ID_LENGTH]
         # All zero is no session id; the chance is that of guessing one.
         return SessionId(cookie if any(cookie) else bytes((1,)) * SESSION_ID_LENGTH)

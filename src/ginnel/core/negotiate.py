@@ -6,6 +6,7 @@ peer info are elsewhere.
 """
 
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 
 from ginnel.core.data_key import DataCipher, DataFormat
 from ginnel.core.digests import Digest, digest_named
@@ -93,9 +94,14 @@ def offered_ciphers(options: DataOptions, capabilities: DataCapabilities) -> tup
     """
     if not options.negotiates:
         return ()
-    known = {cipher.value.lower(): cipher for cipher in capabilities.ciphers}
-    names = (known.get(name.lower()) for name in options.data_ciphers)
-    return tuple(dict.fromkeys(cipher.value for cipher in names if cipher is not None))
+    return _doable(options.data_ciphers, capabilities.ciphers)
+
+
+@lru_cache(maxsize=8)  # a server asks the same for each client
+def _doable(names: tuple[str, ...], ciphers: frozenset[DataCipher]) -> tuple[str, ...]:
+    known = {cipher.value.lower(): cipher for cipher in ciphers}
+    found = (known.get(name.lower()) for name in names)
+    return tuple(dict.fromkeys(cipher.value for cipher in found if cipher is not None))
 
 
 def offered_flags(capabilities: DataCapabilities, *, pull: bool) -> ProtocolFlag:
@@ -401,7 +407,10 @@ def agree_with_client(
     ``peer_cipher`` is the cipher item of the client's options string. The error's reason is what
     goes behind ``AUTH_FAILED,``.
     """
-    usable = replace(options, data_ciphers=offered_ciphers(options, capabilities))
+    offered = offered_ciphers(options, capabilities)
+    usable = options
+    if offered != options.data_ciphers:
+        usable = replace(options, data_ciphers=offered)
     cipher = _usable(
         choose_for_client(usable, peer_info=peer_info, peer_cipher=peer_cipher), capabilities
     )

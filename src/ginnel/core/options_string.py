@@ -298,11 +298,16 @@ _NOT_COMPARED = {"keydir", "key-method", "proto", "tls-auth", "tun-ipv6", "ciphe
 _SERIOUS = {"dev-type", "comp-lzo", "mtu-dynamic", "ifconfig", "tls-client", "tls-server"}
 
 
+@lru_cache(maxsize=8)
+def _items_of(terms: OccTerms) -> Mapping[str, str]:
+    return parse_options_string(options_string(terms))
+
+
 def compare(expected: OccTerms, received: Mapping[str, str]) -> tuple[Mismatch, ...]:
     """Lists what differs between ``expected_from_peer`` and the parsed string of the peer."""
     if not received:
         return ()
-    ours = parse_options_string(options_string(expected))
+    ours = _items_of(expected)
     names = [*ours, *(name for name in received if name not in ours)]
     return tuple(
         Mismatch(

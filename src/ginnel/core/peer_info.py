@@ -6,6 +6,7 @@ Responsible for: building our lines by level of detail, parsing and filtering th
 
 from collections.abc import Iterable, Mapping
 from enum import IntEnum, IntFlag
+from functools import lru_cache
 
 from ginnel.dataclass import dataclass, field
 
@@ -80,6 +81,7 @@ COMPRESSION_ALL = ("IV_LZ4", "IV_LZ4v2", "IV_LZO", "IV_COMP_STUB", "IV_COMP_STUB
 
 MAX_LINES = 256
 MAX_VALUE = 512
+_HARMFUL = " $(`"
 _TWO_GCM = {"AES-256-GCM", "AES-128-GCM"}
 
 
@@ -137,12 +139,16 @@ def parse_peer_info(text: str) -> dict[str, str]:
     for line in text.split("\n", MAX_LINES)[:MAX_LINES]:
         name, equals, value = line.partition("=")
         if equals and len(value) <= MAX_VALUE and _is_peer_name(name):
-            found[name] = "".join(char if _is_harmless(char) else "_" for char in value)
+            found[name] = value if _is_harmless(value) else _harmless(value)
     return found
 
 
-def _is_harmless(char: str) -> bool:
-    return " " < char <= "~" and char not in "$(`"
+def _is_harmless(value: str) -> bool:
+    return value.isascii() and value.isprintable() and not any(char in value for char in _HARMFUL)
+
+
+def _harmless(value: str) -> str:
+    return "".join(char if _is_harmless(char) else "_" for char in value)
 
 
 def _is_peer_name(name: str) -> bool:
@@ -153,7 +159,11 @@ def _is_peer_name(name: str) -> bool:
 
 def protocol_flags(peer_info: Mapping[str, str]) -> ProtocolFlag:
     """Returns the bits of a parsed ``IV_PROTO``; unknown bits are dropped, nonsense gives none."""
-    text = peer_info.get("IV_PROTO", "")
+    return _flags(peer_info.get("IV_PROTO", ""))
+
+
+@lru_cache(maxsize=32)  # clients differ little in this, and each is asked about often
+def _flags(text: str) -> ProtocolFlag:
     if not (text.isascii() and text.isdigit() and len(text) <= 10):
         return ProtocolFlag(0)
     return ProtocolFlag(int(text) & _KNOWN_FLAGS)

@@ -21,7 +21,7 @@ from ginnel.core.timers import Timers
 from ginnel.core.tunnel_keys import TunnelKeys
 from ginnel.core.types import Instant
 from ginnel.dataclass import dataclass, replace
-from ginnel.options.model import CompressionKind, TlsOptions
+from ginnel.options.model import CompressionKind
 from ginnel.options.server_model import ServerOptions
 
 _ENDING = (Leaving, Over)
@@ -55,8 +55,9 @@ class ServerCourse:
     ) -> None:
         """``unix_time`` is the wall clock in seconds at the start."""
         self.options = options
-        self.tls = _with_own_interval(options, entropy)
-        """The TLS options, with the interval between renegotiations of this one client."""
+        self.tls = options.tls
+        self.reneg_sec = _own_interval(options, entropy)
+        """Seconds between two renegotiations of this one client."""
         self.facts = facts
         self.link = link
         self.outbox = outbox
@@ -86,6 +87,8 @@ class ServerCourse:
 
     def facts_of(self, guest: Guest) -> ClientFacts:
         """Who the client is, with what it says over this session."""
+        if guest.key_number == self.facts.key_number:  # a number is given once
+            return self.facts
         variables = tuple(guest.peer_info.items())
         return replace(self.facts, key_number=guest.key_number, peer_info=variables)
 
@@ -143,7 +146,7 @@ def auth_failed(reason: str, peer_info: Mapping[str, str]) -> str:
     return f"AUTH_FAILED,{clean_text(reason)}" if reason else "AUTH_FAILED"
 
 
-def _with_own_interval(options: ServerOptions, entropy: Callable[[int], bytes]) -> TlsOptions:
+def _own_interval(options: ServerOptions, entropy: Callable[[int], bytes]) -> int:
     """Draws ``reneg-sec`` between its bounds, lest all clients come at once for ever.
 
     Without a lower bound that is nine tenths of the upper one, as in OpenVPN.
@@ -151,6 +154,6 @@ def _with_own_interval(options: ServerOptions, entropy: Callable[[int], bytes]) 
     tls = options.tls
     lowest, highest = options.limits.reneg_sec_range or (tls.reneg_sec * 9 // 10, tls.reneg_sec)
     if lowest >= highest:
-        return replace(tls, reneg_sec=highest)
+        return highest
     drawn = int.from_bytes(entropy(4), "big") % (highest - lowest + 1)
-    return replace(tls, reneg_sec=lowest + drawn)
+    return lowest + drawn

@@ -74,7 +74,7 @@ class ServerMessages:
         course = self._course
         if len(extra.encode("utf-8", "replace")) > LONGEST_EXTRA:
             return False
-        longest = max(course.tls.reneg_sec // 2, course.tls.hand_window)
+        longest = max(course.reneg_sec // 2, course.tls.hand_window)
         waited = now - guest.talk.current.key.started
         granted = max(min(timeout, int(longest - waited)), 0)
         knows_words = ProtocolFlag.AUTH_PENDING_KEYWORDS in protocol_flags(guest.peer_info)

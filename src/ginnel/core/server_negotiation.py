@@ -19,7 +19,7 @@ from ginnel.core.negotiation import (
     Negotiation,
 )
 from ginnel.core.notices import CertificateRejected, ControlChannelReady, PeerConnected
-from ginnel.core.options_string import parse_options_string
+from ginnel.core.options_string import OccTerms, parse_options_string
 from ginnel.core.peer_info import parse_peer_info
 from ginnel.core.server_actions import Admitted, Refused, ServerActionResult
 from ginnel.core.server_course import ServerCourse
@@ -168,7 +168,9 @@ class ServerNegotiation:
         if peer is None or not guest.talk.is_newest(negotiation):
             return
         self._sessions.exchanged(guest)
-        is_consistent = self._take_in(guest, negotiation, message)
+        self._take_in(guest, negotiation, message)
+        terms = server_terms(course.options, course.facts.transport, guest.items)
+        is_consistent = self._compare(terms, guest)
         course.outbox.tell(
             ControlChannelReady(
                 tls_version=peer.tls_version,
@@ -176,7 +178,6 @@ class ServerNegotiation:
                 peer_certificate=peer.certificate,
             )
         )
-        terms = server_terms(course.options, course.facts.transport, guest.items)
         source, reply = answer(terms, course.entropy)
         judgement = self._login.judge(course.facts_of(guest), peer, message, now)
         if not is_consistent:
@@ -195,15 +196,18 @@ class ServerNegotiation:
                 course.outbox.warn(warning)
                 self._sessions.turn_away(guest, reason, now, by_login=is_consistent)
 
-    def _take_in(self, guest: Guest, negotiation: Negotiation, message: KeyMethodMessage) -> bool:
-        """Notes what the client says of itself; False when ``opt-verify`` does not let it pass."""
+    def _take_in(self, guest: Guest, negotiation: Negotiation, message: KeyMethodMessage) -> None:
+        """Notes what the client says of itself."""
         course = self._course
         guest.items = parse_options_string(message.options_string)
         if negotiation.key.key_id == 0:
             guest.peer_info = parse_peer_info(message.peer_info)
             course.outbox.tell(PeerInfoReceived(variables=tuple(guest.peer_info.items())))
         course.introduced(guest)
-        terms = server_terms(course.options, course.facts.transport, guest.items)
+
+    def _compare(self, terms: OccTerms, guest: Guest) -> bool:
+        """Tells of other options than ours; False when ``opt-verify`` does not let them pass."""
+        course = self._course
         found = mismatches(terms, guest.items)
         for mismatch in found:
             if mismatch.serious or course.options.opt_verify:

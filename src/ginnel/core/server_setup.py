@@ -68,8 +68,8 @@ class ServerSetup:
 
     def decision_time(self) -> float:
         """Seconds that whoever decides about the client has (protocol-facts 11)."""
-        tls = self._course.tls
-        return float(min(tls.hand_window, tls.reneg_sec // 2 or tls.hand_window))
+        window = self._course.tls.hand_window
+        return float(min(window, self._course.reneg_sec // 2 or window))
 
     def take_terms(self, connecting: Connecting, result: ServerActionResult, now: Instant) -> None:
         """Takes the answer to ConnectClient."""
@@ -111,6 +111,7 @@ class ServerSetup:
                 peer_id=course.facts.peer_id,
                 agreement=agreement,
                 tls=with_bytes_limit(course.tls, agreement.cipher),
+                reneg_sec=course.reneg_sec,
                 outbox=course.outbox,
                 now=now,
             ),
@@ -174,8 +175,8 @@ class ServerSetup:
         session.mark_active()
         if len(guest.talk.negotiations) > 1:
             course.timers.arm(Deadline.FORGET, now + course.tls.hand_window)
-        if course.tls.reneg_sec:
-            course.timers.arm(Deadline.RENEGOTIATE, now + course.tls.reneg_sec)
+        if course.reneg_sec:
+            course.timers.arm(Deadline.RENEGOTIATE, now + course.reneg_sec)
         return action_id
 
     # --- pushing -------------------------------------------------------------------------------

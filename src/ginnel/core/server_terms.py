@@ -36,6 +36,9 @@ def client_compression(
 
 def own_data(common: DataOptions, config: ClientConfig) -> DataOptions:
     """The settings of a client's data channel: its own win over those for all."""
+    own = (config.data_ciphers, config.data_ciphers_fallback, config.compression)
+    if own == (None, None, None):
+        return common
     return replace(
         common,
         data_ciphers=common.data_ciphers if config.data_ciphers is None else config.data_ciphers,

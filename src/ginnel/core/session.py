@@ -61,6 +61,8 @@ class Progress:
     """A packet was taken in by this key session."""
 
     key: KeySession
+    said: bool = True
+    """False when it did no more than acknowledge."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +115,8 @@ class Session:
         self._peer_id = met
         self._wrapping = wrapping
         self._dynamic: Wrapping | None = None
+        self._dynamic_from: tuple[KeySession, int] | None = None
+        """Whose exporter that will come from, and the wall clock, once it was agreed on."""
         self._tls = tls
         self._rules = rules
         self._previous: KeySession | None = None
@@ -150,14 +154,7 @@ class Session:
 
     def use_dynamic_crypt(self, unix_time: int) -> None:
         """Wraps the packets of later negotiations with a key from this one's TLS exporter."""
-        from ginnel.core.wrap.crypt import dynamic_crypt
-
-        self._dynamic = dynamic_crypt(
-            exported=self._current.tls.export(DYNAMIC_CRYPT_LABEL, DYNAMIC_CRYPT_LENGTH),
-            base=self._wrapping.static_key,
-            side=self._rules.side,
-            unix_time=unix_time,
-        )
+        self._dynamic_from = self._current, unix_time
 
     def mark_active(self) -> None:
         """The current negotiation has its keys: soft resets of the peer are welcome from now on."""
@@ -192,7 +189,7 @@ class Session:
             key.receive(header.opcode, body, now)
             return SoftResetByPeer(key)
         key.receive(header.opcode, body, now)
-        return Progress(key)
+        return Progress(key, said=header.opcode is not Opcode.ACK_V1)
 
     def outgoing(self, now: Instant) -> list[bytes]:
         """The packets to send now, wrapped."""
@@ -220,9 +217,23 @@ class Session:
         return (self._current,) if self._previous is None else (self._previous, self._current)
 
     def _wrapping_of(self, key_id: KeyId) -> Wrapping:
-        if self._dynamic is not None and key_id != FIRST_KEY:
-            return self._dynamic
-        return self._wrapping
+        if key_id == FIRST_KEY:
+            return self._wrapping
+        if self._dynamic_from is not None:
+            self._dynamic = self._make_dynamic(*self._dynamic_from)
+            self._dynamic_from = None
+        return self._wrapping if self._dynamic is None else self._dynamic
+
+    def _make_dynamic(self, origin: KeySession, unix_time: int) -> Wrapping:
+        """Makes the wrapping with the first packet under it, which most clients never send."""
+        from ginnel.core.wrap.crypt import dynamic_crypt
+
+        return dynamic_crypt(
+            exported=origin.tls.export(DYNAMIC_CRYPT_LABEL, DYNAMIC_CRYPT_LENGTH),
+            base=self._wrapping.static_key,
+            side=self._rules.side,
+            unix_time=unix_time,
+        )
 
     def _body(self, header: ControlHeader, raw: bytes) -> ControlBody:
         body = decode_body(header.opcode, raw)

@@ -36,12 +36,17 @@ class TunnelKeys:
         peer_id: PeerId,
         agreement: Agreement,
         tls: TlsOptions,
+        reneg_sec: int,
         outbox: KeyOutbox,
         now: Instant,
     ) -> None:
-        """``peer_id`` is the peer's handle in the data plane."""
+        """``peer_id`` is the peer's handle in the data plane.
+
+        ``reneg_sec`` are the seconds between renegotiations, those of ``tls`` or drawn near them.
+        """
         self.agreement = agreement
         self._tls = tls
+        self._reneg_sec = reneg_sec
         self._outbox = outbox
         self._ring = KeyRing(peer_id, outbox.next_action_id)
         self._key_since = now
@@ -132,7 +137,7 @@ class TunnelKeys:
         tls = self._tls
         limit = -1 if tls.reneg_bytes is None else tls.reneg_bytes
         return (
-            f"sec={int(now - self._key_since)}/{tls.reneg_sec} "
+            f"sec={int(now - self._key_since)}/{self._reneg_sec} "
             f"bytes={self._bytes - self._bytes_at_key}/{limit} "
             f"pkts={self._packets - self._packets_at_key}/{tls.reneg_pkts}"
         )
@@ -145,8 +150,8 @@ class TunnelKeys:
         begins anew, and what we send with that key until then would be lost.
         """
         limits = [float(self._tls.hand_window)]
-        if self._tls.reneg_sec:
-            limits.append(self._tls.reneg_sec / 2)
+        if self._reneg_sec:
+            limits.append(self._reneg_sec / 2)
         if self._peer_interval is not None:
             limits.append(self._peer_interval / 2)
         return min(limits)

@@ -33,6 +33,7 @@ def keys_with(tls: TlsOptions = DEFAULTS, outbox: Outbox | None = None) -> Tunne
         peer_id=PeerId(0),
         agreement=AGREEMENT,
         tls=tls,
+        reneg_sec=tls.reneg_sec,
         outbox=Outbox() if outbox is None else outbox,
         now=Instant(0.0),
     )

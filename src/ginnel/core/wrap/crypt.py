@@ -5,11 +5,13 @@ HMAC-SHA256 of the plaintext), and the dynamic key of later negotiations (protoc
 responsible for: wrapped client keys (``wrap.crypt_v2``).
 """
 
-import hmac
+from hmac import compare_digest
 
 from cryptography.hazmat.primitives.ciphers import Cipher
 from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.ciphers.modes import CTR
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.hmac import HMAC
 
 from ginnel.core.errors import Malformed
 from ginnel.core.key_files import STATIC_KEY_LENGTH, KeyHalf, StaticKey
@@ -29,27 +31,32 @@ _IV_LENGTH = 16
 class SivKey:
     """The keys of one direction: AES-256-CTR and HMAC-SHA256, in the SIV manner.
 
-    One cipher context serves all packets, of any number of sessions: making one costs six times
-    what a packet does.
+    One cipher context and one keyed HMAC serve all packets, of any number of sessions: making a
+    context costs six times what a packet does, and a copy of the HMAC a third of a new one.
     """
 
-    __slots__ = ("_context", "_hmac_key")
+    __slots__ = ("_context", "_hmac")
 
     def __init__(self, half: KeyHalf) -> None:
         key = half.cipher.reveal()[:_KEY_LENGTH]
         self._context = Cipher(AES(key), CTR(bytes(_IV_LENGTH))).encryptor()
-        self._hmac_key = half.hmac.reveal()[:_KEY_LENGTH]
+        self._hmac = HMAC(half.hmac.reveal()[:_KEY_LENGTH], SHA256())
 
     def seal(self, clear: bytes, secret: bytes) -> tuple[bytes, bytes]:
         """Returns (tag, ciphertext); the tag covers ``clear | secret``."""
-        tag = hmac.digest(self._hmac_key, clear + secret, "sha256")
+        tag = self._tag(clear, secret)
         return tag, self._crypt(tag, secret)
 
     def open(self, clear: bytes, tag: bytes, ciphertext: bytes) -> bytes | None:
         """Returns the plaintext, or None when the tag does not fit."""
         secret = self._crypt(tag, ciphertext)
-        expected = hmac.digest(self._hmac_key, clear + secret, "sha256")
-        return secret if hmac.compare_digest(expected, tag) else None
+        return secret if compare_digest(self._tag(clear, secret), tag) else None
+
+    def _tag(self, clear: bytes, secret: bytes) -> bytes:
+        covering = self._hmac.copy()
+        covering.update(clear)
+        covering.update(secret)
+        return covering.finalize()
 
     def _crypt(self, tag: bytes, text: bytes) -> bytes:
         self._context.reset_nonce(tag[:_IV_LENGTH])
