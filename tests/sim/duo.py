@@ -297,10 +297,10 @@ class Duo:
         )
         self.server.machine.start(self.now)
 
-    def _arrive(self, packet: bytes, source: Endpoint) -> None:
+    def _arrive(self, packet: bytes, source: Endpoint, *, more: bool = False) -> None:
         if self.server.machine is not None:
             known = None if self._transport is Transport.TCP else source
-            self.server.machine.receive(packet, known, self.now)
+            self.server.machine.receive(packet, known, self.now, more=more)
             return
         match self.listener.meet(packet, source, self.now):
             case Dropped(reason=reason):
@@ -320,8 +320,9 @@ class Duo:
         )
         soonest = min((time for time in times if time is not None), default=deadline)
         self.now = max(self.now, min(soonest, deadline))
-        for packet in self.up.arrived(self.now):
-            self._arrive(packet, self.client_address)
+        arrived = list(self.up.arrived(self.now))
+        for left, packet in zip(reversed(range(len(arrived))), arrived, strict=True):
+            self._arrive(packet, self.client_address, more=left > 0)
         for packet in self.down.arrived(self.now):
             self.client.receive(packet, SERVER, self.now)
         self.client.handle_timeout(self.now)

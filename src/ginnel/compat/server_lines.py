@@ -33,6 +33,11 @@ from ginnel.core.types import Endpoint, IPAddress, IPNetwork, PeerId, Transport
 from ginnel.options.model import DeviceType, PlainWrapping, TlsAuth, TlsCrypt, Topology
 from ginnel.options.server_model import ServerOptions
 
+DETAILS = (InitialPacket, PushSent, ExitScheduled)
+"""Notices whose lines are all of ``DETAIL_VERB``: most servers need not have them rendered."""
+
+DETAIL_VERB = 3
+
 Wrapping = PlainWrapping | TlsAuth | TlsCrypt
 
 
@@ -88,7 +93,7 @@ def _error(text: str, *, category: Category = Category.NONE) -> LogLine:
 
 
 def _push(text: str) -> LogLine:
-    return LogLine(text=text, verb=3, category=Category.PUSH)
+    return LogLine(text=text, verb=DETAIL_VERB, category=Category.PUSH)
 
 
 # --- start -------------------------------------------------------------------------------------

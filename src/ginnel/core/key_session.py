@@ -89,6 +89,8 @@ class KeySession:
         self._wkc_first = False
         self._heard_tls = False
         self._limits = (MIN_PAYLOAD, MIN_PAYLOAD)
+        self._is_full = False
+        """Whether ciphertext waits for room in the send window, as far as is known."""
         if first_send_id == 0:
             self._sender.queue(reset, b"", started)
 
@@ -120,6 +122,10 @@ class KeySession:
             self._heard = True
             self._sender.reschedule(now)
         self._sender.acknowledge(body.acks)
+        if opcode is Opcode.ACK_V1 and not isinstance(self._state, AwaitReset):
+            if self._is_full:
+                self._queue_ciphertext(now)
+            return
         if body.message_id is not None:
             arrival = self._receiver.receive(body.message_id, opcode, body.payload)
             if arrival is Arrival.OUTSIDE:
@@ -218,6 +224,8 @@ class KeySession:
             carries_key = self._wkc_first and self._sender.next_id == 1
             chunk = self.tls.take(self._limits[carries_key])
             if not chunk:
+                self._is_full = False
                 return
             opcode = Opcode.CONTROL_WKC_V1 if carries_key else Opcode.CONTROL_V1
             self._sender.queue(opcode, chunk, now)
+        self._is_full = True

@@ -164,8 +164,13 @@ class ServerMachine:
             self._judge_key(guest)
         self.receive(admission.packet, None, now)
 
-    def receive(self, packet: bytes, source: Endpoint | None, now: Instant) -> None:
-        """Takes a packet that is not data. Never raises for what the network sent."""
+    def receive(
+        self, packet: bytes, source: Endpoint | None, now: Instant, *, more: bool = False
+    ) -> None:
+        """Takes a packet that is not data. Never raises for what the network sent.
+
+        ``more``: another one follows at once, so that what they lead to is sent after that.
+        """
         state = self._course.state
         if isinstance(state, JudgingKey):
             if len(state.packets) < MAX_WAITING:
@@ -173,7 +178,8 @@ class ServerMachine:
             return
         if not self._course.is_over:
             self._take(packet, source, now)
-        self._flush(now)
+        if not more:
+            self._flush(now)
 
     def handle_timeout(self, now: Instant) -> None:
         """Does what is due; harmless when nothing is."""
@@ -298,7 +304,8 @@ class ServerMachine:
             self._judge_key(heard.guest)
         if heard.soft_reset:
             self._sessions.follow_soft_reset(heard.guest, now)
-        self._negotiation.progress(heard.guest, now)
+        if heard.said:
+            self._negotiation.progress(heard.guest, now)
 
     # --- answers and deadlines -----------------------------------------------------------------
 

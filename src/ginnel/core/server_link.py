@@ -16,11 +16,18 @@ from ginnel.core.key_session import KeySession
 from ginnel.core.listener import Admission
 from ginnel.core.negotiation import Judging
 from ginnel.core.server_outbox import ServerOutbox
-from ginnel.core.session import FIRST_KEY, Session, SessionRules, SoftResetByPeer, outer_overhead
+from ginnel.core.session import (
+    FIRST_KEY,
+    Progress,
+    Session,
+    SessionRules,
+    SoftResetByPeer,
+    outer_overhead,
+)
 from ginnel.core.timers import earliest
 from ginnel.core.tls import TlsChannel, TlsPeer
 from ginnel.core.types import Endpoint, Instant, SessionId, Side, Transmit, Transport
-from ginnel.core.wire import SESSION_ID_LENGTH, ControlHeader, decode_header
+from ginnel.core.wire import HEADER_LENGTH, SESSION_ID_LENGTH, ControlHeader, decode_header
 from ginnel.core.wrap import Wrapping
 from ginnel.dataclass import dataclass, field
 from ginnel.options.server_model import ServerOptions
@@ -62,6 +69,8 @@ class Heard:
     """A packet was taken in."""
 
     guest: Guest
+    said: bool = True
+    """False when it did no more than acknowledge."""
     began: bool = False
     """It began the session."""
     is_first: bool = False
@@ -179,17 +188,18 @@ class ServerLink:
             self.dismiss(guest)
 
     def _receive(self, packet: bytes, now: Instant, unix_time: int | None) -> Heard:
-        header = decode_header(packet)
+        named = packet[1:HEADER_LENGTH]
         for guest in self.guests:
-            if guest.talk.session.peer_id == header.session_id:
+            if guest.talk.session.peer_id == named:
                 received = guest.talk.session.receive(packet, now)
                 if isinstance(received, SoftResetByPeer):
                     guest.talk.adopt_soft_reset()
                     return Heard(guest, soft_reset=True)
-                return Heard(guest)
+                said = not isinstance(received, Progress) or received.said
+                return Heard(guest, said)
         if unix_time is None:
             raise Malformed("state")
-        return self._begin(packet, header, now, unix_time)
+        return self._begin(packet, decode_header(packet), now, unix_time)
 
     def _begin(self, packet: bytes, header: ControlHeader, now: Instant, unix_time: int) -> Heard:
         """The client begins a session: its first, or another one because it lost that.

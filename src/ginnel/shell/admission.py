@@ -357,6 +357,11 @@ class Admission:
 
     # --- what happens --------------------------------------------------------------------------
 
+    @property
+    def hears_connections(self) -> bool:
+        """Whether anybody is told."""
+        return self._frontend.hears_clients or bool(self._authenticators)
+
     async def connected(self, agreed: AgreedClient) -> None:
         """Tells management client and authenticators."""
         facts = agreed.client

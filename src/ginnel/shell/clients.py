@@ -32,6 +32,7 @@ class Client:
     """One client from its first packet to its end."""
 
     __slots__ = (
+        "_name",
         "agreed",
         "began",
         "common_name",
@@ -105,6 +106,7 @@ class Client:
         self.draining = False
         self.over = False
         self.tasks: set[asyncio.Task[None]] | None = None
+        self._name: str | None = None
 
     @property
     def where(self) -> Where:
@@ -119,7 +121,14 @@ class Client:
     @property
     def name(self) -> str:
         """How the log calls it: ``client1/192.0.2.7:1194``, without a name before it has one."""
-        return client_name(self.common_name, self.remote)
+        name = self._name
+        if name is None:
+            name = self._name = client_name(self.common_name, self.remote)
+        return name
+
+    def renamed(self) -> None:
+        """Its common name or its address changed."""
+        self._name = None
 
     def task_ended(self, task: asyncio.Task[None]) -> None:
         """Forgets a task, and the set once it is empty: most clients have nothing under way."""
@@ -201,6 +210,7 @@ class Clients:
         if client.common_name:
             self._unname(client)
         client.common_name = common_name
+        client.renamed()
         if common_name:
             self._by_name.setdefault(common_name, []).append(client)
 
@@ -216,6 +226,7 @@ class Clients:
         """The client floated; returns another one that was known at its new place."""
         self._leave_place(client)
         client.link, client.remote, client.local = link, remote, local
+        client.renamed()
         replaced = self._by_where.get(client.where)
         self._by_where[client.where] = client
         return replaced if replaced is not client else None

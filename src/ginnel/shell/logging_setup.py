@@ -11,6 +11,7 @@ import stat
 import sys
 import time
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from typing import TYPE_CHECKING, Protocol
 
 from ginnel.compat.log_lines import LogLine, Severity, printable
@@ -150,7 +151,13 @@ class LineFormat:
         if not (self.timestamps and stamped and line.timestamp):
             return text
         fine = f" us={micros}" if verb >= 4 else ""
-        return f"{local_time_text(seconds)}{fine} {text}"
+        return f"{_second_text(seconds)}{fine} {text}"
+
+
+@lru_cache(maxsize=1)
+def _second_text(seconds: int) -> str:
+    """Lines come many at a time."""
+    return local_time_text(seconds)
 
 
 def local_time_text(now: float) -> str:

@@ -8,7 +8,7 @@ Which packet is for which client is ``shell.reception``'s business, who may in t
 import asyncio
 import time
 import traceback
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
 from typing import Protocol, assert_never
 
@@ -123,10 +123,20 @@ class ServerDrive:
         """Begins with a client that is registered already."""
         self._feed(client, client.machine.start)
 
-    def receive(self, client: Client, packet: bytes, source: Endpoint | None) -> None:
-        """Gives the client's machine a packet."""
-        client.control_read += len(packet)
-        self._feed(client, partial(client.machine.receive, packet, source))
+    def receive(self, client: Client, packets: Sequence[tuple[bytes, Endpoint | None]]) -> None:
+        """Gives the client's machine packets that came one after the other: one at least.
+
+        They are answered together: each answer is a packet that the client answers in turn.
+        """
+
+        def take(now: Instant) -> None:
+            left = len(packets)
+            for packet, source in packets:
+                left -= 1
+                client.control_read += len(packet)
+                client.machine.receive(packet, source, now, more=left > 0)
+
+        self._feed(client, take)
 
     def tell(self, client: Client, event: DataPlaneEvent) -> None:
         """Tells the client's machine what the data plane reported."""
@@ -261,8 +271,9 @@ class ServerDrive:
         self._data_plane.send_control(transmit, client.link, client.local)
 
     def _announce(self, client: Client, notice: ServerNotice) -> None:
-        for line in server_lines.render(notice, common_name=client.common_name):
-            self._say(client, line)
+        if not isinstance(notice, server_lines.DETAILS) or self._shows(server_lines.DETAIL_VERB):
+            for line in server_lines.render(notice, common_name=client.common_name):
+                self._say(client, line)
         match notice:
             case PeerConnected(common_name=name):
                 self._clients.name(client, name)
@@ -288,7 +299,8 @@ class ServerDrive:
         client.connected_at = self._clock()
         client.began = time.time()
         client.agreed = agreed
-        self._spawn(client, partial(self._hooks.connected, agreed), "connected")
+        if self._hooks.hears_connections:
+            self._spawn(client, partial(self._hooks.connected, agreed), "connected")
 
     def float_to(
         self, client: Client, link: LinkId, remote: Endpoint, local: IPAddress | None

@@ -69,6 +69,11 @@ class ServerHooks(Protocol):
         """Takes the client's answer to a question (``CR_RESPONSE``)."""
         ...
 
+    @property
+    def hears_connections(self) -> bool:
+        """Whether ``connected`` does anything: a task for each client takes its time."""
+        ...
+
     async def connected(self, agreed: AgreedClient) -> None:
         """Data flows: ``learn-address add``, hooks."""
         ...

@@ -5,7 +5,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 
 from ginnel.compat import server_lines
 from ginnel.compat.log_lines import LogLine
-from ginnel.core.notices import ControlMessage, Outcome, PeerConnected
+from ginnel.core.notices import ControlMessage, InitialPacket, Outcome, PeerConnected
 from ginnel.core.server_notices import (
     AuthenticationFailed,
     ClientMoved,
@@ -14,7 +14,7 @@ from ginnel.core.server_notices import (
     PushSent,
     ServerNotice,
 )
-from ginnel.core.types import Endpoint, PeerId, Transport
+from ginnel.core.types import Endpoint, PeerId, SessionId, Transport
 from ginnel.options.model import (
     KeyDirection,
     PlainWrapping,
@@ -128,6 +128,18 @@ def test_notices_of_machines() -> None:
     assert render(ClientMoved(remote=HOME)) == []
     connected = PeerConnected(common_name="anna", remote=HOME)
     assert render(connected) == ["[anna] Peer Connection Initiated with [AF_INET]192.0.2.7:40000"]
+
+
+def test_what_is_left_out_at_low_verbosity_is_all_of_high_verbosity() -> None:
+    details = (
+        InitialPacket(source=HOME, session_id=SessionId(bytes(range(8)))),
+        PushSent(common_name="anna", text="PUSH_REPLY,ping 10"),
+        ExitScheduled(seconds=5.0),
+    )
+    assert {type(notice) for notice in details} == set(server_lines.DETAILS)
+    for notice in details:
+        lines = server_lines.render(notice, common_name="anna")
+        assert {line.verb for line in lines} == {server_lines.DETAIL_VERB}
 
 
 def test_strangers_are_told_apart_by_what_is_wrong() -> None:

@@ -6,7 +6,8 @@ from random import Random
 from ginnel.core.control_keys import ControlKeys
 from ginnel.core.server import ServerMachine
 from ginnel.core.server_actions import ClientId
-from ginnel.core.types import Endpoint, Instant, PeerId, Side, Transport
+from ginnel.core.types import Endpoint, Instant, KeyId, PeerId, SessionId, Side, Transport
+from ginnel.core.wire import ControlBody, ControlHeader, Opcode, encode_body, encode_header
 from tests.sim.fake_tls import FakeTls
 from tests.sim.pair import CAPABILITIES, UNIX_TIME
 from tests.unit.core.test_pool import options
@@ -30,6 +31,20 @@ def machine() -> ServerMachine:
         capabilities=CAPABILITIES,
         tokens=None,
     )
+
+
+def test_packets_that_came_together_are_answered_after_the_last() -> None:
+    made, now = machine(), Instant(0.0)
+    made.start(now)
+    header = ControlHeader(
+        Opcode.CONTROL_HARD_RESET_CLIENT_V2, KeyId(0), SessionId(bytes(range(8)))
+    )
+    reset = encode_header(header) + encode_body(ControlBody(message_id=0))
+    made.receive(reset, CLIENT, now, more=True)
+    assert made.poll_transmit() is None
+    made.receive(reset, CLIENT, now)
+    assert made.poll_transmit() is not None
+    assert made.poll_transmit() is None
 
 
 def test_a_new_machine_knows_its_client_and_wants_nothing() -> None:

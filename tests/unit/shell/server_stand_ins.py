@@ -85,10 +85,12 @@ class FakeMachine:
     def start(self, now: Instant) -> None:
         self.inputs.append("start")
 
-    def receive(self, packet: bytes, source: Endpoint | None, now: Instant) -> None:
+    def receive(
+        self, packet: bytes, source: Endpoint | None, now: Instant, *, more: bool = False
+    ) -> None:
         if self.fails is not None:
             raise self.fails
-        self.inputs.append(packet)
+        self.inputs.append((packet, "more") if more else packet)
 
     def handle_timeout(self, now: Instant) -> None:
         self.due = None

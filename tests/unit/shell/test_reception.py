@@ -28,7 +28,7 @@ from ginnel.dataplane.api import ControlPacket, LinkId, Notification, Notificati
 from ginnel.options.server_model import LimitOptions
 from ginnel.shell import reception
 from ginnel.shell.clients import INBOX, Client, Clients
-from ginnel.shell.reception import STRANGERS, Reception
+from ginnel.shell.reception import STRANGERS, TURN, Reception
 from ginnel.shell.server_drive import ServerDrive
 from tests.unit.shell.loops import Lines, run, until
 from tests.unit.shell.server_stand_ins import (
@@ -123,9 +123,11 @@ class Rig:
         rig = self
 
         class Ordered(FakeMachine):
-            def receive(self, packet: bytes, source: Endpoint | None, now: Instant) -> None:
+            def receive(
+                self, packet: bytes, source: Endpoint | None, now: Instant, *, more: bool = False
+            ) -> None:
                 rig.order.append((client_id, packet))
-                super().receive(packet, source, now)
+                super().receive(packet, source, now, more=more)
 
         machine = Ordered(facts(client_id, remote))
         self.machines.append(machine)
@@ -213,7 +215,7 @@ def test_a_client_with_many_packets_waits_for_its_turn() -> None:
         many = [(bytes((number,)), HOME) for number in range(10)]
         rig.arrive(*many, (b"one", ELSEWHERE))
         await until(lambda: len(rig.order) == 11, "all")
-        assert rig.order.index((1, b"one")) == 1
+        assert rig.order.index((1, b"one")) == TURN
         assert [packet for number, packet in rig.order if number == 0] == [p for p, _ in many]
 
     with_rig(work)
@@ -241,7 +243,7 @@ def test_newcomers_wait_while_clients_have_much_to_say(monkeypatch: pytest.Monke
     async def work(rig: Rig) -> None:
         await rig.enter(HOME)
         await rig.enter(ELSEWHERE)
-        known = [(b"x", HOME), (b"x", ELSEWHERE)] * 4
+        known = [(b"x", HOME), (b"x", ELSEWHERE)] * (2 * TURN)
         rig.arrive(*known, (b"hello", at(7)), (b"reset", at(8)))
         await until(lambda: len(rig.order) == len(known), "all of the clients'")
         assert len(rig.clients) == 2
@@ -276,7 +278,7 @@ def test_a_client_that_ends_takes_its_waiting_packets_with_it() -> None:
         rig.machines[0].notices.append(ended("gone"))
         rig.arrive(*[(b"x", HOME)] * 9)
         await until(lambda: client.over and not rig.reception._waiting, "its end")
-        assert len(rig.order) == 1
+        assert len(rig.order) == TURN
 
     with_rig(work)
 

@@ -22,7 +22,7 @@ def connected(rig: drives.Rig, name: str = "anna", remote: Endpoint = HOME) -> C
     has = agreed(machine.facts, config)
     machine.actions.append(AddClient(id=ActionId(2), agreed=has))
     machine.notices.append(ClientConnected(agreed=has))
-    rig.drive.receive(client, b"y", remote)
+    rig.drive.receive(client, [(b"y", remote)])
     return client
 
 

@@ -83,6 +83,8 @@ class FakeHooks:
     async def answer_challenge(self, action: AnswerChallenge) -> Done | Failed:
         return Done()
 
+    hears_connections = True
+
     async def connected(self, agreed: AgreedClient) -> None:
         self.told.append("connected")
 
@@ -149,7 +151,7 @@ class Rig:
         client, machine = self.enter(remote)
         who = replace(machine.facts, common_name=name)
         machine.actions.append(ConnectClient(id=ActionId(1), client=who))
-        self.drive.receive(client, b"x", remote)
+        self.drive.receive(client, [(b"x", remote)])
         return client, machine
 
 
@@ -196,8 +198,18 @@ def test_the_hooks_answer_what_takes_time(action: ConnectClient, answer: object)
     async def work(rig: Rig) -> None:
         client, machine = rig.enter()
         machine.actions.append(action)
-        rig.drive.receive(client, b"x", HOME)
+        rig.drive.receive(client, [(b"x", HOME)])
         await until(lambda: (7, answer) in machine.inputs, "the answer")
+
+    with_rig(work)
+
+
+def test_packets_that_came_together_are_answered_together() -> None:
+    async def work(rig: Rig) -> None:
+        client, machine = rig.enter()
+        rig.drive.receive(client, [(b"x", HOME), (b"y", HOME)])
+        assert machine.inputs[-2:] == [(b"x", "more"), b"y"]
+        assert client.control_read == 2
 
     with_rig(work)
 
@@ -208,7 +220,7 @@ def test_a_peer_comes_into_the_data_plane_before_packets_leave() -> None:
         has = agreed(machine.facts)
         machine.actions.append(AddClient(id=ActionId(2), agreed=has))
         machine.transmits.append(Transmit(b"push", HOME))
-        rig.drive.receive(client, b"y", HOME)
+        rig.drive.receive(client, [(b"y", HOME)])
         assert (2, Done()) in machine.inputs
         assert rig.story.told == ["plane new-peer", "plane add-iroute", "plane set-peer"]
         assert rig.plane.keepalive.ping_timeout == 120
@@ -227,7 +239,7 @@ def test_a_refusal_of_the_data_plane_is_an_answer() -> None:
         client, machine = rig.enter()
         rig.plane._refuse = "swap-keys"
         machine.actions.append(SwapKeys(id=ActionId(3), peer_id=PeerId(0)))
-        rig.drive.receive(client, b"x", HOME)
+        rig.drive.receive(client, [(b"x", HOME)])
         refusal = Failed(reason="swap-keys (peer 0): errno 22")
         assert machine.inputs[-1] == (3, refusal)
 
@@ -240,12 +252,12 @@ def test_the_end_of_a_client_is_told_to_all_with_its_counters() -> None:
         before = client.control_read
         machine.actions.append(AddClient(id=ActionId(2), agreed=agreed(machine.facts)))
         machine.notices.append(ClientConnected(agreed=agreed(machine.facts)))
-        rig.drive.receive(client, b"y", HOME)
+        rig.drive.receive(client, [(b"y", HOME)])
         await until(lambda: "connected" in rig.hooks.told, "connected")
         rig.plane.counters = PeerStats(link_read_bytes=5)
         rig.clock.now += 60
         machine.notices.append(ended("ping-restart"))
-        rig.drive.receive(client, b"z", HOME)
+        rig.drive.receive(client, [(b"z", HOME)])
         assert client.over
         assert rig.lines.texts[-1] == (
             "anna/192.0.2.7:40000 SIGUSR1[soft,ping-restart] received, client-instance restarting"
@@ -260,7 +272,7 @@ def test_the_end_of_a_client_is_told_to_all_with_its_counters() -> None:
         assert departure.reason == "ping-restart"
         assert rig.heard == ["added", "gone"]
         assert len(rig.clients) == 0
-        rig.drive.receive(client, b"late", HOME)
+        rig.drive.receive(client, [(b"late", HOME)])
         assert b"late" not in machine.inputs
 
     with_rig(work)
@@ -270,7 +282,7 @@ def test_a_client_that_never_proved_anything_ends_without_hooks() -> None:
     async def work(rig: Rig) -> None:
         client, machine = rig.enter(transport=Transport.TCP)
         machine.notices.append(ended("tls-error"))
-        rig.drive.receive(client, b"x", None)
+        rig.drive.receive(client, [(b"x", None)])
         await rig.drive.all_departed()
         assert rig.hooks.told == []
         assert rig.story.told == ["plane remove-link"]
@@ -283,8 +295,8 @@ def test_a_bug_ends_its_client_and_nobody_else() -> None:
         client, machine = rig.enter()
         other, unharmed = rig.enter(ELSEWHERE)
         machine.fails = KeyError("a bug of ours")
-        rig.drive.receive(client, b"x", HOME)
-        rig.drive.receive(other, b"x", ELSEWHERE)
+        rig.drive.receive(client, [(b"x", HOME)])
+        rig.drive.receive(other, [(b"x", ELSEWHERE)])
         assert client.over
         assert not other.over
         assert b"x" in unharmed.inputs
@@ -335,7 +347,7 @@ def test_time_reaches_the_machine_whose_it_is() -> None:
     async def work(rig: Rig) -> None:
         client, machine = rig.enter()
         machine.due = Instant(rig.clock.now - 1)
-        rig.drive.receive(client, b"x", HOME)
+        rig.drive.receive(client, [(b"x", HOME)])
         await until(lambda: "timeout" in machine.inputs, "the timer")
 
     with_rig(work)
@@ -359,11 +371,11 @@ def test_many_lines_of_strangers_are_counted_and_those_of_clients_are_not() -> N
         stranger, noisy = rig.enter(ELSEWHERE)
         for _ in range(BURST + 50):
             noisy.notices.append(Warned(text="noise"))
-        rig.drive.receive(stranger, b"x", ELSEWHERE)
+        rig.drive.receive(stranger, [(b"x", ELSEWHERE)])
         assert sum("noise" in text for text in rig.lines.texts) == BURST
         client, machine = rig.named("anna")
         machine.notices.append(Warned(text="heard"))
-        rig.drive.receive(client, b"x", HOME)
+        rig.drive.receive(client, [(b"x", HOME)])
         assert rig.lines.has("heard")
 
     with_rig(work)
@@ -373,7 +385,7 @@ def test_a_float_moves_the_client_and_puts_out_its_own_earlier_self() -> None:
     async def work(rig: Rig) -> None:
         client, machine = rig.named("anna")
         machine.actions.append(AddClient(id=ActionId(2), agreed=agreed(machine.facts)))
-        rig.drive.receive(client, b"x", HOME)
+        rig.drive.receive(client, [(b"x", HOME)])
         other, _ = rig.enter(ELSEWHERE)
         rig.clients.name(other, "anna")
         rig.drive.float_to(client, LINK, ELSEWHERE, None)
@@ -419,7 +431,7 @@ def test_addresses_that_were_learnt_are_handed_on() -> None:
         machine.notices.append(ClientConnected(agreed=agreed(machine.facts)))
         machine.notices.append(PeerConnected(common_name="anna", remote=HOME))
         machine.notices.append(Warned(text="careful"))
-        rig.drive.receive(client, b"x", HOME)
+        rig.drive.receive(client, [(b"x", HOME)])
         assert rig.lines.texts[-1] == "anna/192.0.2.7:40000 WARNING: careful"
         rig.drive.learn(client, "00:00:5e:00:53:01", added=True, anew=True)
         rig.drive.bad_source(client, "10.1.2.3")
@@ -436,7 +448,7 @@ def test_what_one_client_has_under_way_is_bounded() -> None:
         client, machine = rig.enter()
         for number in range(MAX_TASKS + 3):
             machine.actions.append(ConnectClient(id=ActionId(number), client=machine.facts))
-        rig.drive.receive(client, b"x", HOME)
+        rig.drive.receive(client, [(b"x", HOME)])
         assert client.tasks is not None
         assert len(client.tasks) == MAX_TASKS
         refused = Failed(reason="it asks for too much at once")

@@ -204,7 +204,7 @@ def _enter(rig: Rig, machines: list[FakeMachine]) -> None:
     )
     machines[0].notices.append(ClientConnected(agreed=agreed(machines[0].facts)))
     client = next(iter(rig.serving.clients))
-    rig.serving.drive.receive(client, b"x", HOME)
+    rig.serving.drive.receive(client, [(b"x", HOME)])
 
 
 def test_clients_are_told_of_a_restart_and_not_waited_for_in_vain(
@@ -221,7 +221,7 @@ def test_clients_are_told_of_a_restart_and_not_waited_for_in_vain(
         parting = asyncio.ensure_future(rig.serving.say_farewell("RESTART"))
         await asyncio.sleep(0)
         machines[0].notices.append(ended("server-restart"))
-        rig.serving.drive.receive(client, b"x", HOME)
+        rig.serving.drive.receive(client, [(b"x", HOME)])
         await parting
 
     with_rig(work)
@@ -273,7 +273,7 @@ def test_traffic_is_reported_where_keys_last_for_so_much(
         _enter(rig, machines)
         client = next(iter(rig.serving.clients))
         machines[0].actions.append(AddClient(id=ActionId(1), agreed=agreed(machines[0].facts)))
-        rig.serving.drive.receive(client, b"y", HOME)
+        rig.serving.drive.receive(client, [(b"y", HOME)])
         if told:
             await until(lambda: (0, 0) in machines[0].inputs, "a report")
         else:
