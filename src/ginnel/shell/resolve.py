@@ -9,7 +9,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from ginnel.core.errors import LinkError
 from ginnel.core.types import Endpoint
@@ -22,6 +22,8 @@ RETRY_INTERVAL = 5.0
 
 MAX_ADDRESSES = 64
 """More addresses than this of one name are not tried."""
+
+MAX_PORT = 0xFFFF
 
 RANDOM_BYTES = 6
 """Of ``remote-random-hostname``, written in hex."""
@@ -164,11 +166,39 @@ def port_number(profile: ConnectionProfile) -> int:
     return socket.getservbyname(profile.port, protocol)
 
 
+def _given(target: Target) -> Endpoint | None:
+    """What an address with a number for its port stands for: nobody has to be asked.
+
+    None for whatever the system may read otherwise, and for another family than is wanted, which it
+    refuses in its own words.
+    """
+    if not (target.port.isascii() and target.port.isdecimal()) or int(target.port) > MAX_PORT:
+        return None
+    try:
+        address = ip_address(target.host)
+    except ValueError:
+        return None
+    if isinstance(address, IPv6Address) and address.scope_id is not None:
+        return None
+    own = AddressFamily.IPV4 if address.version == 4 else AddressFamily.IPV6
+    if target.family not in (AddressFamily.ANY, own):
+        return None
+    return Endpoint(address, int(target.port))
+
+
+def _asked_for(host: str) -> str | bytes:
+    """A name as bytes where it can be: for text the library first loads its tables of Unicode."""
+    return host.encode("ascii") if host.isascii() else host
+
+
 async def _getaddrinfo(target: Target) -> tuple[Endpoint, ...]:
     """Asks the system's resolver on a daemon thread.
 
     The loop's own executor would make the exit of the process wait for a resolver that hangs.
     """
+    given = _given(target)
+    if given is not None:
+        return (given,)
     loop = asyncio.get_running_loop()
     answer: asyncio.Future[tuple[Endpoint, ...]] = loop.create_future()
 
@@ -185,9 +215,8 @@ async def _getaddrinfo(target: Target) -> tuple[Endpoint, ...]:
         failure: OSError | None = None
         try:
             family = _FAMILIES[target.family]
-            entries = socket.getaddrinfo(target.host, target.port, family, target.kind)[
-                :MAX_ADDRESSES
-            ]
+            host = _asked_for(target.host)
+            entries = socket.getaddrinfo(host, target.port, family, target.kind)[:MAX_ADDRESSES]
             found = tuple(dict.fromkeys(endpoint_of(entry[4]) for entry in entries))
         except OSError as error:
             failure = error

@@ -99,9 +99,9 @@ def test_a_name_that_fails_is_logged_and_named(monkeypatch: pytest.MonkeyPatch) 
 def test_names_are_resolved_in_advance_on_request(
     monkeypatch: pytest.MonkeyPatch, preresolve: bool, asked: int
 ) -> None:
-    hosts: list[str] = []
+    hosts: list[bytes] = []
 
-    def lookup(host: str, *_: object) -> list[object]:
+    def lookup(host: bytes, *_: object) -> list[object]:
         hosts.append(host)
         return [(2, 1, 6, "", ("192.0.2.9", 1))]
 

@@ -31,8 +31,8 @@ def answering(monkeypatch: pytest.MonkeyPatch, *answers: list[str] | OSError) ->
     asked: list[object] = []
     rest = list(answers)
 
-    def lookup(host: str, port: str, family: int, kind: int) -> list[Entry]:
-        asked.append((host, port, family, kind))
+    def lookup(host: bytes, port: str, family: int, kind: int) -> list[Entry]:
+        asked.append((host.decode(), port, family, kind))
         answer = rest.pop(0) if len(rest) > 1 else rest[0]
         if isinstance(answer, OSError):
             raise answer
@@ -62,9 +62,36 @@ def failed(_cause: str) -> None:
     pytest.fail("nothing fails here")
 
 
-def test_an_address_needs_no_resolver() -> None:
-    found = run(resolve_profile(udp_profile("192.0.2.7", 443), 0.0, failed))
-    assert found == (Endpoint(ip_address("192.0.2.7"), 443),)
+@pytest.mark.parametrize("address", ["192.0.2.7", "2001:db8::7"])
+def test_an_address_needs_no_resolver(monkeypatch: pytest.MonkeyPatch, address: str) -> None:
+    asked = answering(monkeypatch, OSError("nobody is asked"))
+    found = run(resolve_profile(udp_profile(address, 443), 0.0, failed))
+    assert found == (Endpoint(ip_address(address), 443),)
+    assert asked == []
+
+
+@pytest.mark.parametrize(
+    ("host", "port", "family"),
+    [
+        ("192.0.2.7", "443", AddressFamily.IPV6),
+        ("2001:db8::7", "443", AddressFamily.IPV4),
+        ("fe80::7%eth0", "443", AddressFamily.ANY),
+        ("192.0.2.7", "https", AddressFamily.ANY),
+        ("192.0.2.7", "65536", AddressFamily.ANY),
+        ("192.0.2", "443", AddressFamily.ANY),
+    ],
+)
+def test_the_system_reads_what_is_not_plain(
+    monkeypatch: pytest.MonkeyPatch, host: str, port: str, family: AddressFamily
+) -> None:
+    refusal = socket.gaierror(socket.EAI_NONAME, "in the system's words")
+    asked = answering(monkeypatch, refusal)
+    causes: list[str] = []
+    profile = replace(udp_profile(host), port=port, family=family)
+    with pytest.raises(LinkError):
+        run(resolve_profile(profile, 0.0, causes.append))
+    assert causes == ["in the system's words"]
+    assert len(asked) == 1
 
 
 def test_doubles_go_and_too_many_are_cut(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -143,9 +170,12 @@ def test_a_hanging_resolver_holds_up_neither_a_signal_nor_the_exit(
 
 def test_random_letters_come_before_names_only(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = answering(monkeypatch, ["192.0.2.1"])
-    for host in ("vpn.example", "192.0.2.1"):
+    for host in ("vpn.example", "192.0.2"):
         run(resolve_profile(udp_profile(host), 0.0, failed, random_hostname=True))
-    assert [entry[0] for entry in asked] == ["abababababab.vpn.example", "192.0.2.1"]  # type: ignore[index]
+    names = [entry[0] for entry in asked]  # type: ignore[index]
+    assert names == [f"abababababab.{host}" for host in ("vpn.example", "192.0.2")]
+    found = run(resolve_profile(udp_profile("192.0.2.1"), 0.0, failed, random_hostname=True))
+    assert str(found[0].address) == "192.0.2.1"
 
 
 def test_names_resolved_in_advance_are_not_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
