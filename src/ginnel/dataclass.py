@@ -24,8 +24,8 @@ Values = Callable[[object], tuple[object, ...]]
 _MISSING: Any = object()
 """Stands for no default."""
 
-PLAIN_INSTANCES = 3
-"""Instances of a class that are made without compiling for it."""
+PLAIN_INSTANCES = 16
+"""Instances of a class that are made without compiling for it, which costs as much as dozens."""
 
 
 class _Field:
