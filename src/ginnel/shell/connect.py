@@ -6,7 +6,6 @@ from ginnel.dataclass import replace
 from ginnel.options.model import LinkProtocol
 from ginnel.shell.addresses import is_address
 from ginnel.shell.link import Attempt, Link, LinkUnavailable
-from ginnel.shell.proxy import open_through_proxy
 from ginnel.shell.resolve import resolve_local
 from ginnel.shell.tcp import connect_tcp
 from ginnel.shell.udp import open_udp
@@ -24,6 +23,8 @@ async def open_link(attempt: Attempt) -> Link:
         attempt = replace(attempt, profile=replace(attempt.profile, local=numeric))
     proxy = attempt.profile.proxy
     if proxy is not None:
+        from ginnel.shell.proxy import open_through_proxy
+
         return await open_through_proxy(attempt, proxy)
     match attempt.profile.protocol:
         case LinkProtocol.UDP:

@@ -41,14 +41,20 @@ from ginnel.shell.facts import local_facts
 from ginnel.shell.frontend import Frontend, Unattended
 from ginnel.shell.helper_watch import report_recovered, watch_helper
 from ginnel.shell.hooks import ClientHooks, Runner
-from ginnel.shell.link import Attempt, Link, LinkRelay, LinkUnavailable, ProxyMeans
+from ginnel.shell.link import (
+    SOCKS_ERROR,
+    Attempt,
+    Link,
+    LinkRelay,
+    LinkUnavailable,
+    ProxyMeans,
+)
 from ginnel.shell.logging_setup import LogOutput
 from ginnel.shell.login import Login
 from ginnel.shell.machine import make_machine
 from ginnel.shell.peer_log import PeerLog
 from ginnel.shell.pending import PendingLogin
 from ginnel.shell.process import INITIALISING
-from ginnel.shell.proxy import SOCKS_ERROR
 from ginnel.shell.proxy_login import ProxyLogins
 from ginnel.shell.race import Interrupted, race
 from ginnel.shell.rights import Rights

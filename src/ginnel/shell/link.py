@@ -24,6 +24,9 @@ from ginnel.dataclass import dataclass
 from ginnel.dataplane.api import DataPlane
 from ginnel.options.model import ConnectionProfile, LinkOptions, Proxy
 
+SOCKS_ERROR = "socks-error"
+"""What the restart is called after a SOCKS proxy failed."""
+
 Received = tuple[bytes, Endpoint | None]
 """A whole packet and where it came from; None on a stream, which has one peer."""
 

@@ -14,7 +14,6 @@ from ginnel.core.events import DataPlaneEvent
 from ginnel.core.negotiate import DataCapabilities
 from ginnel.core.notices import Notice, Outcome
 from ginnel.core.peer_info import LocalFacts
-from ginnel.core.static_peer import StaticPeerMachine
 from ginnel.core.tls import TlsChannel
 from ginnel.core.types import ActionId, Endpoint, Instant, Transmit
 from ginnel.options.model import ClientOptions, ConnectionProfile
@@ -59,6 +58,8 @@ def make_machine(
     ``tls`` makes the channel of a negotiation; the server is told ``facts``.
     """
     if options.data.static_key is not None:
+        from ginnel.core.static_peer import StaticPeerMachine
+
         return StaticPeerMachine(
             options=options,
             profile=profile,

@@ -44,6 +44,7 @@ MODULES = (
     "ctypes",
     "difflib",
     "ginnel.core.libssl_context",
+    "ginnel.core.static_peer",
     "ginnel.core.tls",
     "ginnel.core.tls_wheel",
     "ginnel.core.wrap.auth",
@@ -52,6 +53,7 @@ MODULES = (
     "ginnel.options.resolve_server",
     "ginnel.options.rows",
     "ginnel.shell.external_key",
+    "ginnel.shell.proxy",
     "ginnel.shell.python_logging",
     "ginnel.shell.tokens",
 )

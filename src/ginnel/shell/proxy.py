@@ -31,7 +31,15 @@ from ginnel.options.model import (
     Proxy,
 )
 from ginnel.shell.addresses import own_address
-from ginnel.shell.link import Attempt, Link, LinkUnavailable, Logins, ProxyMeans, Received
+from ginnel.shell.link import (
+    SOCKS_ERROR,
+    Attempt,
+    Link,
+    LinkUnavailable,
+    Logins,
+    ProxyMeans,
+    Received,
+)
 from ginnel.shell.resolve import port_number
 from ginnel.shell.socket_options import open_socket
 from ginnel.shell.tcp import TcpLink, connect_socket
@@ -40,8 +48,7 @@ from ginnel.shell.udp import UdpLink, report_errors
 READ_SIZE = 4096
 
 HTTP_ERROR = "HTTP proxy error"
-SOCKS_ERROR = "socks-error"
-"""What the restart after a failure is called."""
+"""What the restart after a failure is called; see also ``shell.link``."""
 
 
 class Dialogue(Protocol):

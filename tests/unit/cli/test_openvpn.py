@@ -1,6 +1,8 @@
 """From a command line to a running client, and what happens around it."""
 
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -200,3 +202,38 @@ def test_errors_of_a_started_client_are_added_to_its_log(
             os.close(kept)
     lines = log.read_text().splitlines()
     assert lines[:2] == ["begun", shown]
+
+
+def test_a_client_loads_nothing_that_only_others_need(pki: TestPki, tmp_path: Path) -> None:
+    """Connect time begins with imports. The start ends where its key is not its certificate's."""
+    config = tmp_path / "client.conf"
+    write_config(config, pki)
+    program = (
+        "import sys\nfrom ginnel.cli.main import main\nstatus = main(['ginnel', *sys.argv[1:]])\n"
+        "print(status, *sys.modules, sep='\\n', file=sys.stderr)\n"
+        "import ssl\nssl.create_default_context()  # for whoever asks for it later"
+    )
+    arguments = ["openvpn", "--config", str(config), "--cert", str(pki.directory / "server.crt")]
+    done = subprocess.run(
+        [sys.executable, "-c", program, *arguments],
+        env={**os.environ, "GINNEL_RUNTIME_DIR": str(tmp_path / "run")},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    status, *loaded = done.stderr.splitlines()
+    assert status == "1", done.stdout
+    assert "ginnel.core.tls_wheel" in loaded, done.stdout
+    heavy = {
+        "ssl",
+        "encodings.idna",
+        "ginnel.core.proxy_http",
+        "ginnel.core.static_peer",
+        "ginnel.management.frontend",
+        "ginnel.options.apply_server",
+        "ginnel.options.resolve_server",
+        "ginnel.shell.proxy",
+        "ginnel.shell.server",
+    }
+    assert not heavy & set(loaded)

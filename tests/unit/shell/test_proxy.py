@@ -15,8 +15,8 @@ from ginnel.core.types import Endpoint, Transmit
 from ginnel.dataclass import replace
 from ginnel.options.model import ConnectionProfile, HttpProxy, Proxy, ProxyLogin, SocksProxy
 from ginnel.options.values import Secret
-from ginnel.shell.link import Attempt, Link, LinkUnavailable, ProxyMeans
-from ginnel.shell.proxy import HTTP_ERROR, SOCKS_ERROR, RelayedLink, open_through_proxy
+from ginnel.shell.link import SOCKS_ERROR, Attempt, Link, LinkUnavailable, ProxyMeans
+from ginnel.shell.proxy import HTTP_ERROR, RelayedLink, open_through_proxy
 from tests.unit.shell.loops import run
 from tests.unit.shell.remotes import attempt, tcp_profile, udp_profile
 
