@@ -66,6 +66,7 @@ _SSL: "_Prototypes" = {
     "SSL_CTX_free": (None, (c_void_p,)),
     "SSL_CTX_ctrl": (c_long, (c_void_p, c_int, c_long, c_void_p)),
     "SSL_CTX_set_options": (c_uint64, (c_void_p, c_uint64)),
+    "SSL_CTX_set_num_tickets": (c_int, (c_void_p, c_size_t)),
     "SSL_CTX_set_cipher_list": (c_int, (c_void_p, c_char_p)),
     "SSL_CTX_set_ciphersuites": (c_int, (c_void_p, c_char_p)),
     "SSL_CTX_get_cert_store": (_POINTER, (c_void_p,)),

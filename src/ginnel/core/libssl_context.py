@@ -58,6 +58,7 @@ class SystemLibrary:
         if not self._context:
             raise ConfigError(f"the system's OpenSSL refuses to work: {self._lib.error_reason()}")
         self._lib.SSL_CTX_set_options(self._context, _OPTIONS)
+        self._lib.SSL_CTX_set_num_tickets(self._context, 0)  # TLS 1.3 sends two for all that
         self._control(_CTRL_CACHE, 0)
         self._control(_CTRL_MODE, _MODE_RELEASE_BUFFERS)
         self._store = self._lib.SSL_CTX_get_cert_store(self._context)

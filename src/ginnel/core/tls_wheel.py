@@ -11,7 +11,14 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from ginnel.core.signing import OutsideKey
 from ginnel.core.tls import Judge, PeerCheck, TlsChannel, TlsFailure
-from ginnel.core.tls_wheel_channel import WheelChannel, ffi, first_error, lib, text
+from ginnel.core.tls_wheel_channel import (
+    WheelChannel,
+    ffi,
+    first_error,
+    forgo_tickets,
+    lib,
+    text,
+)
 from ginnel.core.types import Side
 from ginnel.core.x509 import CertificatePolicy
 
@@ -29,7 +36,6 @@ _OPTIONS = (
     lib.SSL_OP_NO_SSLv2
     | lib.SSL_OP_NO_SSLv3
     | lib.SSL_OP_NO_COMPRESSION
-    | lib.SSL_OP_NO_TICKET
     | lib.SSL_OP_SINGLE_DH_USE
     | lib.SSL_OP_SINGLE_ECDH_USE
     | lib.SSL_OP_CIPHER_SERVER_PREFERENCE
@@ -47,6 +53,7 @@ class WheelLibrary:
         self._context: Any = ffi.gc(context, lib.SSL_CTX_free)
         self._store = lib.SSL_CTX_get_cert_store(context)
         lib.SSL_CTX_set_options(context, _OPTIONS)
+        lib.SSL_CTX_set_tlsext_servername_callback(context, forgo_tickets)
         lib.SSL_CTX_set_session_cache_mode(context, lib.SSL_SESS_CACHE_OFF)
         lib.SSL_CTX_set_mode(context, lib.SSL_MODE_RELEASE_BUFFERS)
 

@@ -19,6 +19,9 @@ ffi: Any = Binding.ffi
 _VERIFIED = 0
 """X509_V_OK."""
 
+_TAKEN = 0
+"""SSL_TLSEXT_ERR_OK."""
+
 _room = ffi.new("char[]", READ_SIZE)
 """For what is read from the library, one call at a time; wiped after plaintext."""
 _view = ffi.buffer(_room)
@@ -46,6 +49,7 @@ class WheelChannel:
         self._records: list[bytes] = []
         self._established = False
         if side is Side.CLIENT:
+            lib.SSL_set_options(ssl, lib.SSL_OP_NO_TICKET)
             lib.SSL_set_connect_state(ssl)
         else:
             lib.SSL_set_accept_state(ssl)
@@ -183,6 +187,20 @@ def _judge(preverified: int, store: Any) -> int:
 
 
 _judge_current = ffi.callback("int(int, X509_STORE_CTX *)", _judge, error=0)
+
+
+def _forgo_tickets(ssl: Any, _alert: Any, _context: Any) -> int:
+    """Has a server send no session tickets, which nobody could use: each negotiation is a new one.
+
+    With this option from the start the library sends two in TLS 1.3 all the same, and the client
+    has to acknowledge them. The binding lacks ``SSL_CTX_set_num_tickets``; but an option that is
+    set while the client's first message is looked at, which is when this is called, counts.
+    """
+    lib.SSL_set_options(ssl, lib.SSL_OP_NO_TICKET)
+    return _TAKEN
+
+
+forgo_tickets = ffi.callback("int(SSL *, int *, void *)", _forgo_tickets, error=_TAKEN)
 
 
 def verify_error_text(code: int) -> str:

@@ -1,8 +1,12 @@
 """What is peculiar to sessions on the wheel's binding; ``test_tls`` has what any channel does."""
 
+import contextlib
+import ssl
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from ginnel.core import tls_wheel_channel
 from ginnel.core.notices import CertificateAccepted
@@ -71,6 +75,33 @@ def test_the_authority_is_looked_at_once_and_told_each_time() -> None:
         assert serving.policy.accepted_before(verdicts[0].certificate.der, 1) is verdicts[0]
         assert serving.policy.accepted_before(verdicts[0].certificate.der, 0) is None
     assert told[0] == told[1] == ["C=GB, O=Example, CN=test ca", "C=GB, O=Example, CN=client"]
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_a_server_gives_no_tickets(version: ssl.TLSVersion, tmp_path: Path) -> None:
+    """They would cost a packet and its acknowledgement, and nobody has a use for them."""
+    server = context("server", Side.SERVER).channel()
+    mine = issue(CA, "client")
+    pem = (Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    both = mine.key.private_bytes(*pem) + mine.certificate.public_bytes(Encoding.PEM)
+    (tmp_path / "client.pem").write_bytes(both)
+    wanting = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # a client that would take tickets
+    wanting.check_hostname, wanting.verify_mode = False, ssl.CERT_NONE
+    wanting.minimum_version = wanting.maximum_version = version
+    wanting.load_cert_chain(tmp_path / "client.pem")
+    down, up = ssl.MemoryBIO(), ssl.MemoryBIO()
+    client = wanting.wrap_bio(down, up)
+    for _ in range(3):
+        with contextlib.suppress(ssl.SSLWantReadError):
+            client.do_handshake()
+        server.receive(up.read())
+        down.write(server.take(EVERYTHING))
+    with contextlib.suppress(ssl.SSLWantReadError):
+        client.read()
+    assert server.established
+    assert client.version() == version.name.replace("_", ".")
+    assert client.session is not None
+    assert not client.session.has_ticket
 
 
 def test_a_check_that_breaks_is_a_refusal(monkeypatch: pytest.MonkeyPatch) -> None:
