@@ -84,13 +84,14 @@ def test_reports_silence_once_and_only_when_it_is_silent(made: Bench, engine: st
     hand = facing(made, engine)
     set_keepalive(hand.node, ping_timeout=1)
     started = time.monotonic()
-    hand.settle(lambda: time.monotonic() > started + 0.5, "half a second")
+    hand.settle(lambda: time.monotonic() > started + 0.3, "a third of the time")
+    sent = time.monotonic()
     hand.send_data(1, formats.PING)
     hand.settle(lambda: hand.node.plane.stats(PEER).link_read_packets, "the ping")
     heard = time.monotonic()
     report = hand.reported(NotificationKind.SILENT)
     assert report.peer_id == PEER
-    assert 0.9 <= time.monotonic() - heard <= 3.5
+    assert time.monotonic() - sent >= 0.9
     hand.settle(lambda: time.monotonic() > heard + 3.2, "two more time-outs")
     assert hand.node.kinds() == [NotificationKind.SILENT]
 
