@@ -175,8 +175,7 @@ class ServerMachine:
         if isinstance(state, JudgingKey):
             if len(state.packets) < MAX_WAITING:
                 state.packets.append(packet)
-            return
-        if not self._course.is_over:
+        elif not self._course.is_over:
             self._take(packet, source, now)
         if not more:
             self._flush(now)

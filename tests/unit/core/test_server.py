@@ -8,6 +8,7 @@ from ginnel.core.server import ServerMachine
 from ginnel.core.server_actions import ClientId
 from ginnel.core.types import Endpoint, Instant, KeyId, PeerId, SessionId, Side, Transport
 from ginnel.core.wire import ControlBody, ControlHeader, Opcode, encode_body, encode_header
+from ginnel.options.server_model import ServerOptions
 from tests.sim.fake_tls import FakeTls
 from tests.sim.pair import CAPABILITIES, UNIX_TIME
 from tests.unit.core.test_pool import options
@@ -15,10 +16,11 @@ from tests.unit.core.test_pool import options
 CLIENT = Endpoint(ip_address("192.0.2.10"), 40000)
 
 
-def machine() -> ServerMachine:
+def machine(wanted: ServerOptions | None = None) -> ServerMachine:
+    has = options() if wanted is None else wanted
     return ServerMachine(
-        options=options(),
-        keys=ControlKeys(options()),
+        options=has,
+        keys=ControlKeys(has),
         client_id=ClientId(7),
         peer_id=PeerId(3),
         remote=CLIENT,

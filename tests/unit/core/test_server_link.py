@@ -9,8 +9,8 @@ from ginnel.core.actions import Done, Failed
 from ginnel.core.notices import InitialPacket
 from ginnel.core.server_actions import VerifyClientKey
 from ginnel.core.server_notices import PushSent
-from ginnel.core.types import Endpoint, SessionId, Side, Transport
-from ginnel.core.wire import ControlBody, ControlHeader, Opcode
+from ginnel.core.types import Endpoint, Instant, KeyId, SessionId, Side, Transport
+from ginnel.core.wire import ControlBody, ControlHeader, Opcode, encode_body
 from ginnel.core.wrap import wrapping_for
 from ginnel.core.wrap.crypt import CryptControl
 from ginnel.core.wrap.crypt_v2 import wrap_client_key
@@ -19,6 +19,7 @@ from tests.sim.client import SimClient, usual
 from tests.sim.duo import Duo, server_options
 from tests.sim.pair import STATIC_KEY, UNIX_TIME
 from tests.unit.core.test_listener import CLIENT_KEY, SERVER_KEY, V2
+from tests.unit.core.test_server import CLIENT, machine
 
 ELSEWHERE = Endpoint(ip_address("203.0.113.9"), 1)
 
@@ -185,6 +186,19 @@ def test_a_clients_own_key_is_judged_before_tls(transport: Transport) -> None:
     client.advance(10.0)
     client.introduce()
     assert client.messages[-1].startswith("PUSH_REPLY")
+
+
+def test_a_packet_that_waits_for_the_judgement_holds_up_no_answer() -> None:
+    made, now = machine(V2_SERVER), Instant(0.0)
+    made.start(now)
+    header = ControlHeader(
+        Opcode.CONTROL_HARD_RESET_CLIENT_V3, KeyId(0), SessionId(bytes(range(8)))
+    )
+    reset = OldV2(b"mine").seal(header, encode_body(ControlBody(message_id=0)))
+    made.receive(reset, CLIENT, now, more=True)
+    assert isinstance(made.poll_action(), VerifyClientKey)
+    made.receive(b"what follows", CLIENT, now)
+    assert made.poll_transmit() is not None
 
 
 def test_a_key_that_is_refused_goes_no_further() -> None:
