@@ -5,7 +5,7 @@ for replay protection or for limits; those belong to ``reference_keys``.
 """
 
 import hmac
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from ginnel.core.data_key import DataCipher
 from ginnel.core.errors import Malformed
@@ -62,8 +62,7 @@ def new_aead(cipher: DataCipher, key: bytes) -> Aead:
         raise ValueError(f"{cipher.value} is not available here") from refused
 
 
-@dataclass(frozen=True, slots=True)
-class DataHeader:
+class DataHeader(NamedTuple):
     """What a data packet says before its packet-id; ``peer_id`` is None in DATA_V1."""
 
     key_id: int

@@ -13,6 +13,8 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
+from itertools import groupby
+from operator import itemgetter
 
 from ginnel.core.data_key import AEAD_CIPHERS, OLD_CIPHERS, DataFormat, DataKey, KeySlot
 from ginnel.core.errors import DataPlaneError, LocalMisuse, Malformed
@@ -111,6 +113,8 @@ class PythonDataPlane:
         except OSError as bad:
             self._waker.close()
             raise DataPlaneError("open", UNDEFINED_PEER_ID, bad.errno or errno.EIO) from bad
+        if self._tun is not None and self._tun.has_offloads:
+            self.capabilities = replace(self.capabilities, offloads=frozenset({"tun-tso"}))
         self._links = Links(self._waker, self._mtu)
         self._relay: Endpoint | None = None
         """Where all packets really go, when there is a relay between us and the peer."""
@@ -125,6 +129,8 @@ class PythonDataPlane:
         self._routes = RouteTable()
         self._unassigned: Counter[str] = Counter()
         self._outbox = Outbox(self._unassigned)
+        self._waiting: list[tuple[ReferencePeer, bytes]] = []
+        """Packets for the device of those that a link gave at once."""
 
     # --- set-up ----------------------------------------------------------------------------
 
@@ -300,7 +306,7 @@ class PythonDataPlane:
 
     def send_inner(self, peer_id: PeerId, payload: bytes) -> None:
         """Seals the payload with the primary key; no-op without one."""
-        self._send_data(self._peer("send_inner", peer_id), payload, self._clock())
+        self._send_data(self._peer("send_inner", peer_id), [payload], self._clock())
         self._settle()
 
     def close(self) -> None:
@@ -326,7 +332,7 @@ class PythonDataPlane:
 
     def _look_at_clock(self, peer: ReferencePeer, now: float) -> None:
         if peer.clock.ping_is_due(now):
-            self._send_data(peer, formats.PING, now)
+            self._send_data(peer, [formats.PING], now)
             peer.clock.sent(now)  # also when it could not be sent: not again at once
         for kind in peer.clock.expired(now):
             self._outbox.report(Notification(kind=kind, peer_id=peer.peer_id))
@@ -345,6 +351,7 @@ class PythonDataPlane:
             return
         for arrived in packets:
             self._take(link_id, arrived, now)
+        self._write_waiting(now)
         self._links.note(link_id)
 
     def _take(self, link_id: LinkId, arrived: Arrived, now: float) -> None:
@@ -399,7 +406,7 @@ class PythonDataPlane:
         self._outbox.report_all(peer.worn_keys())
         if peer.clock.received(now):
             self._peers.schedule(peer)
-        count(peer.counters.link_read, len(packet))
+        count(peer.counters.link_read, [packet])
         if moved and source is not None:
             self._float(peer, link_id, source, local)
         elif local is not None:
@@ -432,21 +439,25 @@ class PythonDataPlane:
         inner = self._clamped(peer, plaintext)
         if peer.payload is not None:
             inner = peer.payload.translate(inner, Direction.IN)
-        self._write(peer, inner, now)
+        self._write(peer, inner)
 
-    def _write(self, peer: ReferencePeer, inner: bytes, now: float) -> None:
-        """Gives a packet of a peer to the device."""
-        if self._tun is not None:
+    def _write(self, peer: ReferencePeer, inner: bytes) -> None:
+        """Gives a packet of a peer to the device, with those that came with it."""
+        self._waiting.append((peer, inner))
+
+    def _write_waiting(self, now: float) -> None:
+        waiting, self._waiting = self._waiting, []
+        for peer, group in groupby(waiting, key=itemgetter(0)):
+            packets = [inner for _, inner in group]
             try:
-                refused = self._tun.write(inner)
+                refused = [] if self._tun is None else self._tun.write(packets)
             except TunBroken as broken:
                 self._lose_tun(broken)
                 return
-            if refused is not None:
-                peer.counters.drops[refused] += 1
-                return
-        count(peer.counters.tun_write, len(inner))
-        peer.clock.crossed_tun(len(inner), now)
+            peer.counters.drops.update(refused)
+            written = packets[len(refused) :]
+            count(peer.counters.tun_write, written)
+            peer.clock.crossed_tun(sum(map(len, written)), now)
 
     def _switch_from(self, switch: Switch, peer: ReferencePeer, inner: bytes, now: float) -> None:
         """Takes a packet of a server's peer to where it belongs."""
@@ -455,7 +466,7 @@ class PythonDataPlane:
             self._outbox.report_all(switch.check_source(peer, inner, now, may_learn=has_room))
             blocked = self._blocked(peer, inner)
             if blocked is not None:
-                self._send_data(peer, blocked, now)
+                self._send_data(peer, [blocked], now)
                 return
             verdict = switch.from_peer(peer, self._clamped(peer, inner))
         except Dropped as bad:
@@ -463,9 +474,9 @@ class PythonDataPlane:
             if bad.reason == "source-address":
                 self._report_source(switch, peer, inner, now)
             return
-        self._hand_out(verdict, peer, now)
+        self._hand_out(verdict, [verdict.packet], peer, now)
         if verdict.to_device is not None:
-            self._write(peer, verdict.to_device, now)
+            self._write(peer, verdict.to_device)
         elif verdict.peer is not None:
             peer.clock.crossed_tun(len(inner), now)
 
@@ -478,8 +489,14 @@ class PythonDataPlane:
             kind = NotificationKind.BAD_SOURCE
             self._outbox.report(Notification(kind=kind, peer_id=peer.peer_id, payload=address))
 
-    def _hand_out(self, verdict: Verdict, sender: ReferencePeer | None, now: float) -> None:
-        """Sends a packet to the peers that it is for."""
+    def _hand_out(
+        self,
+        verdict: Verdict,
+        packets: Sequence[bytes],
+        sender: ReferencePeer | None,
+        now: float,
+    ) -> None:
+        """Sends packets to the peers that they are for."""
         targets: Sequence[ReferencePeer] = ()
         if verdict.to_all and self._switch is not None:
             targets = self._switch.members(
@@ -492,20 +509,20 @@ class PythonDataPlane:
             found = self._peers.get(verdict.peer)
             targets = () if found is None else (found,)
         for target in targets:
-            self._send_inner(target, verdict.packet, now, from_device=sender is None)
+            self._send_inner(target, packets, now, from_device=sender is None)
 
     def _pump_tun(self, now: float) -> None:
         for _ in range(BATCH):
             if self._tun is None or self._must_wait(now):
                 return
             try:
-                inner = self._tun.read()
+                packets = self._tun.read()
             except TunBroken as broken:
                 self._lose_tun(broken)
                 return
-            if inner is None:
+            if packets is None:
                 return
-            self._forward(inner, now)
+            self._forward(packets, now)
 
     def _must_wait(self, now: float) -> bool:
         """True while a client's link has to take what waits, or its limit lets nothing pass."""
@@ -514,15 +531,18 @@ class PythonDataPlane:
         link = self._links.get(FIRST_LINK)
         return (link is not None and link.is_congested()) or self._shaped_until() > now
 
-    def _forward(self, inner: bytes, now: float) -> None:
-        """Takes a packet from tun to the peer whose iroute matches its destination."""
+    def _forward(self, packets: Sequence[bytes], now: float) -> None:
+        """Takes one read from tun to the peer whose iroute matches its destination."""
+        inner = packets[0] if packets else b""
         if self._switch is not None:
             try:
                 verdict = self._switch.from_device(inner)
             except Dropped as bad:
                 self._unassigned[bad.reason] += 1
                 return
-            self._hand_out(verdict, None, now)
+            # A device with super-packets has no Ethernet frames, which may lose a tag here.
+            packets = packets if len(packets) > 1 else [verdict.packet]
+            self._hand_out(verdict, packets, None, now)
             return
         if not self._is_packet(inner):
             self._unassigned["malformed" if self._is_ethernet else "not-ip"] += 1
@@ -531,29 +551,32 @@ class PythonDataPlane:
         if peer is None:
             self._unassigned["no-route"] += 1
             return
-        self._send_inner(peer, inner, now, from_device=True)
+        self._send_inner(peer, packets, now, from_device=True)
 
     def _send_inner(
-        self, peer: ReferencePeer, inner: bytes, now: float, *, from_device: bool
+        self, peer: ReferencePeer, packets: Sequence[bytes], now: float, *, from_device: bool
     ) -> None:
-        """Sends a packet of the device, or of another peer, to a peer."""
+        """Sends packets of the device, or of another peer, to a peer; they have one destination."""
+        inner = packets[0]
         if from_device:
-            count(peer.counters.tun_read, len(inner))
+            count(peer.counters.tun_read, packets)
         start = ip_offset(inner) if self._is_ethernet else 0
         address = None if start is None else destination(inner[start:])
         remote = peer.remote if self._relay is None else self._relay
         if peer.config.drop_recursive and remote and remote.address.packed == address:
-            peer.counters.drops["recursive"] += 1
+            peer.counters.drops["recursive"] += len(packets)
             return
         if from_device:
             answer = self._blocked(peer, inner)
             if answer is not None:
                 if answer and self._tun is not None:
-                    self._tun.write(answer)
+                    self._tun.write([answer])
                 return
-            peer.clock.crossed_tun(len(inner), now)
+            peer.clock.crossed_tun(sum(map(len, packets)), now)
         tos = peer.payload.tos_of(inner) if peer.payload is not None else 0
-        self._send_data(peer, self._clamped(peer, inner), now, tos)
+        if len(packets) == 1:  # of several none is a SYN
+            packets = [self._clamped(peer, inner)]
+        self._send_data(peer, packets, now, tos)
 
     def _blocked(self, peer: ReferencePeer, inner: bytes) -> bytes | None:
         """What answers IPv6 that is blocked, empty for nothing; None for what may pass."""
@@ -589,38 +612,32 @@ class PythonDataPlane:
         address = destination(inner)
         return None if address is None else self._peers.get(self._routes.find(address))
 
-    def _send_data(self, peer: ReferencePeer, payload: bytes, now: float, tos: int = 0) -> None:
+    def _send_data(
+        self, peer: ReferencePeer, payloads: Sequence[bytes], now: float, tos: int = 0
+    ) -> None:
         link = self._links.get(peer.link)
-        if link is None or not payload:
+        if link is None or not payloads[0]:
             return
         if self._switch is not None and link.waiting() >= self._switch.rules.tcp_queue_limit:
             # Before it is sealed: on a stream packet-ids have no gaps.
-            peer.counters.drops["link-full"] += 1
+            peer.counters.drops["link-full"] += len(payloads)
             return
-        for part in peer.wrap(payload):
-            packet = peer.seal(part)
-            self._outbox.report_all(peer.worn_keys())
-            if packet is None:
-                return
-            if peer.payload is not None:
-                peer.payload.charge(len(packet), now)
-            self._send_sealed(peer, packet, now, tos)
-
-    def _send_sealed(self, peer: ReferencePeer, packet: bytes, now: float, tos: int) -> None:
-        link = self._links.get(peer.link)
-        if link is None:
+        packets = peer.seal(peer.wrap(payloads))
+        self._outbox.report_all(peer.worn_keys())
+        if not packets:
             return
+        if peer.payload is not None:
+            peer.payload.charge(sum(map(len, packets)), now)
         try:
-            refused = link.send(packet, peer.address, tos, peer.local)
+            refused = link.send(packets, peer.address, tos, peer.local)
         except LinkBroken as broken:
             self._lose_link(peer.link, broken)
             return
         self._links.note(peer.link)
-        if refused is not None:
-            peer.counters.drops[refused] += 1
-            return
-        count(peer.counters.link_write, len(packet))
-        peer.clock.sent(now)
+        peer.counters.drops.update(refused)
+        if len(refused) < len(packets):
+            count(peer.counters.link_write, packets[len(refused) :])
+            peer.clock.sent(now)
 
     def _payload(self, terms: PayloadTerms) -> Payload | None:
         if terms == PayloadTerms():

@@ -8,7 +8,10 @@ import ipaddress
 import os
 import socket
 import struct
+import sys
 from collections import deque
+from collections.abc import Sequence
+from contextlib import suppress
 from typing import Protocol
 
 from ginnel.core.proxy_socks import datagram_header
@@ -16,6 +19,7 @@ from ginnel.core.types import Endpoint, IPAddress, Transport
 from ginnel.dataplane.api import Link, Relay
 
 SocketAddress = tuple[str, int] | tuple[str, int, int, int]
+Ancillary = list[tuple[int, int, bytes]]
 Arrived = tuple[bytes, SocketAddress | None, IPAddress | None]
 """A packet, where it came from, and which of our addresses it came to, as far as known."""
 
@@ -27,7 +31,11 @@ RECORD_SLACK = 1024
 MIN_RECORD = 4096
 """Control packets of a TLS record and its headers fit in any case."""
 CONTROL_BACKLOG = 64 * 1024
-IP_PKTINFO = 8
+MAX_SEGMENTS = 64
+"""Packets of one send that the kernel cuts."""
+MAX_SEND = 65507
+"""Bytes of one send: the longest datagram of IPv4."""
+IP_PKTINFO, UDP_SEGMENT, UDP_GRO = 8, 103, 104
 """Missing in the socket module of Python 3.11."""
 _ANCILLARY_ROOM = 64
 _CLOSED = frozenset({errno.EBADF, errno.ENOTSOCK})
@@ -53,12 +61,12 @@ class PacketLink(Protocol):
 
     def send(
         self,
-        packet: bytes,
+        packets: Sequence[bytes],
         to: SocketAddress | None,
         tos: int = 0,
         local: IPAddress | None = None,
-    ) -> str | None:
-        """Sends a data packet; returns the reason when the link does not take it.
+    ) -> list[str]:
+        """Sends data packets; returns the reason for each that the link does not take.
 
         ``tos`` is the type of service of its datagram, 0 for the socket's own; ``local`` the
         address that it leaves from, None for the kernel's choice.
@@ -112,8 +120,10 @@ class UdpLink:
         self._socket.setblocking(False)
         self.fd: int = self._socket.fileno()
         self._is_ipv6 = self._socket.family == socket.AF_INET6
-        self._room = _ANCILLARY_ROOM if link.multihome else 0
         self._buffer = bytearray(MAX_DATAGRAM)
+        self._most = MAX_SEGMENTS
+        """Packets that one call may send."""
+        self._join_received(wanted=True)
         if link.multihome and self._is_ipv6:
             self._socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
         elif link.multihome:
@@ -122,10 +132,10 @@ class UdpLink:
     def receive(self, limit: int) -> list[Arrived]:
         """Datagrams with their sources; an ICMP error that surfaces here is not the end."""
         packets: list[Arrived] = []
-        for _ in range(limit):
+        while len(packets) < limit:
             try:
                 length, ancillary, _flags, source = self._socket.recvmsg_into(
-                    [self._buffer], self._room
+                    [self._buffer], _ANCILLARY_ROOM
                 )
             except OSError as bad:
                 if bad.errno in _RETRY:
@@ -133,24 +143,49 @@ class UdpLink:
                 if bad.errno in _CLOSED:
                     raise LinkBroken(bad.errno or 0) from bad
                 continue
-            packets.append((bytes(self._buffer[:length]), source, _local_of(ancillary)))
+            local, size = _told_by(ancillary)
+            received = bytes(memoryview(self._buffer)[:length])
+            step = size or max(length, 1)
+            starts = range(0, max(length, 1), step)  # also of a datagram that is empty
+            packets += [(received[at : at + step], source, local) for at in starts]
         return packets
 
     def send(
         self,
-        packet: bytes,
+        packets: Sequence[bytes],
         to: SocketAddress | None,
         tos: int = 0,
         local: IPAddress | None = None,
-    ) -> str | None:
-        """Sends now or never: a full socket drops, as a full router would."""
+    ) -> list[str]:
+        """Sends now or never: a full socket drops, as a full router would.
+
+        Packets of one length go in one call, of which the last may be shorter.
+        """
         if to is None:
-            return "no-remote"
+            return ["no-remote"] * len(packets)
         ancillary = _tos_message(tos, to)
         if local is not None:
             ancillary.append(_from_message(local, is_ipv6=self._is_ipv6))
+        refused: list[str] = []
+        at = 0
+        while at < len(packets):
+            group = _equals(packets, at, self._most)
+            reason = self._send_group(group, to, ancillary)
+            if reason is not None and len(group) > 1 and reason != "link-full":
+                self._most = 1  # a path or a device that does not take such sends
+                continue
+            refused += [reason] * len(group) if reason is not None else []
+            at += len(group)
+        return refused
+
+    def _send_group(
+        self, group: Sequence[bytes], to: SocketAddress, ancillary: Ancillary
+    ) -> str | None:
+        if len(group) > 1:
+            cut = struct.pack("@H", len(group[0]))
+            ancillary = [*ancillary, (socket.IPPROTO_UDP, UDP_SEGMENT, cut)]
         try:
-            self._socket.sendmsg([packet], ancillary, 0, to)
+            self._socket.sendmsg(group, ancillary, 0, to)
         except OSError as bad:
             if bad.errno in _CLOSED:
                 raise LinkBroken(bad.errno or 0) from bad
@@ -163,7 +198,7 @@ class UdpLink:
         self, packet: bytes, to: SocketAddress | None, local: IPAddress | None = None
     ) -> str | None:
         """As ``send``: there is no queue to overtake."""
-        return self.send(packet, to, local=local)
+        return next(iter(self.send([packet], to, local=local)), None)
 
     def flush(self) -> None:
         """Nothing waits here."""
@@ -177,6 +212,10 @@ class UdpLink:
     def has_records(self) -> bool:
         return False
 
+    def _join_received(self, *, wanted: bool) -> None:
+        with suppress(OSError):  # an old kernel, or no UDP socket: then they come one by one
+            self._socket.setsockopt(socket.IPPROTO_UDP, UDP_GRO, int(wanted))
+
     def to_socket_address(self, endpoint: Endpoint) -> SocketAddress:
         """The form the kernel reports sources in, so that the two can be compared."""
         if self._socket.family == socket.AF_INET6:
@@ -186,6 +225,8 @@ class UdpLink:
         return (str(endpoint.address), endpoint.port)
 
     def close(self) -> None:
+        """The socket is the shell's as well, which reads single packets."""
+        self._join_received(wanted=False)
         self._socket.close()
 
 
@@ -208,13 +249,13 @@ class RelayedLink(UdpLink):
 
     def send(
         self,
-        packet: bytes,
+        packets: Sequence[bytes],
         to: SocketAddress | None,
         tos: int = 0,
         local: IPAddress | None = None,
-    ) -> str | None:
+    ) -> list[str]:
         """Sends to the relay, whatever the address."""
-        return super().send(self._front + packet, self._relay, tos)
+        return super().send([self._front + packet for packet in packets], self._relay, tos)
 
     def _sender(self, source: SocketAddress | None) -> SocketAddress | None:
         return self._server if source == self._relay else source
@@ -256,21 +297,20 @@ class TcpLink:
 
     def send(
         self,
-        packet: bytes,
+        packets: Sequence[bytes],
         to: SocketAddress | None,
         tos: int = 0,
         local: IPAddress | None = None,
-    ) -> str | None:
+    ) -> list[str]:
         """Queues behind what waits, without bound: the engine looks at ``waiting`` before.
 
         A stream has no packets of its own: ``tos`` means nothing, nor does ``local``. What a peer
         sent in a datagram may have grown past what a record holds.
         """
-        if len(packet) > MAX_RECORD:
-            return "link-emsgsize"
-        self._data.append(_framed(packet))
+        fitting = [packet for packet in packets if len(packet) <= MAX_RECORD]
+        self._data.extend(map(_framed, fitting))
         self.flush()
-        return None
+        return ["link-emsgsize"] * (len(packets) - len(fitting))
 
     def send_control(
         self, packet: bytes, to: SocketAddress | None, local: IPAddress | None = None
@@ -331,7 +371,7 @@ class TcpLink:
         return packets
 
 
-def _tos_message(tos: int, to: SocketAddress) -> list[tuple[int, int, bytes]]:
+def _tos_message(tos: int, to: SocketAddress) -> Ancillary:
     """The control message for a type of service; IPv4 in IPv6 clothes takes that of IPv4."""
     if not tos:
         return []
@@ -349,15 +389,31 @@ def _from_message(local: IPAddress, *, is_ipv6: bool) -> tuple[int, int, bytes]:
     return socket.IPPROTO_IPV6, socket.IPV6_PKTINFO, mapped + bytes(4)
 
 
-def _local_of(ancillary: list[tuple[int, int, bytes]]) -> IPAddress | None:
-    """The destination address in what came with a datagram."""
+def _told_by(ancillary: Ancillary) -> tuple[IPAddress | None, int]:
+    """What came with a datagram: its destination, and the length of the packets joined in it."""
+    local: IPAddress | None = None
+    size = 0
     for level, kind, data in ancillary:
-        if (level, kind) == (socket.IPPROTO_IP, IP_PKTINFO) and len(data) >= 12:
-            return ipaddress.IPv4Address(data[8:12])
-        if (level, kind) == (socket.IPPROTO_IPV6, socket.IPV6_PKTINFO) and len(data) >= 16:
+        if (level, kind) == (socket.IPPROTO_UDP, UDP_GRO):
+            size = int.from_bytes(data[:2], sys.byteorder)
+        elif (level, kind) == (socket.IPPROTO_IP, IP_PKTINFO) and len(data) >= 12:
+            local = ipaddress.IPv4Address(data[8:12])
+        elif (level, kind) == (socket.IPPROTO_IPV6, socket.IPV6_PKTINFO) and len(data) >= 16:
             found = ipaddress.IPv6Address(data[:16])
-            return found.ipv4_mapped or found
-    return None
+            local = found.ipv4_mapped or found
+    return local, size
+
+
+def _equals(packets: Sequence[bytes], start: int, most: int) -> Sequence[bytes]:
+    """Neighbours of the same length, the last one possibly shorter, that one call may send."""
+    length = len(packets[start])
+    end = start + 1
+    most = min(most, MAX_SEND // max(length, 1))
+    while end < len(packets) and end - start < most and 0 < len(packets[end]) <= length:
+        end += 1
+        if len(packets[end - 1]) < length:
+            break
+    return packets[start:end]
 
 
 def _framed(packet: bytes) -> bytes:

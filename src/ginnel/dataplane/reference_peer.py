@@ -4,6 +4,7 @@ Not responsible for descriptors; the engine hands packets in and carries packets
 """
 
 from collections import Counter
+from collections.abc import Sequence
 
 from ginnel.core.data_key import KeySlot
 from ginnel.core.errors import Malformed
@@ -108,10 +109,10 @@ class PeerCounters:
         )
 
 
-def count(pair: list[int], size: int) -> None:
-    """Adds one packet of ``size`` bytes to a counter of PeerCounters."""
-    pair[0] += 1
-    pair[1] += size
+def count(pair: list[int], packets: Sequence[bytes]) -> None:
+    """Adds packets to a counter of PeerCounters."""
+    pair[0] += len(packets)
+    pair[1] += sum(map(len, packets))
 
 
 class ReferencePeer:
@@ -155,17 +156,18 @@ class ReferencePeer:
             for slot, key in self.slots.items()
         }
 
-    def seal(self, plaintext: bytes) -> bytes | None:
-        """Seals with the primary key; counts the drop and returns None when that cannot be."""
+    def seal(self, plaintexts: Sequence[bytes]) -> list[bytes]:
+        """Seals with the primary key; counts what it cannot seal as drops."""
         key = self.slots.get(KeySlot.PRIMARY)
         if key is None:
-            self.counters.drops["no-key"] += 1
-            return None
+            self.counters.drops["no-key"] += len(plaintexts)
+            return []
+        sealed: list[bytes] = []
         try:
-            return key.seal(plaintext)
+            sealed.extend(map(key.seal, plaintexts))  # keeps those before the one that fails
         except Dropped as bad:
-            self.counters.drops[bad.reason] += 1
-            return None
+            self.counters.drops[bad.reason] += len(plaintexts) - len(sealed)
+        return sealed
 
     def open(self, header: DataHeader, packet: bytes, now: float) -> bytes:
         """Opens with the key of the header's key_id, in either slot.
@@ -185,14 +187,14 @@ class ReferencePeer:
             self.counters.drops[bad.reason] += 1
             raise
 
-    def wrap(self, payload: bytes) -> list[bytes]:
-        """What is to be sealed for a payload; a drop is counted when there is nothing."""
+    def wrap(self, payloads: Sequence[bytes]) -> Sequence[bytes]:
+        """What is to be sealed for payloads; a drop is counted for each that gives nothing."""
         if self.payload is None:
-            return [payload]
-        parts = self.payload.wrap(payload)
-        if not parts:
-            self.counters.drops["link-emsgsize"] += 1
-        return parts
+            return payloads
+        wrapped = [self.payload.wrap(payload) for payload in payloads]
+        if not all(wrapped):
+            self.counters.drops["link-emsgsize"] += wrapped.count([])
+        return [part for parts in wrapped for part in parts]
 
     def unwrap(self, payload: bytes, now: float) -> bytes | None:
         """An opened payload as it was before ``wrap``; None for a part of one.

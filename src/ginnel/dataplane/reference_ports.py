@@ -9,13 +9,15 @@ import fcntl
 import os
 import select
 import struct
-from contextlib import suppress
+from collections.abc import Sequence
 
+from ginnel.core.errors import Malformed
 from ginnel.dataplane.api import TunDevice
+from ginnel.dataplane.reference_offload import HEADER_LENGTH, MAX_JOINED, joined, packets_of
 
-VNET_HEADER_LENGTH = 10
-_VNET_NEEDS_CHECKSUM = 0x01
 _TUNSETOFFLOAD = 0x400454D0
+_TCP_OFFLOADS = 0x01 | 0x02 | 0x04 | 0x08
+"""Checksums, TCP over IPv4 and IPv6, and with ECN."""
 _GONE = frozenset({errno.EBADFD, errno.EBADF, errno.ENODEV})
 """A deleted device answers EBADFD; EIO to a write only says that the interface is down."""
 _REFUSALS = {errno.EAGAIN: "tun-full", errno.ENOBUFS: "tun-full", errno.EIO: "tun-down"}
@@ -32,48 +34,61 @@ class TunBroken(Exception):
 
 
 class TunPort:
-    """Reads and writes whole inner packets, with or without the 10-byte vnet header.
-
-    It never asks for an offload and switches off those an earlier user of the descriptor asked for.
-    """
+    """Reads and writes inner packets; with a vnet header many of one TCP connection at a time."""
 
     def __init__(self, tun: TunDevice) -> None:
         self.fd = os.dup(tun.fd)
         os.set_blocking(self.fd, False)
-        self._header = bytes(VNET_HEADER_LENGTH) if tun.vnet_header else b""
-        self._buffer = bytearray(_MAX_INNER + VNET_HEADER_LENGTH)
-        if tun.vnet_header:
-            with suppress(OSError):  # a test's socket, or an old kernel: then none was on
-                fcntl.ioctl(self.fd, _TUNSETOFFLOAD, 0)
+        self._has_header = tun.vnet_header
+        wanted = 0 if tun.ethernet else _TCP_OFFLOADS
+        self.has_offloads = tun.vnet_header and self._set_offloads(wanted) and wanted != 0
+        self._buffer = bytearray(_MAX_INNER + HEADER_LENGTH)
 
-    def read(self) -> bytes | None:
-        """The next packet, empty for one that cannot be used, None when there is none now."""
+    def read(self) -> list[bytes] | None:
+        """The next packets, whose addresses are the same; None when there are none now.
+
+        Empty for a packet that cannot be used.
+        """
         try:
             length = os.readv(self.fd, [self._buffer])
         except OSError as bad:
             if bad.errno in _RETRY:
                 return None
             raise TunBroken(bad.errno or errno.EIO) from bad
-        if not self._header:
-            return bytes(self._buffer[:length])
-        flags, segmentation = self._buffer[0], self._buffer[1]
-        if length < VNET_HEADER_LENGTH or flags & _VNET_NEEDS_CHECKSUM or segmentation:
-            return b""
-        return bytes(self._buffer[VNET_HEADER_LENGTH:length])
-
-    def write(self, packet: bytes) -> str | None:
-        """Writes a packet; returns the reason when the device does not take it."""
+        read = bytes(memoryview(self._buffer)[:length])
+        if not self._has_header:
+            return [read]
         try:
-            os.writev(self.fd, [self._header, packet])
-        except OSError as bad:
-            number = bad.errno or errno.EIO
-            if number in _GONE:
-                raise TunBroken(number) from bad
-            return _REFUSALS.get(number, "tun-refused")
-        return None
+            return packets_of(read)
+        except Malformed:
+            return []
+
+    def write(self, packets: Sequence[bytes]) -> list[str]:
+        """Writes packets; returns the reason for each that the device does not take."""
+        refused: list[str] = []
+        for join in joined(packets, most=MAX_JOINED if self.has_offloads else 1):
+            try:
+                os.writev(self.fd, join.parts() if self._has_header else join.packets)
+            except OSError as bad:
+                number = bad.errno or errno.EIO
+                if number in _GONE:
+                    raise TunBroken(number) from bad
+                refused += [_REFUSALS.get(number, "tun-refused")] * len(join.packets)
+        return refused
 
     def close(self) -> None:
+        """Switches the offloads off: the device may outlive us, and its next reader need not know
+        super-packets."""
+        if self.has_offloads:
+            self._set_offloads(0)
         os.close(self.fd)
+
+    def _set_offloads(self, wanted: int) -> bool:
+        try:
+            fcntl.ioctl(self.fd, _TUNSETOFFLOAD, wanted)
+        except OSError:  # a test's socket, an old kernel, a device that is gone
+            return False
+        return True
 
 
 class Timer:

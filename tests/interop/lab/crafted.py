@@ -125,10 +125,17 @@ class Maker:
         self._is_ipv6 = ":" in source
         self._random = random.Random(seed)
 
+    def plain_flow(self, port: int, count: int) -> Iterator[bytes]:
+        """Segments that follow each other."""
+        return self._segments(port, self._looks((Look(),), count))
+
     def tcp_flow(self, port: int, count: int) -> Iterator[bytes]:
         """Segments that follow each other, where nothing about them is unusual."""
+        return self._segments(port, self._looks((*TCP_LOOKS, *IP_LOOKS), count))
+
+    def _segments(self, port: int, looks: Iterator[Look]) -> Iterator[bytes]:
         sequence = self._random.choice((1, (1 << 32) - 3 * SEGMENT))
-        for look in self._looks((*TCP_LOOKS, *IP_LOOKS), count):
+        for look in looks:
             sequence = (sequence + look.skip) % (1 << 32)
             payload = self._random.randbytes(look.size)
             yield self._ip(TCP, self._tcp(port, sequence, payload, look), look)

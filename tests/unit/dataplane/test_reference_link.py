@@ -2,6 +2,7 @@
 
 import errno
 import socket
+from contextlib import ExitStack
 from ipaddress import ip_address
 
 import pytest
@@ -10,7 +11,9 @@ from ginnel.core.types import Endpoint, Transport
 from ginnel.dataplane.api import Link
 from ginnel.dataplane.reference_link import (
     CONTROL_BACKLOG,
+    UDP_GRO,
     LinkBroken,
+    SocketAddress,
     TcpLink,
     UdpLink,
     endpoint_of,
@@ -45,13 +48,61 @@ def test_a_datagram_that_cannot_leave_is_a_reason() -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as four:
         link = open_link(Link(fd=four.fileno(), transport=Transport.UDP), b"", b"", 1500)
         target = ("127.0.0.1", 9)
-        assert link.send(bytes(65536), target) == "link-emsgsize"
-        assert link.send(b"x", None) == "no-remote"
-        assert link.send(b"x", ("255.255.255.255", 9)) == "link-eacces"
+        assert link.send([bytes(65536)], target) == ["link-emsgsize"]
+        assert link.send([b"x", b"y"], None) == ["no-remote"] * 2
+        assert link.send([b"x"], ("255.255.255.255", 9)) == ["link-eacces"]
         link.close()
         with pytest.raises(LinkBroken) as broken:
-            link.send(b"x", target)
+            link.send([b"x"], target)
         assert broken.value.errno == errno.EBADF
+
+
+def udp_pair() -> tuple[UdpLink, UdpLink, SocketAddress]:
+    """Two links and the address of the second one."""
+    links = []
+    with ExitStack() as stack:
+        for _ in range(2):
+            bound = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+            bound.bind(("127.0.0.1", 0))
+            links.append(UdpLink(Link(fd=bound.fileno(), transport=Transport.UDP)))
+        return links[0], links[1], bound.getsockname()
+
+
+@pytest.mark.parametrize(
+    "lengths",
+    [[1], [0], [500] * 100, [9, 9, 3, 9], [3, 9, 0, 0, 9], [60_000] * 3, [1400] * 50 + [7]],
+)
+def test_packets_arrive_as_they_were_however_they_were_sent(lengths: list[int]) -> None:
+    near, far, address = udp_pair()
+    packets = [bytes((number % 251,)) * length for number, length in enumerate(lengths)]
+    received: list[bytes] = []
+    for _ in packets:
+        assert near.send(packets[:1], address) == []
+        received += [packet for packet, _, _ in far.receive(1)]
+        packets.append(packets.pop(0))
+    assert received == packets
+    assert near.send(packets, address) == []
+    assert [packet for packet, _, _ in far.receive(len(packets))] == packets
+    near.close()
+    far.close()
+
+
+def test_a_path_that_is_too_narrow_for_a_send_of_many_gets_them_one_by_one() -> None:
+    near, far, address = udp_pair()
+    # Two of them are more than the loopback device takes in one piece.
+    packets = [bytes((number,)) * 65_500 for number in range(2)]
+    assert near.send([*packets, bytes(65_536), b"end"], address) == ["link-emsgsize"]
+    assert [packet for packet, _, _ in far.receive(4)] == [*packets, b"end"]
+    near.close()
+    far.close()
+
+
+def test_a_closed_link_leaves_the_socket_to_single_packets() -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as shared:
+        link = UdpLink(Link(fd=shared.fileno(), transport=Transport.UDP))
+        assert shared.getsockopt(socket.IPPROTO_UDP, UDP_GRO) == 1
+        link.close()
+        assert shared.getsockopt(socket.IPPROTO_UDP, UDP_GRO) == 0
 
 
 def stream() -> tuple[TcpLink, socket.socket]:
@@ -85,8 +136,7 @@ def test_waiting_control_is_bounded_and_nothing_is_torn() -> None:
 def test_what_no_record_can_hold_is_refused_and_the_stream_goes_on() -> None:
     link, far = stream()
     with far:
-        assert link.send(bytes(65536), None) == "link-emsgsize"
-        assert link.send(b"after", None) is None
+        assert link.send([bytes(65536), b"after"], None) == ["link-emsgsize"]
         assert far.recv(100) == b"\x00\x05after"
         link.close()
 
@@ -95,7 +145,7 @@ def test_a_peer_that_left_breaks_the_link() -> None:
     link, far = stream()
     far.close()
     with pytest.raises(LinkBroken) as broken:
-        link.send(b"x", None)
+        link.send([b"x"], None)
     assert broken.value.errno == errno.EPIPE
     with pytest.raises(LinkBroken) as ended:
         link.receive(1)

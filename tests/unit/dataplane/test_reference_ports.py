@@ -68,18 +68,18 @@ def port_and_far_end(*, vnet_header: bool) -> tuple[TunPort, socket.socket]:
     return port, far
 
 
-def test_a_super_packet_is_not_taken_for_a_packet() -> None:
+def test_a_header_that_does_not_fit_leaves_nothing() -> None:
     port, far = port_and_far_end(vnet_header=True)
     with far:
         segmented = struct.pack("=BBHHHH", 0, 1, 40, 1400, 0, 0)
         unsummed = struct.pack("=BBHHHH", 1, 0, 0, 0, 20, 6)
         for header in (segmented, unsummed, b""):
             far.send(header + b"\x45" * 9)
-            assert port.read() == b""
+            assert port.read() == []
         far.send(bytes(10) + b"\x45")
-        assert port.read() == b"\x45"
+        assert port.read() == [b"\x45"]
         assert port.read() is None
-        assert port.write(b"\x46") is None
+        assert port.write([b"\x46"]) == []
         assert far.recv(100) == bytes(10) + b"\x46"
     port.close()
 
@@ -87,8 +87,9 @@ def test_a_super_packet_is_not_taken_for_a_packet() -> None:
 def test_a_full_device_is_a_reason_not_an_error() -> None:
     port, far = port_and_far_end(vnet_header=False)
     with far:
-        reasons = {port.write(b"\x45" * 1000) for _ in range(3000)}
-        assert reasons == {None, "tun-full"}
+        reasons = port.write([b"\x45" * 1000] * 3000)
+        assert 0 < len(reasons) < 3000
+        assert set(reasons) == {"tun-full"}
     port.close()
 
 
