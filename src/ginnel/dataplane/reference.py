@@ -56,6 +56,7 @@ from ginnel.dataplane.reference_link import (
     LinkBroken,
     SocketAddress,
     TcpLink,
+    Way,
     endpoint_of,
 )
 from ginnel.dataplane.reference_links import Links
@@ -291,7 +292,7 @@ class PythonDataPlane:
         if packet.destination is not None:
             target = opened.to_socket_address(packet.destination)
         try:
-            refused = opened.send_control(packet.payload, target, local)
+            refused = opened.send_control(packet.payload, Way(target, local=local))
         except LinkBroken as broken:
             self._lose_link(link, broken)
             return
@@ -629,7 +630,7 @@ class PythonDataPlane:
         if peer.payload is not None:
             peer.payload.charge(sum(map(len, packets)), now)
         try:
-            refused = link.send(packets, peer.address, tos, peer.local)
+            refused = link.send(packets, Way(peer.address, tos, peer.local))
         except LinkBroken as broken:
             self._lose_link(peer.link, broken)
             return

@@ -12,7 +12,7 @@ import sys
 from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from ginnel.core.proxy_socks import datagram_header
 from ginnel.core.types import Endpoint, IPAddress, Transport
@@ -50,6 +50,16 @@ class LinkBroken(Exception):
         self.errno = number
 
 
+class Way(NamedTuple):
+    """How a datagram goes."""
+
+    to: SocketAddress | None
+    tos: int = 0
+    """Type of service; 0 for the socket's own."""
+    local: IPAddress | None = None
+    """The address that it leaves from; None for the kernel's choice."""
+
+
 class PacketLink(Protocol):
     """What the engine needs of a link. Every method may raise LinkBroken."""
 
@@ -59,23 +69,11 @@ class PacketLink(Protocol):
         """Packets that are here now, about ``limit`` at most."""
         ...
 
-    def send(
-        self,
-        packets: Sequence[bytes],
-        to: SocketAddress | None,
-        tos: int = 0,
-        local: IPAddress | None = None,
-    ) -> list[str]:
-        """Sends data packets; returns the reason for each that the link does not take.
-
-        ``tos`` is the type of service of its datagram, 0 for the socket's own; ``local`` the
-        address that it leaves from, None for the kernel's choice.
-        """
+    def send(self, packets: Sequence[bytes], way: Way) -> list[str]:
+        """Sends data packets; returns the reason for each that the link does not take."""
         ...
 
-    def send_control(
-        self, packet: bytes, to: SocketAddress | None, local: IPAddress | None = None
-    ) -> str | None:
+    def send_control(self, packet: bytes, way: Way) -> str | None:
         """Sends before any queued data."""
         ...
 
@@ -150,27 +148,21 @@ class UdpLink:
             packets += [(received[at : at + step], source, local) for at in starts]
         return packets
 
-    def send(
-        self,
-        packets: Sequence[bytes],
-        to: SocketAddress | None,
-        tos: int = 0,
-        local: IPAddress | None = None,
-    ) -> list[str]:
+    def send(self, packets: Sequence[bytes], way: Way) -> list[str]:
         """Sends now or never: a full socket drops, as a full router would.
 
         Packets of one length go in one call, of which the last may be shorter.
         """
-        if to is None:
+        if way.to is None:
             return ["no-remote"] * len(packets)
-        ancillary = _tos_message(tos, to)
-        if local is not None:
-            ancillary.append(_from_message(local, is_ipv6=self._is_ipv6))
+        ancillary = _tos_message(way.tos, way.to)
+        if way.local is not None:
+            ancillary.append(_from_message(way.local, is_ipv6=self._is_ipv6))
         refused: list[str] = []
         at = 0
         while at < len(packets):
             group = _equals(packets, at, self._most)
-            reason = self._send_group(group, to, ancillary)
+            reason = self._send_group(group, way.to, ancillary)
             if reason is not None and len(group) > 1 and reason != "link-full":
                 self._most = 1  # a path or a device that does not take such sends
                 continue
@@ -194,11 +186,9 @@ class UdpLink:
             return f"link-{errno.errorcode.get(bad.errno or 0, 'error').lower()}"
         return None
 
-    def send_control(
-        self, packet: bytes, to: SocketAddress | None, local: IPAddress | None = None
-    ) -> str | None:
+    def send_control(self, packet: bytes, way: Way) -> str | None:
         """As ``send``: there is no queue to overtake."""
-        return next(iter(self.send([packet], to, local=local)), None)
+        return next(iter(self.send([packet], way)), None)
 
     def flush(self) -> None:
         """Nothing waits here."""
@@ -247,15 +237,9 @@ class RelayedLink(UdpLink):
             for packet, source, _ in super().receive(limit)
         ]
 
-    def send(
-        self,
-        packets: Sequence[bytes],
-        to: SocketAddress | None,
-        tos: int = 0,
-        local: IPAddress | None = None,
-    ) -> list[str]:
+    def send(self, packets: Sequence[bytes], way: Way) -> list[str]:
         """Sends to the relay, whatever the address."""
-        return super().send([self._front + packet for packet in packets], self._relay, tos)
+        return super().send([self._front + packet for packet in packets], Way(self._relay, way.tos))
 
     def _sender(self, source: SocketAddress | None) -> SocketAddress | None:
         return self._server if source == self._relay else source
@@ -295,26 +279,18 @@ class TcpLink:
         self._incoming += chunk
         return packets + self._deframe(limit - len(packets))
 
-    def send(
-        self,
-        packets: Sequence[bytes],
-        to: SocketAddress | None,
-        tos: int = 0,
-        local: IPAddress | None = None,
-    ) -> list[str]:
+    def send(self, packets: Sequence[bytes], way: Way) -> list[str]:
         """Queues behind what waits, without bound: the engine looks at ``waiting`` before.
 
-        A stream has no packets of its own: ``tos`` means nothing, nor does ``local``. What a peer
-        sent in a datagram may have grown past what a record holds.
+        A stream has no packets of its own: the way means nothing. What a peer sent in a datagram
+        may have grown past what a record holds.
         """
         fitting = [packet for packet in packets if len(packet) <= MAX_RECORD]
         self._data.extend(map(_framed, fitting))
         self.flush()
         return ["link-emsgsize"] * (len(packets) - len(fitting))
 
-    def send_control(
-        self, packet: bytes, to: SocketAddress | None, local: IPAddress | None = None
-    ) -> str | None:
+    def send_control(self, packet: bytes, way: Way) -> str | None:
         """Queues before data; dropped past 64 KiB, as the reliability layer sends again."""
         if sum(map(len, self._control)) + len(packet) > CONTROL_BACKLOG:
             return "link-full"

@@ -16,6 +16,7 @@ from ginnel.dataplane.reference_link import (
     SocketAddress,
     TcpLink,
     UdpLink,
+    Way,
     endpoint_of,
     open_link,
 )
@@ -48,12 +49,12 @@ def test_a_datagram_that_cannot_leave_is_a_reason() -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as four:
         link = open_link(Link(fd=four.fileno(), transport=Transport.UDP), b"", b"", 1500)
         target = ("127.0.0.1", 9)
-        assert link.send([bytes(65536)], target) == ["link-emsgsize"]
-        assert link.send([b"x", b"y"], None) == ["no-remote"] * 2
-        assert link.send([b"x"], ("255.255.255.255", 9)) == ["link-eacces"]
+        assert link.send([bytes(65536)], Way(target)) == ["link-emsgsize"]
+        assert link.send([b"x", b"y"], Way(None)) == ["no-remote"] * 2
+        assert link.send([b"x"], Way(("255.255.255.255", 9))) == ["link-eacces"]
         link.close()
         with pytest.raises(LinkBroken) as broken:
-            link.send([b"x"], target)
+            link.send([b"x"], Way(target))
         assert broken.value.errno == errno.EBADF
 
 
@@ -77,11 +78,11 @@ def test_packets_arrive_as_they_were_however_they_were_sent(lengths: list[int]) 
     packets = [bytes((number % 251,)) * length for number, length in enumerate(lengths)]
     received: list[bytes] = []
     for _ in packets:
-        assert near.send(packets[:1], address) == []
+        assert near.send(packets[:1], Way(address)) == []
         received += [packet for packet, _, _ in far.receive(1)]
         packets.append(packets.pop(0))
     assert received == packets
-    assert near.send(packets, address) == []
+    assert near.send(packets, Way(address)) == []
     assert [packet for packet, _, _ in far.receive(len(packets))] == packets
     near.close()
     far.close()
@@ -91,7 +92,7 @@ def test_a_path_that_is_too_narrow_for_a_send_of_many_gets_them_one_by_one() -> 
     near, far, address = udp_pair()
     # Two of them are more than the loopback device takes in one piece.
     packets = [bytes((number,)) * 65_500 for number in range(2)]
-    assert near.send([*packets, bytes(65_536), b"end"], address) == ["link-emsgsize"]
+    assert near.send([*packets, bytes(65_536), b"end"], Way(address)) == ["link-emsgsize"]
     assert [packet for packet, _, _ in far.receive(4)] == [*packets, b"end"]
     near.close()
     far.close()
@@ -117,7 +118,7 @@ def test_waiting_control_is_bounded_and_nothing_is_torn() -> None:
     link, far = stream()
     with far:
         packet = b"c" * 1000
-        refusals = [link.send_control(packet, None) for _ in range(500)]
+        refusals = [link.send_control(packet, Way(None)) for _ in range(500)]
         assert link.is_congested()
         accepted = refusals.count(None)
         assert accepted < 500
@@ -136,7 +137,7 @@ def test_waiting_control_is_bounded_and_nothing_is_torn() -> None:
 def test_what_no_record_can_hold_is_refused_and_the_stream_goes_on() -> None:
     link, far = stream()
     with far:
-        assert link.send([bytes(65536), b"after"], None) == ["link-emsgsize"]
+        assert link.send([bytes(65536), b"after"], Way(None)) == ["link-emsgsize"]
         assert far.recv(100) == b"\x00\x05after"
         link.close()
 
@@ -145,7 +146,7 @@ def test_a_peer_that_left_breaks_the_link() -> None:
     link, far = stream()
     far.close()
     with pytest.raises(LinkBroken) as broken:
-        link.send([b"x"], None)
+        link.send([b"x"], Way(None))
     assert broken.value.errno == errno.EPIPE
     with pytest.raises(LinkBroken) as ended:
         link.receive(1)
