@@ -1,7 +1,8 @@
-"""The write-ahead journal: what must be undone, on disk before it is done.
+"""The write-ahead journal: what must be undone, written before it is done.
 
 One file per helper in the runtime directory, JSON lines: a header that names the owner, then for
-each change its undo (synced before the change runs) and what became of it. The writer holds a lock
+each change its undo (in the kernel's hands before the change runs) and what became of it. Nobody
+waits for the disk: a kernel that dies takes the changes with it. The writer holds a lock
 on the file for as long as it lives, so a journal whose lock can be taken has no owner any more;
 that does not depend on process numbers, which are reused and differ between pid namespaces. Undoing
 what a dead owner left is ``recover``'s.
@@ -82,7 +83,7 @@ class Journal:
 
     A tunnel may live for months and change its routes at every reconnection, so the file is written
     anew without the settled entries when those outgrow the others. ``observer`` is called after
-    every line that reached the disk, with their number so far.
+    every line that was written, with their number so far.
     """
 
     directory: Path
@@ -104,10 +105,7 @@ class Journal:
         return self.intend_all((change,))[0]
 
     def intend_all(self, changes: Sequence[Undo]) -> list[int]:
-        """Records how changes are undone, before any is made; returns the entries' numbers.
-
-        However many there are, they wait for the disk once.
-        """
+        """Records how changes are undone, before any is made; returns the entries' numbers."""
         lines = {
             number: render_record({"n": number, "undo": undo_record(change)})
             for number, change in enumerate(changes, start=self._next)
@@ -115,7 +113,7 @@ class Journal:
         size = sum(map(len, lines.values()))
         if self._live_size + size > _LIVE_LIMIT:
             raise HostError("journal", errno.EFBIG, "more changes at once than can be recorded")
-        self._write(b"\n".join(lines.values()), sync=True)
+        self._write(b"\n".join(lines.values()))
         self._live.update(lines)
         self._live_size += size
         self._next += len(lines)
@@ -125,7 +123,7 @@ class Journal:
         """Records what became of an entry."""
         if state in (EntryState.FAILED, EntryState.UNDONE):
             self._live_size -= len(self._live.pop(number, b""))
-        self._write(render_record({"n": number, "state": state.value}), sync=False)
+        self._write(render_record({"n": number, "state": state.value}))
         if self._size > self._compact_at:
             self._compact()
 
@@ -147,25 +145,23 @@ class Journal:
     def _path(self) -> Path:
         return self.directory / f"{self.owner.helper_pid}-{self.owner.helper_start}{SUFFIX}"
 
-    def _write(self, line: bytes, *, sync: bool) -> None:
+    def _write(self, line: bytes) -> None:
         try:
             if self._fd is None:
                 self._replace()
-            self._append(line, sync=sync)
+            self._append(line)
         except OSError as refused:
             raise HostError("journal", refused.errno or 0, str(refused)) from refused
         self._writes += 1
         self.observer(self._writes)
 
-    def _append(self, line: bytes, *, sync: bool) -> None:
+    def _append(self, line: bytes) -> None:
         assert self._fd is not None
         whole = (b"\n" if self._torn else b"") + line + b"\n"
         self._torn = True
         _write_all(self._fd, whole)
         self._torn = False
         self._size += len(whole)
-        if sync:
-            os.fsync(self._fd)
 
     def _compact(self) -> None:
         """Writes the file anew. What prevents that costs nothing: the old one is still whole."""
@@ -189,7 +185,6 @@ class Journal:
         try:
             fcntl.flock(fd, fcntl.LOCK_EX)
             _write_all(fd, content)
-            os.fsync(fd)
             draft.rename(self._path)
         except OSError:
             os.close(fd)
@@ -198,21 +193,12 @@ class Journal:
         if self._fd is not None:
             os.close(self._fd)
         self._fd, self._size, self._torn = fd, len(content), False
-        _sync_directory(self.directory)
 
 
 def _write_all(fd: int, content: bytes) -> None:
     rest = memoryview(content)
     while rest:
         rest = rest[os.write(fd, rest) :]
-
-
-def _sync_directory(directory: Path) -> None:
-    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
 
 
 def ensure_directory(directory: Path) -> None:

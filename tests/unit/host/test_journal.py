@@ -170,10 +170,7 @@ def test_file_that_could_not_be_begun_is_begun_again(
     assert [change for change, _state in entries(path)] == [ROUTE]
 
 
-def test_file_stays_small_however_long_the_tunnel_lives(
-    journal: Journal, path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(os, "fsync", lambda _fd: None)
+def test_file_stays_small_however_long_the_tunnel_lives(journal: Journal, path: Path) -> None:
     first = journal.intend(DEVICE)
     journal.settle(first, EntryState.DONE)
     largest = 0
@@ -195,10 +192,7 @@ def test_file_stays_small_however_long_the_tunnel_lives(
     assert list(path.parent.iterdir()) == []
 
 
-def test_more_changes_than_recovery_could_read_are_refused(
-    journal: Journal, path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(os, "fsync", lambda _fd: None)
+def test_more_changes_than_recovery_could_read_are_refused(journal: Journal, path: Path) -> None:
 
     def endless() -> None:
         for _ in range(100_000):
