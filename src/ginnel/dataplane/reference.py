@@ -58,6 +58,7 @@ from ginnel.dataplane.reference_link import (
     TcpLink,
     Way,
     endpoint_of,
+    probe_offloads,
 )
 from ginnel.dataplane.reference_links import Links
 from ginnel.dataplane.reference_outbox import Outbox
@@ -80,14 +81,14 @@ MAX_CONTROL_LENGTH = 4096
 
 @cache
 def capabilities() -> Capabilities:
-    """What this engine can do with the OpenSSL at hand; AEAD is always there."""
+    """What this engine can do with the OpenSSL and kernel at hand; AEAD is always there."""
     old = (cipher for cipher in OLD_CIPHERS if is_available(cipher))
     return Capabilities(
         name="python",
         ciphers=frozenset((*AEAD_CIPHERS, *old)),
         formats=frozenset(DataFormat),
         transports=frozenset(Transport),
-        offloads=frozenset(),
+        offloads=probe_offloads(),
     )
 
 
@@ -115,7 +116,8 @@ class PythonDataPlane:
             self._waker.close()
             raise DataPlaneError("open", UNDEFINED_PEER_ID, bad.errno or errno.EIO) from bad
         if self._tun is not None and self._tun.has_offloads:
-            self.capabilities = replace(self.capabilities, offloads=frozenset({"tun-tso"}))
+            offloads = self.capabilities.offloads | {"tun-tso"}
+            self.capabilities = replace(self.capabilities, offloads=offloads)
         self._links = Links(self._waker, self._mtu)
         self._relay: Endpoint | None = None
         """Where all packets really go, when there is a relay between us and the peer."""

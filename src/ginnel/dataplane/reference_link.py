@@ -101,6 +101,17 @@ def open_link(link: Link, unread: bytes, unsent: bytes, mtu: int) -> PacketLink:
     return UdpLink(link) if link.relay is None else RelayedLink(link, link.relay)
 
 
+def probe_offloads() -> frozenset[str]:
+    """Which of ``udp-gso`` and ``udp-gro`` the kernel has, as it says of a socket of no use."""
+    found: set[str] = set()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        for name, option, value in (("udp-gso", UDP_SEGMENT, 0), ("udp-gro", UDP_GRO, 1)):
+            with suppress(OSError):
+                probe.setsockopt(socket.IPPROTO_UDP, option, value)
+                found.add(name)
+    return frozenset(found)
+
+
 def endpoint_of(address: SocketAddress) -> Endpoint:
     """The core's form of a socket address; IPv4 in IPv6 clothes becomes IPv4."""
     host = address[0].partition("%")[0]
