@@ -3,8 +3,8 @@
 # PYTEST_ADDOPTS narrows the first part.
 set -eu
 
-# Two for each processor: those with real peers wait most of their time. What the caller says counts.
-export PYTEST_ADDOPTS="-n $((2 * $(nproc))) --dist worksteal ${PYTEST_ADDOPTS:-}"
+# One process for each processor; what the caller says counts.
+export PYTEST_ADDOPTS="-n $(nproc) --dist worksteal ${PYTEST_ADDOPTS:-}"
 GINNEL_REQUIRE_ENGINE=$REQUIRE_ENGINE "$VENV/bin/python" -m pytest tests
 
 problem=$(tools/rust_problem.sh)

@@ -9,6 +9,7 @@ import os
 import re
 import signal
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from difflib import unified_diff
 from pathlib import Path
@@ -239,6 +240,14 @@ class Office:
         done = self.desktop.nmcli("connection", "down", name)
         story.tell("down", f"status {done.status}", done.output)
 
+    def roots(self) -> set[Path]:
+        """The root directories of the daemons that are there."""
+        found: set[Path] = set()
+        for pid in self.daemons():
+            with suppress(FileNotFoundError, ProcessLookupError):  # it ended meanwhile
+                found.add(Path(f"/proc/{pid}/root").readlink())
+        return found
+
     def wait_as_before(self) -> None:
         """Nothing is left: no process, no socket, no record, and the network is as it was."""
         wait_until(lambda: not self.daemons(), timeout=TIMEOUT, what=f"the end of {self.daemons()}")
@@ -417,8 +426,12 @@ def test_in_the_plugins_chroot(office: Office) -> None:
             office.install("jailed", CERTIFICATE, story)
             office.up("jailed", CERTIFICATE, story)
             office.look("jailed", story)
-            roots = {Path(f"/proc/{pid}/root").readlink() for pid in office.daemons()}
-            assert Path(jail) in roots
+            # NetworkManager calls it connected a moment before the daemon locks itself in.
+            wait_until(
+                lambda: Path(jail) in office.roots(),
+                timeout=TIMEOUT,
+                what="a daemon in its jail",
+            )
             office.down("jailed", story)
             office.wait_as_before()
             office.remove("jailed")
