@@ -70,7 +70,7 @@ from ginnel.dataplane.reference_rules import ETHERNET_HEADER, Direction, ip_offs
 from ginnel.dataplane.reference_switch import Switch, Verdict
 
 BATCH = 64
-"""Packets of each side that one call moves at most."""
+"""Packets of each side after which one call reads no more; the last read may hold as many."""
 
 BAD_SOURCE_PAUSE = 1.0
 """Seconds between two reports on one peer's bad sources."""
@@ -515,9 +515,8 @@ class PythonDataPlane:
             self._send_inner(target, packets, now, from_device=sender is None)
 
     def _pump_tun(self, now: float) -> None:
-        for _ in range(BATCH):
-            if self._tun is None or self._must_wait(now):
-                return
+        moved = 0
+        while moved < BATCH and self._tun is not None and not self._must_wait(now):
             try:
                 packets = self._tun.read()
             except TunBroken as broken:
@@ -525,6 +524,7 @@ class PythonDataPlane:
                 return
             if packets is None:
                 return
+            moved += max(len(packets), 1)
             self._forward(packets, now)
 
     def _must_wait(self, now: float) -> bool:

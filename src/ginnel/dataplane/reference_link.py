@@ -382,7 +382,7 @@ def _told_by(ancillary: Ancillary) -> tuple[IPAddress | None, int]:
     size = 0
     for level, kind, data in ancillary:
         if (level, kind) == (socket.IPPROTO_UDP, UDP_GRO):
-            size = int.from_bytes(data[:2], sys.byteorder)
+            size = int.from_bytes(data, sys.byteorder)
         elif (level, kind) == (socket.IPPROTO_IP, IP_PKTINFO) and len(data) >= 12:
             local = ipaddress.IPv4Address(data[8:12])
         elif (level, kind) == (socket.IPPROTO_IPV6, socket.IPV6_PKTINFO) and len(data) >= 16:
