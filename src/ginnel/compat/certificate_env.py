@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from ginnel.compat.certificate_text import extension_text
 from ginnel.core.actions import CertificateInfo
-from ginnel.core.x509 import render_name
+from ginnel.core.x509 import render_name, unreadable
 from ginnel.options.model import TrackedAttribute
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def certificate_variables(
             certificate = _parsed(info.der)
             serial, fields = certificate.serial_number, dict(_subject_fields(certificate.subject))
             shown = _tracked_fields(certificate, info, tracked) if tracked else fields
-        except ValueError:
+        except unreadable():
             continue
         digits = f"{abs(serial):x}"
         octets = bytes.fromhex(digits.rjust(len(digits) + len(digits) % 2, "0"))
@@ -47,7 +47,7 @@ def certificate_variables(
 
 
 def _parsed(der: bytes) -> "x509.Certificate":
-    """Raises ValueError when it cannot be parsed."""
+    """Raises one of ``unreadable`` when it cannot be parsed."""
     from cryptography import x509
 
     return x509.load_der_x509_certificate(der)
@@ -78,7 +78,8 @@ def _attribute(certificate: "x509.Certificate", der: bytes, oid: str) -> str | N
             return _printable(attribute.value)
     for extension in certificate.extensions:
         if extension.oid.dotted_string == oid:
-            return extension_text(extension.value)
+            text = extension_text(extension.value)
+            return None if text is None else _printable(text)
     return None
 
 

@@ -35,6 +35,7 @@ from ginnel.core.notices import (
     StateEntered,
     Warned,
 )
+from ginnel.core.x509 import unreadable
 from ginnel.dataclass import dataclass
 
 MAX_LINE = 8192
@@ -192,7 +193,7 @@ def _serial(certificate: CertificateInfo) -> str:
 
     try:
         return f", serial={x509.load_der_x509_certificate(certificate.der).serial_number}"
-    except ValueError:
+    except unreadable():
         return ""
 
 

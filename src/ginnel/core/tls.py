@@ -14,7 +14,7 @@ from ginnel.core.notices import CertificateAccepted, CertificateRejected
 from ginnel.core.signing import SignatureRequest
 from ginnel.core.tls_text import describe_public_key, explain_tls_error
 from ginnel.core.types import Side
-from ginnel.core.x509 import CertificatePolicy, ChainError, describe_unreadable
+from ginnel.core.x509 import CertificatePolicy, ChainError, describe_unreadable, unreadable
 from ginnel.dataclass import dataclass
 from ginnel.options.values import Secret
 
@@ -147,8 +147,8 @@ class Judge:
         try:
             certificate = load_der_x509_certificate(der)
             verdict = self._policy.judge(certificate, depth=depth, chain_error=chain_error)
-        except ValueError as unreadable:
-            verdict = describe_unreadable(depth, str(unreadable))
+        except unreadable() as bad:
+            verdict = describe_unreadable(depth, str(bad))
         if verdict is None:  # a chain error that does not matter; the real check follows
             return True
         self._verdicts.append(verdict)

@@ -17,7 +17,7 @@ from ginnel.core.errors import ConfigError
 from ginnel.core.signing import OutsideKey
 from ginnel.core.tls_text import openssl_cipher_name
 from ginnel.core.types import Side
-from ginnel.core.x509 import CertificatePolicy, render_name
+from ginnel.core.x509 import CertificatePolicy, render_name, unreadable
 from ginnel.dataclass import dataclass, replace
 from ginnel.options.model import TlsOptions
 from ginnel.options.values import FileContent, Origin, Secret
@@ -331,8 +331,8 @@ def _load_crl(library: TlsLibrary, options: TlsOptions) -> None:
 
     try:
         lists = [x509.load_pem_x509_crl(block) for block in _pem_blocks(options.crl_verify)]
-    except ValueError as unreadable:
-        raise _file_error(options.crl_verify, "does not hold a readable CRL") from unreadable
+    except unreadable() as bad:
+        raise _file_error(options.crl_verify, "does not hold a readable CRL") from bad
     if not lists:
         raise _file_error(
             options.crl_verify, "does not hold a PEM block '-----BEGIN X509 CRL-----'"
@@ -431,14 +431,14 @@ def _from_files(cert: FileContent, key: FileContent, passphrase: Secret | None) 
                     origin=key.origin,
                 ) from mismatch
             private = load_pem_private_key(pem, None)  # a passphrase for a key that has none
-    except ValueError as unreadable:
+    except unreadable() as bad:
         if b"ENCRYPTED" in pem:
             raise PassphraseWrong(
                 "the passphrase does not open the private key",
                 option=key.option,
                 origin=key.origin,
-            ) from unreadable
-        raise _file_error(key, "does not hold a readable PEM private key") from unreadable
+            ) from bad
+        raise _file_error(key, "does not hold a readable PEM private key") from bad
     return _Identity(
         option="key", origin=key.origin, certificate=first, key=private, chain=tuple(chain)
     )
@@ -456,9 +456,9 @@ def _from_pkcs12(content: FileContent, passphrase: Secret | None) -> _Identity:
     password = None if passphrase is None else passphrase.reveal()
     try:
         key, certificate, others = pkcs12.load_key_and_certificates(raw, password)
-    except ValueError as unreadable:
-        if b"password" not in str(unreadable).lower().encode():
-            raise _file_error(content, "is not a readable PKCS#12 bundle") from unreadable
+    except unreadable() as bad:
+        if b"password" not in str(bad).lower().encode():
+            raise _file_error(content, "is not a readable PKCS#12 bundle") from bad
         problem = PassphraseNeeded if password is None else PassphraseWrong
         raise problem(
             "the PKCS#12 bundle does not open: give its passphrase with 'askpass FILE'"
@@ -466,7 +466,7 @@ def _from_pkcs12(content: FileContent, passphrase: Secret | None) -> _Identity:
             else "the passphrase does not open the PKCS#12 bundle",
             option="pkcs12",
             origin=content.origin,
-        ) from unreadable
+        ) from bad
     if key is None or certificate is None:
         raise _file_error(content, "holds no private key with its certificate")
     return _Identity(
@@ -528,8 +528,8 @@ def _pem_certificates(content: FileContent) -> list["x509.Certificate"]:
 
     try:
         certificates = x509.load_pem_x509_certificates(content.content.reveal())
-    except ValueError as unreadable:
-        raise _file_error(content, "does not hold a readable PEM certificate") from unreadable
+    except unreadable() as bad:
+        raise _file_error(content, "does not hold a readable PEM certificate") from bad
     if not certificates:
         raise _file_error(content, "does not hold a PEM block '-----BEGIN CERTIFICATE-----'")
     return certificates

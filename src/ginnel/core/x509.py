@@ -257,6 +257,22 @@ class CertificatePolicy:
         )
 
 
+def unreadable() -> tuple[type[Exception], ...]:
+    """What the parser raises for a certificate that OpenSSL may take all the same.
+
+    To be called in an ``except`` clause, so that nobody pays for the import before.
+    """
+    from cryptography import exceptions, x509
+
+    return (
+        ValueError,
+        exceptions.UnsupportedAlgorithm,
+        x509.DuplicateExtension,
+        x509.InvalidVersion,
+        x509.UnsupportedGeneralNameType,
+    )
+
+
 def describe_unreadable(depth: int, reason: str) -> CertificateRejected:
     """The verdict on a certificate that the library accepts but that cannot be decoded."""
     return CertificateRejected(

@@ -12,6 +12,7 @@ from typing import Protocol, TypeVar
 
 from ginnel.core.actions import CertificateInfo
 from ginnel.core.server_actions import ClientFacts
+from ginnel.core.x509 import unreadable
 from ginnel.options.model import TlsOptions
 
 LOOK = 0.5
@@ -152,5 +153,5 @@ def _identity(der: bytes) -> tuple[bytes, int] | None:
     try:
         certificate = x509.load_der_x509_certificate(der)
         return certificate.issuer.public_bytes(), certificate.serial_number
-    except ValueError:
+    except unreadable():
         return None

@@ -2,7 +2,18 @@
 
 from collections.abc import Callable, Mapping
 
-from tests.fuzz.targets import control, files, host, inner, management, options, proxy, texts
+from tests.fuzz.targets import (
+    control,
+    files,
+    host,
+    identity,
+    inner,
+    link,
+    management,
+    options,
+    proxy,
+    texts,
+)
 
 Target = Callable[[bytes], None]
 
@@ -15,4 +26,6 @@ TARGETS: Mapping[str, Target] = {
     **proxy.TARGETS,
     **host.TARGETS,
     **inner.TARGETS,
+    **link.TARGETS,
+    **identity.TARGETS,
 }

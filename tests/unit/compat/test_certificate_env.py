@@ -11,6 +11,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from ginnel.compat.certificate_env import certificate_variables
 from ginnel.core.actions import CertificateInfo
+from ginnel.dataclass import replace
 from ginnel.options.errors import ConfigError
 from ginnel.options.model import TrackedAttribute
 from tests.unit.options.memory_files import run
@@ -24,6 +25,9 @@ SUBJECT = x509.Name(
         x509.NameAttribute(NameOID.COMMON_NAME, "vpn.example"),
     ]
 )
+
+KEY_IDENTIFIER, KEY_USAGE = bytes.fromhex("0603551d0e"), bytes.fromhex("0603551d0f")
+"""Object identifiers of extensions."""
 
 
 def certificate(depth: int) -> CertificateInfo:
@@ -141,3 +145,12 @@ def test_a_certificate_that_only_openssl_can_read_is_told_without_its_fields() -
     told = dict(certificate_variables((odd,)))
     assert told["tls_id_1"] == "CN=odd"
     assert sorted(told) == ["tls_digest_1", "tls_digest_sha256_1", "tls_id_1"]
+
+
+def test_an_extension_twice_is_told_without_fields_and_control_characters_are_not_told() -> None:
+    sound = certificate(0)
+    twice = replace(sound, der=sound.der.replace(KEY_IDENTIFIER, KEY_USAGE))
+    assert "X509_0_keyUsage" not in dict(certificate_variables((twice,), tracked("keyUsage")))
+    forged = replace(sound, der=sound.der.replace(b"a@example", b"a\nexample"))
+    told = dict(certificate_variables((forged,), tracked("subjectAltName")))
+    assert "email:a_example, " in told["X509_0_subjectAltName"]

@@ -5,10 +5,11 @@ from dataclasses import replace
 import pytest
 
 from ginnel.core.notices import CertificateAccepted, CertificateRejected
-from ginnel.core.tls import TlsChannel, TlsFailure
+from ginnel.core.tls import Judge, TlsChannel, TlsFailure
 from ginnel.core.tls_context import build_tls_context
 from ginnel.core.tls_wheel_channel import verify_error_text
 from ginnel.core.types import Side
+from ginnel.core.x509 import CertificatePolicy
 from ginnel.options.model import TlsOptions
 from tests.sim.pki import NOW, issue, make_ca, tls_options
 
@@ -138,3 +139,22 @@ def test_closed_channel_forgets() -> None:
 
 def test_library_words_are_found() -> None:
     assert verify_error_text(10) == "certificate has expired"
+
+
+@pytest.mark.parametrize(
+    ("sound", "odd"),
+    [
+        (bytes.fromhex("a003020102"), bytes.fromhex("a003020107")),  # a version that is none
+        (bytes.fromhex("0603551d25"), bytes.fromhex("0603551d0f")),  # an extension twice
+    ],
+)
+def test_what_openssl_takes_and_the_parser_does_not_is_refused_with_a_reason(
+    sound: bytes, odd: bytes
+) -> None:
+    options = replace(CLIENT, remote_cert_ku=(0x80,))
+    judge = Judge(CertificatePolicy(options=options, has_trust_anchor=True), Side.SERVER)
+    der = issue(CA, "odd").der().replace(sound, odd)
+    assert not judge(der, depth=0, error_number=0, error_text="")
+    (verdict,) = judge.take_verdicts()
+    assert isinstance(verdict, CertificateRejected)
+    assert verdict.error == "certificate at depth 0 cannot be decoded"
