@@ -29,7 +29,7 @@ from ginnel.core.notices import (
 )
 from ginnel.core.remotes import GiveUp, Pause, RemoteCursor
 from ginnel.core.tls import TlsChannel
-from ginnel.core.types import Endpoint
+from ginnel.core.types import Endpoint, Instant
 from ginnel.dataclass import dataclass, field, replace
 from ginnel.host.client import Recovered
 from ginnel.options.model import ClientOptions, ConnectionProfile
@@ -89,6 +89,9 @@ class Turn:
     source: SignalSource
     text: str = ""
     pause: float = 0.0
+    """Seconds from ``since`` to the next attempt at least."""
+    since: Instant = field(default_factory=monotonic_now)
+    """When the attempt ended: what is taken down after it is taken down within the pause."""
     status: int = 0
 
 
@@ -232,7 +235,7 @@ class Lifecycle:
             await self._tunnel.restart(told)
             self._log.log(shell_lines.signal_received(turn.signal, turn.source, turn.text))
             self._frontend.state("RECONNECTING", turn.text or turn.signal)
-            turn = await self._pause(turn.pause) or await self._turn()
+            turn = await self._pause(turn) or await self._turn()
 
     def _remapped(self, turn: Turn) -> Turn:
         """What ``remap-usr1`` makes of a restart; OpenVPN then calls it its own."""
@@ -257,8 +260,9 @@ class Lifecycle:
             self._log.log(shell_lines.exiting_on_error())
         return Finished(status=turn.status, reload=signal == "SIGHUP")
 
-    async def _pause(self, seconds: float) -> Turn | None:
+    async def _pause(self, turn: Turn) -> Turn | None:
         """Waits before the next attempt; a signal cuts it short."""
+        seconds = turn.pause
         if seconds <= 0 and self._signals.pending is None and not self._frontend.holds:
             return None
         if seconds > 0:
@@ -266,7 +270,8 @@ class Lifecycle:
         if self._frontend.holds:
             waited = await self._race(self._frontend.hold(int(seconds)))
         else:
-            waited = await self._race(self._sleep(seconds))
+            left = max(0.0, turn.since + seconds - monotonic_now())
+            waited = await self._race(self._sleep(left))
         if isinstance(waited, Interrupted) and waited.signal != "SIGUSR1":
             return self._by_signal(waited.signal, INITIALISING)
         return None

@@ -1,7 +1,7 @@
 """Hooks: what scripts are told when, what their failure means, and how one is stopped."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from ipaddress import ip_address
 from pathlib import Path
@@ -49,6 +49,7 @@ class FakeRunner:
 
     failing: frozenset[str] = frozenset()
     hanging: frozenset[str] = frozenset()
+    on_run: Callable[[str], None] = lambda _command: None
     calls: list[tuple[list[str], Mapping[str, str]]] = field(default_factory=list)
 
     async def run(
@@ -62,6 +63,7 @@ class FakeRunner:
     ) -> ScriptResult:
         assert not own_session, "it may ask at the terminal"
         self.calls.append(([*command, *arguments], dict(environment)))
+        self.on_run(command[0])
         if command[0] in self.hanging:
             await asyncio.Event().wait()
         if command[0] in self.failing:

@@ -14,6 +14,7 @@ import pytest
 from ginnel.core.errors import HostError, LinkError
 from ginnel.core.negotiate import DataCapabilities
 from ginnel.core.notices import Notice
+from ginnel.core.types import Instant
 from ginnel.dataplane.api import DataPlane, TunDevice
 from ginnel.host.client import Recovered
 from ginnel.options.model import (
@@ -306,6 +307,28 @@ def test_a_signal_cuts_the_pause_short() -> None:
                 made.signals.throw("SIGTERM")
             assert running.result() == Finished()
             assert made.connections == 2
+
+    run(work())
+
+
+def test_the_pause_counts_from_the_end_of_the_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is taken down, scripts included, is taken down within it."""
+    took = 0.0
+    clock = lifecycle.monotonic_now
+    monkeypatch.setattr(lifecycle, "monotonic_now", lambda: Instant(clock() + took))
+
+    def slowly(script: str) -> None:
+        nonlocal took
+        took += 3601 if script == "/hooks/down" else 0
+
+    async def work() -> None:
+        profile = replace(udp_profile(), connect_retry=3600, connect_retry_max_delay=7200)
+        options = replace(with_tun(options_for()), scripts=COMMANDS)
+        async with life(profile=profile, options=options) as made:
+            made.runner.on_run = slowly
+            assert await outcome(made, "SIGUSR1", "SIGTERM") == Finished()
+            assert made.connections == 2
+            assert made.log.has("Restart pause, 3600 second(s)")
 
     run(work())
 
