@@ -28,6 +28,7 @@ from ginnel.options.model import (
 )
 from ginnel.options.values import FileContent, Secret
 from ginnel.shell import lifecycle, prompt
+from ginnel.shell.clock import monotonic_now
 from ginnel.shell.hooks import ClientHooks
 from ginnel.shell.lifecycle import Equipment, Finished, Lifecycle
 from ginnel.shell.link import LinkUnavailable
@@ -314,8 +315,7 @@ def test_a_signal_cuts_the_pause_short() -> None:
 def test_the_pause_counts_from_the_end_of_the_connection(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is taken down, scripts included, is taken down within it."""
     took = 0.0
-    clock = lifecycle.monotonic_now
-    monkeypatch.setattr(lifecycle, "monotonic_now", lambda: Instant(clock() + took))
+    monkeypatch.setattr(lifecycle, "monotonic_now", lambda: Instant(monotonic_now() + took))
 
     def slowly(script: str) -> None:
         nonlocal took

@@ -138,7 +138,8 @@ ROWS: tuple[OptionRow, ...] = (
         repeat=Repeat.LAST,
         default="1 300",
         in_connection=True,
-        help="Pause between attempts; it doubles up to max while a server stays away.",
+        help="Pause from the end of one attempt to the next; it doubles up to max while a server "
+        "stays away.",
     ),
     OptionRow(
         name="connect-retry-max",
