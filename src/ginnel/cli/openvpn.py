@@ -6,10 +6,8 @@ else; also ``--help``, as OpenVPN does).
 """
 
 import os
-import sys
 from collections.abc import Callable, Sequence
-from types import ModuleType
-from typing import TYPE_CHECKING, TypeVar, assert_never, cast
+from typing import TYPE_CHECKING, TypeVar, assert_never
 
 from ginnel.cli.report import early_process_options, fail, log_lines, print_lines
 from ginnel.compat.log_lines import LogLine, Severity
@@ -84,26 +82,13 @@ def _config_error_lines(error: ConfigError) -> list[LogLine]:
 
 
 def _run_client(request: RunClient, arguments: Sequence[str]) -> int:
-    _import_asyncio()
+    from ginnel.cli.lean_asyncio import import_asyncio
+
+    import_asyncio()
     from ginnel.shell.client import run_client
 
     reload = _reloading(request, arguments, "the configuration no longer asks for a connection")
     return run_client(request, reload, _frontend)
-
-
-def _import_asyncio() -> None:
-    """Imports asyncio as it is on a Python without OpenSSL, which is half of what it loads in C.
-
-    A client runs no code but ours, which never asks asyncio for TLS. (A server may run an
-    authenticator that does.) Whoever imports ``ssl`` afterwards gets it.
-    """
-    if "ssl" in sys.modules:
-        return
-    sys.modules["ssl"] = cast(ModuleType, None)  # what Python takes for a module that is not there
-    try:
-        import asyncio  # noqa: F401 -- for all that import it from now on
-    finally:
-        del sys.modules["ssl"]
 
 
 def _run_server(request: RunServer, arguments: Sequence[str]) -> int:

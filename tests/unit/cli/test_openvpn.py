@@ -228,6 +228,7 @@ def test_a_client_loads_nothing_that_only_others_need(pki: TestPki, tmp_path: Pa
     heavy = {
         "ssl",
         "encodings.idna",
+        "textwrap",
         "ginnel.core.proxy_http",
         "ginnel.core.static_peer",
         "ginnel.management.frontend",

@@ -1,0 +1,54 @@
+"""Imports asyncio without what a client hardly uses of it, which is more than a third of its time.
+
+A start is mostly imports. asyncio imports ``ssl`` if there is one, and some modules that it needs
+only to explain errors. Its modules get stand-ins for these, which import the real one when they are
+asked for something. Whatever is imported afterwards gets the real modules as usual.
+"""
+
+import sys
+from functools import partial
+from importlib import import_module
+from types import ModuleType
+from typing import Any, cast
+
+LATE = ("inspect", "linecache", "locale", "textwrap")
+"""``shell.preload`` lists them too: they are needed after a drop of privileges."""
+
+_CO_COROUTINE = 0x80
+"""``inspect.CO_COROUTINE``."""
+
+
+class _StandIn(ModuleType):
+    """Imports the module of its name when an attribute is looked up."""
+
+    def __getattr__(self, name: str) -> Any:
+        _remove(self.__name__, self)
+        return getattr(import_module(self.__name__), name)
+
+
+def import_asyncio() -> None:
+    """Imports asyncio; for a process that runs no code but ours, which never asks it for TLS."""
+    stand_ins: dict[str, ModuleType | None] = {name: _StandIn(name) for name in LATE}
+    # What every start asks, of its handlers of signals.
+    vars(stand_ins["inspect"])["iscoroutinefunction"] = _is_coroutine_function
+    stand_ins["ssl"] = None  # what Python takes for a module that is not there
+    modules = cast(dict[str, ModuleType | None], sys.modules)
+    placed = {name: module for name, module in stand_ins.items() if name not in modules}
+    modules |= placed
+    try:
+        import asyncio  # noqa: F401 -- for all that import it from now on
+    finally:
+        for name, module in placed.items():
+            _remove(name, module)
+
+
+def _remove(name: str, stand_in: ModuleType | None) -> None:
+    if name in sys.modules and sys.modules[name] is stand_in:
+        del sys.modules[name]
+
+
+def _is_coroutine_function(function: object) -> bool:
+    while isinstance(function, partial):
+        function = function.func
+    code = getattr(function, "__code__", None)
+    return code is not None and bool(code.co_flags & _CO_COROUTINE)
