@@ -265,6 +265,7 @@ def unreadable() -> tuple[type[Exception], ...]:
     from cryptography import exceptions, x509
 
     return (
+        TypeError,  # a field of a name that is a string of bits
         ValueError,
         exceptions.UnsupportedAlgorithm,
         x509.DuplicateExtension,

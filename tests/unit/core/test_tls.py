@@ -146,6 +146,7 @@ def test_library_words_are_found() -> None:
     [
         (bytes.fromhex("a003020102"), bytes.fromhex("a003020107")),  # a version that is none
         (bytes.fromhex("0603551d25"), bytes.fromhex("0603551d0f")),  # an extension twice
+        (b"\x0c\x03odd", b"\x03\x03\0dd"),  # a name of bits
     ],
 )
 def test_what_openssl_takes_and_the_parser_does_not_is_refused_with_a_reason(
