@@ -128,6 +128,12 @@ def test_a_server_that_restarts_tells_its_clients(fleet: Fleet, number: signal.S
     changed = replace(setup, lines=[*setup.lines, 'push "route 10.99.0.0 255.255.0.0"'])
     server.config.write_text(changed.render(fleet.pki))
     server.send(number)
+    for name in ("client1", "client2"):
+        server.wait_for(rf"SENT CONTROL \[{name}\]: 'RESTART' \(status=1\)", since=mark)
+    server.wait_for(
+        r"MULTI: Connection attempt from [\d.]+:\d+ ignored while server is shutting down",
+        since=mark,
+    )
     if number is signal.SIGTERM:
         assert server.process.wait_exit() == 0
         fleet.start_server(changed, label="server-again")

@@ -211,7 +211,7 @@ def too_many_clients(limit: int) -> LogLine:
     return _error(text)
 
 
-def too_frequent(remote: Endpoint) -> LogLine:
+def too_frequent(remote: str) -> LogLine:
     return LogLine(
         text=f"MULTI: Connection from {remote} would exceed new connection frequency limit as "
         "controlled by --connect-freq",
@@ -219,7 +219,7 @@ def too_frequent(remote: Endpoint) -> LogLine:
     )
 
 
-def shutting_down(remote: Endpoint) -> LogLine:
+def shutting_down(remote: str) -> LogLine:
     text = f"MULTI: Connection attempt from {remote} ignored while server is shutting down"
     return _error(text)
 

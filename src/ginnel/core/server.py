@@ -21,9 +21,7 @@ from ginnel.core.auth_token import TokenIssuer
 from ginnel.core.control_keys import ControlKeys
 from ginnel.core.errors import LocalMisuse
 from ginnel.core.listener import Admission
-from ginnel.core.messages import clean_text
 from ginnel.core.negotiate import DataCapabilities
-from ginnel.core.peer_info import ProtocolFlag, protocol_flags
 from ginnel.core.server_actions import (
     AgreedClient,
     ClientFacts,
@@ -216,10 +214,8 @@ class ServerMachine:
 
     def restart_client(self, message: str, now: Instant) -> None:
         """Sends ``RESTART`` or ``HALT`` (the whole message), and ends soon after."""
-        if not self._course.is_ending:
-            self._link.say(clean_text(message), now)
-            self._course.leave(end.delayed(), end.RESTART_DELAY, now)
-            self._flush(now)
+        self._course.send_away(message, now)
+        self._flush(now)
 
     def refuse(self, reason: str, now: Instant) -> None:
         """Tells the client AUTH_FAILED with the reason, which may be empty, and ends soon after."""
@@ -244,7 +240,7 @@ class ServerMachine:
         """Sends a control message; False when there is nothing to send it on."""
         if self._course.is_ending:
             return False
-        was_said = self._link.say(clean_text(text), now) is not None
+        was_said = self._course.say(text, now)
         self._flush(now)
         return was_said
 
@@ -348,7 +344,8 @@ class ServerMachine:
             case Deadline.NEWCOMER:
                 self._sessions.newcomer_is_late(now)
             case Deadline.DECISION:
-                self._undecided(now)
+                course.outbox.warn("nobody decided about the client in time")
+                course.put_off("nobody decided in time", now)
             case Deadline.RENEGOTIATE:
                 self._sessions.renegotiate(now)
             case Deadline.SESSION:
@@ -362,20 +359,6 @@ class ServerMachine:
                     course.finish(course.state.ended)
             case _:
                 assert_never(name)
-
-    def _undecided(self, now: Instant) -> None:
-        """Nobody said no: the client shall come again, even one that a refusal ends for good.
-
-        Clients that know no temporary refusals restart, and keep their password.
-        """
-        course = self._course
-        course.outbox.warn("nobody decided about the client in time")
-        guest = self._link.active
-        info = {} if guest is None else guest.peer_info
-        if ProtocolFlag.AUTH_FAIL_TEMP in protocol_flags(info):
-            course.refuse(end.UNDECIDED, now)
-        else:
-            self.restart_client("RESTART,[P]", now)
 
     def _flush(self, now: Instant) -> None:
         """Sends what is to be sent; after the end once more, so that an alert still leaves."""

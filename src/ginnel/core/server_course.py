@@ -129,6 +129,33 @@ class ServerCourse:
         for guest in self.link.guests:
             self.tell_refusal(guest, reason, now)
 
+    def send_away(self, message: str, now: Instant) -> None:
+        """Says ``RESTART`` or ``HALT``, the whole message, and leaves."""
+        if not self.is_ending:
+            self.say(message, now)
+            self.leave(end.delayed(), end.RESTART_DELAY, now)
+
+    def put_off(self, reason: str, now: Instant) -> None:
+        """Nobody said no, it is not the client's fault: it shall come again.
+
+        A client that knows no temporary refusals would take one for good: it is told to restart,
+        and keeps its password.
+        """
+        guest = self.link.active
+        info = {} if guest is None else guest.peer_info
+        if ProtocolFlag.AUTH_FAIL_TEMP in protocol_flags(info):
+            self.refuse(f"TEMP:{reason}", now)
+        else:
+            self.send_away("RESTART,[P]", now)
+
+    def say(self, text: str, now: Instant) -> bool:
+        """Sends a message over the session in use; False when that cannot carry it."""
+        cleaned = clean_text(text)
+        if self.link.say(cleaned, now) is None:
+            return False
+        self.outbox.tell(PushSent(common_name=self.facts.common_name, text=cleaned))
+        return True
+
     def tell_refusal(self, guest: Guest, reason: str, now: Instant) -> None:
         """Says AUTH_FAILED over a session, if it can carry that."""
         text = auth_failed(reason, guest.peer_info)

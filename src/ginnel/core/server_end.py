@@ -9,8 +9,6 @@ EXIT_DELAY = 5.0
 """Seconds between the last word to a client, or from it, and the end (protocol-facts 16)."""
 RESTART_DELAY = 2.0
 """The same where the client is told to come again."""
-UNDECIDED = "TEMP:nobody decided in time"
-"""The refusal of a client about which nobody decided: one to come again after."""
 
 
 def restart(signal_text: str, explanation: str) -> Ended:

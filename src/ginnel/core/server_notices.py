@@ -33,7 +33,8 @@ class ClientConnected:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PushSent:
-    """``SENT CONTROL [CN]: '…' (status=1)``: a push or a refusal; secrets are blanked."""
+    """``SENT CONTROL [CN]: '…' (status=1)``: a push, a refusal, a
+    message of somebody's; secrets are blanked."""
 
     common_name: str
     text: str

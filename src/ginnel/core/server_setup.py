@@ -101,7 +101,7 @@ class ServerSetup:
         if not isinstance(result, Done):
             reason = result.reason if isinstance(result, Failed) else "unexpected answer"
             course.outbox.warn(f"the data plane does not take the client: {reason}")
-            course.refuse("", now)
+            course.put_off("the server cannot serve right now", now)
             return
         agreement = adding.agreed.agreement
         course.tunnel = ServerTunnel(

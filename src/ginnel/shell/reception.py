@@ -39,7 +39,7 @@ from ginnel.dataplane.api import (
     NotificationKind,
 )
 from ginnel.options.server_model import ServerOptions
-from ginnel.shell.clients import Client, Clients
+from ginnel.shell.clients import Client, Clients, client_name
 from ginnel.shell.clock import monotonic_now, unix_now
 from ginnel.shell.peer_log import PeerLog
 from ginnel.shell.repeats import Repeats
@@ -260,7 +260,7 @@ class Reception:
             self._sort(packet)  # it was let in by the packet before
             return
         if self.is_closing:
-            self._repeats.say("closing", server_lines.shutting_down(source))
+            self._repeats.say("closing", server_lines.shutting_down(client_name("", source)))
             return
         if self.is_busy():
             self.drops["busy"] += 1
@@ -279,7 +279,7 @@ class Reception:
     def _refused(self, reason: str, source: Endpoint) -> None:
         """Says why somebody gets no answer, where it is not mere noise."""
         if reason == "connect-freq":
-            self._repeats.say(reason, server_lines.too_frequent(source))
+            self._repeats.say(reason, server_lines.too_frequent(client_name("", source)))
             return
         lines = server_lines.stranger_refused(reason, self._options.wrapping, source)
         for number, line in enumerate(lines):
@@ -317,10 +317,10 @@ class Reception:
     def admit_stream(self, remote: Endpoint) -> bool:
         """Whether a TCP connection may become a client now."""
         if self.is_closing:
-            self._repeats.say("closing", server_lines.shutting_down(remote))
+            self._repeats.say("closing", server_lines.shutting_down(client_name("", remote)))
             return False
         if not self._listener.admit_stream(self._clock()):
-            self._repeats.say("connect-freq", server_lines.too_frequent(remote))
+            self._repeats.say("connect-freq", server_lines.too_frequent(client_name("", remote)))
             return False
         return self.has_room()
 

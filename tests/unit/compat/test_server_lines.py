@@ -98,8 +98,8 @@ def test_clients() -> None:
 
 def test_refusals_name_their_option() -> None:
     lines = texts(
-        server_lines.too_frequent(HOME),
-        server_lines.shutting_down(HOME),
+        server_lines.too_frequent("192.0.2.7:4242"),
+        server_lines.shutting_down("192.0.2.7:4242"),
         server_lines.routes_refused("anna", limit=3),
         server_lines.iroutes_useless("anna"),
         server_lines.bad_source("10.1.2.3"),

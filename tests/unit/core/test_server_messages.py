@@ -3,6 +3,7 @@
 from ginnel.core.actions import Done, Failed
 from ginnel.core.notices import ControlMessage
 from ginnel.core.server_actions import Admitted, AnswerChallenge, Authenticate, ConnectClient
+from ginnel.core.server_notices import PushSent
 from tests.sim.client import NEW, Said, SimClient, usual
 from tests.sim.duo import server_options
 from tests.unit.core.test_server_login import PASSWORDS
@@ -122,6 +123,8 @@ def test_a_client_is_told_to_come_again() -> None:
     client.connect()
     client.act(lambda machine, now: machine.restart_client("RESTART,[N]maintenance", now))
     assert client.messages[-1] == "RESTART,[N]maintenance"
+    said = PushSent(common_name="fake", text="RESTART,[N]maintenance")
+    assert client.told(PushSent)[-1] == said
     client.advance(2.0)
     assert client.ended is not None
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from ginnel.core.actions import Done, Failed, InstallKey
-from ginnel.core.notices import DataChannelReady
+from ginnel.core.notices import DataChannelReady, Warned
 from ginnel.core.server_actions import (
     AddClient,
     ConnectClient,
@@ -49,10 +49,16 @@ def test_a_client_that_gets_nothing_is_told(result: ServerActionResult, told: st
     assert client.ended.signal_text == "delayed-exit"
 
 
-def test_a_data_plane_that_does_not_take_the_client_is_told() -> None:
+def test_a_client_that_the_data_plane_does_not_take_shall_come_again() -> None:
+    """A plain refusal, which says that its login is wrong, would end it for good."""
     client = answering(AddClient, Failed(reason="full"))
     client.connect()
-    assert client.messages == ["AUTH_FAILED"]
+    assert client.messages == ["AUTH_FAILED,TEMP:the server cannot serve right now"]
+    client = answering(AddClient, Failed(reason="full"))
+    client.said.peer_info = NEW.replace("478", "6")
+    client.connect()
+    assert client.messages == ["RESTART,[P]"]
+    assert Warned(text="the data plane does not take the client: full") in client.told(Warned)
 
 
 def test_a_key_that_cannot_be_installed_ends_the_client() -> None:

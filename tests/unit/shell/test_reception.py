@@ -302,7 +302,7 @@ def test_nobody_new_comes_in_while_the_server_closes() -> None:
         rig.reception.is_closing = True
         rig.arrive((b"hello", HOME))
         await until(lambda: rig.lines.texts, "a line")
-        assert rig.lines.has("ignored while server is shutting down")
+        assert rig.lines.has("attempt from 192.0.2.7:40000 ignored while server is shutting down")
         assert len(rig.clients) == 0
         assert not rig.reception.admit_stream(HOME)
 
