@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from ginnel.core.certificate import Certificate
 from ginnel.options.model import TlsOptions
 from ginnel.options.values import FileContent, Origin, Secret
 
@@ -38,6 +39,10 @@ class Identity:
 
     def der(self) -> bytes:
         return self.certificate.public_bytes(serialization.Encoding.DER)
+
+    def read(self) -> Certificate:
+        """The certificate as the program reads it."""
+        return Certificate(self.der())
 
 
 def inline(option: str, content: bytes) -> FileContent:

@@ -25,13 +25,12 @@ def token_lines(options: Pkcs11Options) -> Iterator[str]:
 
 def render_certificates(found: Sequence[TokenCertificate]) -> Iterator[str]:
     """One block for each certificate."""
-    from cryptography.x509 import load_der_x509_certificate
-
+    from ginnel.core.certificate import Certificate
     from ginnel.core.x509 import render_name
 
     for entry in found:
         try:
-            certificate = load_der_x509_certificate(entry.der)
+            certificate = Certificate(entry.der)
             subject, serial = render_name(certificate.subject), certificate.serial_number
         except ValueError:
             subject, serial = "(not readable)", 0

@@ -6,15 +6,12 @@ Responsible for the variables of ``tls-verify`` and of every later script, with 
 
 from collections.abc import Iterator, Sequence
 from hashlib import sha1, sha256
-from typing import TYPE_CHECKING
 
 from ginnel.compat.certificate_text import extension_text
 from ginnel.core.actions import CertificateInfo
+from ginnel.core.certificate import Attribute, Certificate
 from ginnel.core.x509 import render_name, unreadable
 from ginnel.options.model import TrackedAttribute
-
-if TYPE_CHECKING:
-    from cryptography import x509
 
 
 def certificate_variables(
@@ -31,8 +28,8 @@ def certificate_variables(
         yield f"tls_digest_{depth}", sha1(info.der, usedforsecurity=False).digest().hex(":")
         yield f"tls_digest_sha256_{depth}", sha256(info.der).digest().hex(":")
         try:
-            certificate = _parsed(info.der)
-            serial, fields = certificate.serial_number, dict(_subject_fields(certificate.subject))
+            certificate = Certificate(info.der)
+            serial, fields = certificate.serial_number, dict(_subject_fields(certificate))
             shown = _tracked_fields(certificate, info, tracked) if tracked else fields
         except unreadable():
             continue
@@ -46,37 +43,32 @@ def certificate_variables(
             yield "common_name", _last_common_name(fields)
 
 
-def _parsed(der: bytes) -> "x509.Certificate":
-    """Raises one of ``unreadable`` when it cannot be parsed."""
-    from cryptography import x509
-
-    return x509.load_der_x509_certificate(der)
-
-
 def _tracked_fields(
-    certificate: "x509.Certificate", info: CertificateInfo, tracked: Sequence[TrackedAttribute]
+    certificate: Certificate, info: CertificateInfo, tracked: Sequence[TrackedAttribute]
 ) -> dict[str, str]:
     """The attributes asked for, as far as the certificate has them; a subject's first of a name."""
     fields: dict[str, str] = {}
     for wanted in tracked:
         if info.depth and not wanted.whole_chain:
             continue
-        value = _attribute(certificate, info.der, wanted.oid)
+        value = _attribute(certificate, wanted.oid)
         if value is not None:
             fields[wanted.name] = value
     return fields
 
 
-def _attribute(certificate: "x509.Certificate", der: bytes, oid: str) -> str | None:
+def _attribute(certificate: Certificate, oid: str) -> str | None:
     match oid:
         case "sha1":
-            return sha1(der, usedforsecurity=False).digest().hex(":").upper()
+            return sha1(certificate.der, usedforsecurity=False).digest().hex(":").upper()
         case "sha256":
-            return sha256(der).digest().hex(":").upper()
-    for attribute in certificate.subject:
-        if attribute.oid.dotted_string == oid:
-            return _printable(attribute.value)
-    for extension in certificate.extensions:
+            return sha256(certificate.der).digest().hex(":").upper()
+    for kind, value in _attributes(certificate):
+        if kind == oid:
+            return _printable(value)
+    from cryptography import x509
+
+    for extension in x509.load_der_x509_certificate(certificate.der).extensions:
         if extension.oid.dotted_string == oid:
             text = extension_text(extension.value)
             return None if text is None else _printable(text)
@@ -88,16 +80,18 @@ def _printable(value: str | bytes) -> str:
     return "".join(char if char.isprintable() else "_" for char in text)
 
 
-def _subject_fields(subject: "x509.Name") -> Iterator[tuple[str, str]]:
-    """Each attribute by its short name; further ones of a name get ``_1``, ``_2`` ..."""
-    from cryptography import x509
+def _attributes(certificate: Certificate) -> Iterator[Attribute]:
+    return (attribute for together in certificate.subject for attribute in together)
 
+
+def _subject_fields(certificate: Certificate) -> Iterator[tuple[str, str]]:
+    """Each attribute by its short name; further ones of a name get ``_1``, ``_2`` ..."""
     seen: dict[str, int] = {}
-    for attribute in subject:
-        name = render_name(x509.Name([attribute])).partition("=")[0]
+    for attribute in _attributes(certificate):
+        name = render_name(((attribute,),)).partition("=")[0]
         count = seen.get(name, 0)
         seen[name] = count + 1
-        yield (f"{name}_{count}" if count else name), _printable(attribute.value)
+        yield (f"{name}_{count}" if count else name), _printable(attribute[1])
 
 
 def _last_common_name(fields: dict[str, str]) -> str:

@@ -35,7 +35,6 @@ from ginnel.core.notices import (
     StateEntered,
     Warned,
 )
-from ginnel.core.x509 import unreadable
 from ginnel.dataclass import dataclass
 
 MAX_LINE = 8192
@@ -189,11 +188,11 @@ def _certificate_rejected(notice: CertificateRejected) -> tuple[LogLine, ...]:
 
 def _serial(certificate: CertificateInfo) -> str:
     """``, serial=N`` in decimal, or nothing for a certificate that cannot be parsed."""
-    from cryptography import x509
+    from ginnel.core.certificate import Certificate
 
     try:
-        return f", serial={x509.load_der_x509_certificate(certificate.der).serial_number}"
-    except unreadable():
+        return f", serial={Certificate(certificate.der).serial_number}"
+    except ValueError:
         return ""
 
 

@@ -19,10 +19,9 @@ from ginnel.core.types import Side
 from ginnel.core.x509 import CertificatePolicy
 
 if TYPE_CHECKING:
-    from cryptography import x509
     from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 
-    from ginnel.core.tls_context import SigningKey
+    from ginnel.core.tls_wheel_files import PrivateKey
 
 # Numbers of ssl.h and x509_vfy.h, part of OpenSSL's stable interface.
 _OPTIONS = (
@@ -84,7 +83,7 @@ class SystemLibrary:
         """Uses the library's own parameters, of a size that fits the key."""
         return self._checked(self._control(_CTRL_DH_AUTO, 1))
 
-    def trust(self, anchors: Sequence["x509.Certificate"]) -> bool:
+    def trust(self, anchors: Sequence[bytes]) -> bool:
         for anchor in anchors:
             certificate = self._certificate(anchor)
             self._lib.X509_STORE_add_cert(self._store, certificate)
@@ -94,15 +93,13 @@ class SystemLibrary:
     def trust_directory(self, path: str) -> bool:
         return self._checked(self._lib.SSL_CTX_load_verify_dir(self._context, path.encode()))
 
-    def check_revocation(self, lists: Sequence["x509.CertificateRevocationList"]) -> bool:
-        from cryptography.hazmat.primitives.serialization import Encoding
-
+    def check_revocation(self, lists: Sequence[bytes]) -> bool:
         for revocations in lists:
             lib = self._lib
             crl = self._decode(
                 lib.d2i_X509_CRL,
                 lib.X509_CRL_new_ex(self._provider.context, None),
-                revocations.public_bytes(Encoding.DER),
+                revocations,
             )
             lib.X509_STORE_add_crl(self._store, crl)
             lib.X509_CRL_free(crl)
@@ -111,14 +108,15 @@ class SystemLibrary:
 
     def identify(
         self,
-        certificate: "x509.Certificate",
-        key: "SigningKey | OutsideKey",
-        chain: Sequence["x509.Certificate"],
+        certificate: bytes,
+        key: "PrivateKey | OutsideKey",
+        chain: Sequence[bytes],
     ) -> str:
         assert isinstance(key, OutsideKey), "a key of our own needs no other library"
         lib = self._lib
-        kind = _kind(certificate)
-        if kind is None:
+        public_key = _public_key(certificate)
+        kind = _kind(public_key)
+        if public_key is None or kind is None:
             return "the certificate's key is none of RSA, EC, Ed25519, Ed448"
         if kind == b"RSA" and not (key.rsa_pss and key.rsa_pkcs1):
             allowed = _PSS_ONLY if key.rsa_pss else _PKCS1_ONLY
@@ -134,7 +132,7 @@ class SystemLibrary:
         lib.X509_free(own)
         if not accepted:
             return lib.error_reason()
-        self._identity = key, certificate.public_key()
+        self._identity = key, public_key
         for further in chain:
             # The context takes it over.
             if not self._control(_CTRL_EXTRA_CHAIN, 0, self._certificate(further)):
@@ -173,14 +171,9 @@ class SystemLibrary:
             self._lib.ERR_clear_error()
         return result == 1
 
-    def _certificate(self, certificate: "x509.Certificate") -> int:
-        from cryptography.hazmat.primitives.serialization import Encoding
-
-        return self._decode(
-            self._lib.d2i_X509,
-            self._lib.X509_new_ex(self._provider.context, None),
-            certificate.public_bytes(Encoding.DER),
-        )
+    def _certificate(self, der: bytes) -> int:
+        empty = self._lib.X509_new_ex(self._provider.context, None)
+        return self._decode(self._lib.d2i_X509, empty, der)
 
     def _decode(self, decode: Callable[..., int], empty: int, der: bytes) -> int:
         """Fills an object of our library context from its DER. Raises ConfigError."""
@@ -191,21 +184,29 @@ class SystemLibrary:
         return target.value
 
 
-def _kind(certificate: "x509.Certificate") -> bytes | None:
-    """The name of the key's algorithm for OpenSSL."""
+def _public_key(certificate: bytes) -> "PublicKeyTypes | None":
+    """None for a key of a kind that the wheel does not know."""
+    from cryptography import x509
     from cryptography.exceptions import UnsupportedAlgorithm
-    from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 
     try:
-        match certificate.public_key():
-            case rsa.RSAPublicKey():
-                return b"RSA"
-            case ec.EllipticCurvePublicKey():
-                return b"EC"
-            case ed25519.Ed25519PublicKey():
-                return b"ED25519"
-            case ed448.Ed448PublicKey():
-                return b"ED448"
+        return x509.load_der_x509_certificate(certificate).public_key()
     except (ValueError, UnsupportedAlgorithm):
-        pass
-    return None
+        return None
+
+
+def _kind(key: "PublicKeyTypes | None") -> bytes | None:
+    """The name of the key's algorithm for OpenSSL."""
+    from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
+
+    match key:
+        case rsa.RSAPublicKey():
+            return b"RSA"
+        case ec.EllipticCurvePublicKey():
+            return b"EC"
+        case ed25519.Ed25519PublicKey():
+            return b"ED25519"
+        case ed448.Ed448PublicKey():
+            return b"ED448"
+        case _:
+            return None

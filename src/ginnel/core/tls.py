@@ -7,19 +7,17 @@ one impurity the core accepts (house-style 1).
 """
 
 from enum import Enum
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from ginnel.core.actions import CertificateInfo
+from ginnel.core.certificate import Certificate
 from ginnel.core.notices import CertificateAccepted, CertificateRejected
 from ginnel.core.signing import SignatureRequest
 from ginnel.core.tls_text import describe_public_key, explain_tls_error
 from ginnel.core.types import Side
-from ginnel.core.x509 import CertificatePolicy, ChainError, describe_unreadable, unreadable
+from ginnel.core.x509 import CertificatePolicy, ChainError, describe_unreadable
 from ginnel.dataclass import dataclass
 from ginnel.options.values import Secret
-
-if TYPE_CHECKING:
-    from cryptography.x509 import Certificate
 
 READ_SIZE = 16384
 MAX_CERTIFICATES = 32
@@ -35,6 +33,10 @@ class TlsFailure(Exception):
         super().__init__(reason)
         self.reason = reason
         self.hint = hint
+
+
+class KeyMismatch(Exception):
+    """The private key is not the one of the certificate."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,12 +144,10 @@ class Judge:
 
     def _look(self, der: bytes, depth: int, chain_error: ChainError | None) -> bool:
         """Judges a certificate that was not seen before."""
-        from cryptography.x509 import load_der_x509_certificate
-
         try:
-            certificate = load_der_x509_certificate(der)
+            certificate = Certificate(der)
             verdict = self._policy.judge(certificate, depth=depth, chain_error=chain_error)
-        except unreadable() as bad:
+        except ValueError as bad:
             verdict = describe_unreadable(depth, str(bad))
         if verdict is None:  # a chain error that does not matter; the real check follows
             return True

@@ -13,9 +13,10 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Protocol
 
+from ginnel.core.certificate import Certificate
 from ginnel.core.errors import ConfigError
 from ginnel.core.signing import OutsideKey
-from ginnel.core.tls_text import openssl_cipher_name
+from ginnel.core.tls_text import RSA_KEYS, openssl_cipher_name
 from ginnel.core.types import Side
 from ginnel.core.x509 import CertificatePolicy, render_name, unreadable
 from ginnel.dataclass import dataclass, replace
@@ -23,19 +24,9 @@ from ginnel.options.model import TlsOptions
 from ginnel.options.values import FileContent, Origin, Secret
 
 if TYPE_CHECKING:
-    from cryptography import x509
-    from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
-    from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
-
     from ginnel.core.tls import PeerCheck, TlsChannel
+    from ginnel.core.tls_wheel_files import PrivateKey
     from ginnel.options.server_model import VerifyClientCert
-
-    SigningKey = (
-        rsa.RSAPrivateKey
-        | ec.EllipticCurvePrivateKey
-        | ed25519.Ed25519PrivateKey
-        | ed448.Ed448PrivateKey
-    )
 
 _DEFAULT_CIPHERS = "DEFAULT:!EXP:!LOW:!MEDIUM:!kDH:!kECDH:!DSS:!PSK:!SRP:!kRSA"
 _SUITEB_CIPHERS = "ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-ECDSA-AES128-GCM-SHA256"
@@ -52,7 +43,7 @@ class PassphraseWrong(ConfigError):
 
 
 class TlsLibrary(Protocol):
-    """A context of one TLS library, as far as building one needs it."""
+    """A context of one TLS library, as far as building one needs it; certificates are in DER."""
 
     def set_versions(self, lowest: int, highest: int) -> None:
         """Limits the TLS versions, by their numbers on the wire; 0 is no limit."""
@@ -74,7 +65,7 @@ class TlsLibrary(Protocol):
         """Takes Diffie-Hellman parameters in PEM form; False when it cannot read them."""
         ...
 
-    def trust(self, anchors: Sequence["x509.Certificate"]) -> bool:
+    def trust(self, anchors: Sequence[bytes]) -> bool:
         """Adds trust anchors; False when it cannot read one that others can."""
         ...
 
@@ -82,7 +73,7 @@ class TlsLibrary(Protocol):
         """Looks up further anchors in a directory of hashed names; False when it cannot."""
         ...
 
-    def check_revocation(self, lists: Sequence["x509.CertificateRevocationList"]) -> bool:
+    def check_revocation(self, lists: Sequence[bytes]) -> bool:
         """Wants every certificate below the anchor to be covered by one of these lists.
 
         False when it cannot read one.
@@ -91,13 +82,13 @@ class TlsLibrary(Protocol):
 
     def identify(
         self,
-        certificate: "x509.Certificate",
-        key: "SigningKey | OutsideKey",
-        chain: Sequence["x509.Certificate"],
+        certificate: bytes,
+        key: "PrivateKey | OutsideKey",
+        chain: Sequence[bytes],
     ) -> str:
         """Sets own certificate, key and the certificates to send along.
 
-        Returns the library's reason for refusing them, or an empty text.
+        Returns the library's reason for refusing them, or an empty text. Raises KeyMismatch.
         """
         ...
 
@@ -133,9 +124,10 @@ class _Identity:
 
     option: str
     origin: Origin
-    certificate: "x509.Certificate"
-    key: "PrivateKeyTypes | OutsideKey"
-    chain: tuple["x509.Certificate", ...]
+    certificate: Certificate
+    key: "PrivateKey | OutsideKey"
+    chain: tuple[bytes, ...]
+    """In DER."""
 
 
 def build_tls_context(
@@ -244,13 +236,11 @@ def _set_versions(
 
 
 def _lacks_pss(identity: "_Identity") -> bool:
-    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
-
     key = identity.key
     return (
         isinstance(key, OutsideKey)
         and not key.rsa_pss
-        and isinstance(identity.certificate.public_key(), RSAPublicKey)
+        and identity.certificate.public_key()[0] in RSA_KEYS
     )
 
 
@@ -311,9 +301,7 @@ def _set_groups(library: TlsLibrary, options: TlsOptions, warnings: list[str]) -
         )
 
 
-def _load_trust(
-    library: TlsLibrary, options: TlsOptions, bundle: Sequence["x509.Certificate"]
-) -> bool:
+def _load_trust(library: TlsLibrary, options: TlsOptions, bundle: Sequence[bytes]) -> bool:
     """Fills the trust store from ca, capath or the PKCS#12 bundle; False when there is none."""
     anchors = list(bundle) if options.ca is None else _pem_certificates(options.ca)
     holder = options.ca or options.pkcs12
@@ -328,6 +316,7 @@ def _load_crl(library: TlsLibrary, options: TlsOptions) -> None:
     if options.crl_verify is None:
         return
     from cryptography import x509
+    from cryptography.hazmat.primitives.serialization import Encoding
 
     try:
         lists = [x509.load_pem_x509_crl(block) for block in _pem_blocks(options.crl_verify)]
@@ -337,7 +326,7 @@ def _load_crl(library: TlsLibrary, options: TlsOptions) -> None:
         raise _file_error(
             options.crl_verify, "does not hold a PEM block '-----BEGIN X509 CRL-----'"
         )
-    if not library.check_revocation(lists):
+    if not library.check_revocation([one.public_bytes(Encoding.DER) for one in lists]):
         raise _file_error(options.crl_verify, "holds a CRL that OpenSSL cannot read")
 
 
@@ -356,13 +345,13 @@ def _identity(options: TlsOptions, outside: OutsideKey | None) -> "_Identity | N
     if options.pkcs12 is not None:
         return _from_pkcs12(options.pkcs12, options.askpass)
     if options.cert is not None and outside is not None:
-        first, *chain = _pem_certificates(options.cert)
+        first, chain = _own_certificates(options.cert)
         return _Identity(
             option=outside.option,
             origin=options.cert.origin,
             certificate=first,
             key=outside,
-            chain=tuple(chain),
+            chain=chain,
         )
     if options.cert is not None and options.key is not None:
         return _from_files(options.cert, options.key, options.askpass)
@@ -382,28 +371,32 @@ def _load_identity(
     identity: "_Identity | None",
     unix_time: int,
     warnings: list[str],
-) -> tuple["x509.Certificate", ...]:
+) -> tuple[bytes, ...]:
     """Sets own certificate, chain and key. Returns the CA certificates of a PKCS#12 bundle."""
+    from ginnel.core.tls import KeyMismatch
+
     if identity is None:
         return ()
-    bundle: tuple[x509.Certificate, ...] = ()
+    bundle: tuple[bytes, ...] = ()
     if options.pkcs12 is not None and options.ca is None:
         # Without ca the bundle's CA certificates are the trust anchors.
         bundle, identity = identity.chain, replace(identity, chain=())
     extra = [] if options.extra_certs is None else _pem_certificates(options.extra_certs)
-    if not _same_key(identity):
+    _warn_about_dates(identity.certificate, unix_time, warnings)
+    if not isinstance(identity.key, OutsideKey) and not identity.key.can_sign:
+        raise ConfigError(
+            "key: this kind of private key cannot sign in TLS, use RSA, EC or Ed25519", option="key"
+        )
+    try:
+        refused = library.identify(
+            identity.certificate.der, identity.key, (*identity.chain, *extra)
+        )
+    except KeyMismatch:
         raise ConfigError(
             "the private key does not belong to the certificate: 'key' and 'cert' must be a pair",
             option="key",
             origin=identity.origin,
-        )
-    _warn_about_dates(identity.certificate, unix_time, warnings)
-    key = identity.key
-    refused = library.identify(
-        identity.certificate,
-        key if isinstance(key, OutsideKey) else _usable(key),
-        (*identity.chain, *extra),
-    )
+        ) from None
     if refused:
         raise ConfigError(
             f"{identity.option}: the TLS library refuses it ({refused}); "
@@ -415,37 +408,33 @@ def _load_identity(
 
 
 def _from_files(cert: FileContent, key: FileContent, passphrase: Secret | None) -> _Identity:
-    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+    from ginnel.core import tls_wheel_files as wheel
 
-    first, *chain = _pem_certificates(cert)
-    password = None if passphrase is None else passphrase.reveal()
-    pem = key.content.reveal()
+    first, chain = _own_certificates(cert)
     try:
-        try:
-            private = load_pem_private_key(pem, password)
-        except TypeError as mismatch:
-            if password is None:
-                raise PassphraseNeeded(
-                    "the private key is encrypted: give its passphrase with 'askpass FILE'",
-                    option=key.option,
-                    origin=key.origin,
-                ) from mismatch
-            private = load_pem_private_key(pem, None)  # a passphrase for a key that has none
-    except unreadable() as bad:
-        if b"ENCRYPTED" in pem:
-            raise PassphraseWrong(
-                "the passphrase does not open the private key",
-                option=key.option,
-                origin=key.origin,
-            ) from bad
+        private = wheel.read_key(key.content.reveal(), passphrase)
+    except wheel.PassphraseMissing as locked:
+        raise PassphraseNeeded(
+            "the private key is encrypted: give its passphrase with 'askpass FILE'",
+            option=key.option,
+            origin=key.origin,
+        ) from locked
+    except wheel.PassphraseRefused as locked:
+        raise PassphraseWrong(
+            "the passphrase does not open the private key",
+            option=key.option,
+            origin=key.origin,
+        ) from locked
+    except ValueError as bad:
         raise _file_error(key, "does not hold a readable PEM private key") from bad
-    return _Identity(
-        option="key", origin=key.origin, certificate=first, key=private, chain=tuple(chain)
-    )
+    return _Identity(option="key", origin=key.origin, certificate=first, key=private, chain=chain)
 
 
 def _from_pkcs12(content: FileContent, passphrase: Secret | None) -> _Identity:
+    from cryptography.hazmat.primitives import serialization
     from cryptography.hazmat.primitives.serialization import pkcs12
+
+    from ginnel.core.tls_wheel_files import decode_key
 
     raw = content.content.reveal()
     if content.path is None:
@@ -469,66 +458,51 @@ def _from_pkcs12(content: FileContent, passphrase: Secret | None) -> _Identity:
         ) from bad
     if key is None or certificate is None:
         raise _file_error(content, "holds no private key with its certificate")
-    return _Identity(
-        option="pkcs12",
-        origin=content.origin,
-        certificate=certificate,
-        key=key,
-        chain=tuple(others),
-    )
-
-
-def _usable(key: "PrivateKeyTypes") -> "SigningKey":
-    from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
-
-    if isinstance(
-        key,
-        rsa.RSAPrivateKey
-        | ec.EllipticCurvePrivateKey
-        | ed25519.Ed25519PrivateKey
-        | ed448.Ed448PrivateKey,
-    ):
-        return key
-    raise ConfigError(
-        "key: this kind of private key cannot sign in TLS, use RSA, EC or Ed25519", option="key"
-    )
-
-
-def _same_key(identity: _Identity) -> bool:
-    if isinstance(identity.key, OutsideKey):
-        return True  # known by the certificate alone; a signature of another key is found out
-    from cryptography.exceptions import UnsupportedAlgorithm
-    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-
-    form = (Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    der = serialization.Encoding.DER
+    plain = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     try:
-        ours = identity.certificate.public_key().public_bytes(*form)
-    except (ValueError, UnsupportedAlgorithm):
-        return False
-    return ours == identity.key.public_key().public_bytes(*form)
+        return _Identity(
+            option="pkcs12",
+            origin=content.origin,
+            certificate=Certificate(certificate.public_bytes(der)),
+            key=decode_key(key.private_bytes(der, *plain)),
+            chain=tuple(other.public_bytes(der) for other in others),
+        )
+    except ValueError as bad:
+        raise _file_error(content, "is not a readable PKCS#12 bundle") from bad
 
 
-def _warn_about_dates(certificate: "x509.Certificate", unix_time: int, warnings: list[str]) -> None:
+def _warn_about_dates(certificate: Certificate, unix_time: int, warnings: list[str]) -> None:
     now = datetime.fromtimestamp(unix_time, UTC)
     subject = render_name(certificate.subject)
-    if certificate.not_valid_after_utc < now:
+    start, end = certificate.validity
+    if end < now:
         warnings.append(
             f"WARNING: Your certificate has expired! ('{subject}' ended at "
-            f"{certificate.not_valid_after_utc:%Y-%m-%d %H:%M:%S} UTC)"
+            f"{end:%Y-%m-%d %H:%M:%S} UTC)"
         )
-    elif certificate.not_valid_before_utc > now:
+    elif start > now:
         warnings.append(
             f"WARNING: Your certificate is not yet valid! ('{subject}' starts at "
-            f"{certificate.not_valid_before_utc:%Y-%m-%d %H:%M:%S} UTC)"
+            f"{start:%Y-%m-%d %H:%M:%S} UTC)"
         )
 
 
-def _pem_certificates(content: FileContent) -> list["x509.Certificate"]:
-    from cryptography import x509
+def _own_certificates(content: FileContent) -> tuple[Certificate, tuple[bytes, ...]]:
+    """The certificate that comes first, and those that follow it."""
+    first, *chain = _pem_certificates(content)
+    try:
+        return Certificate(first), tuple(chain)
+    except ValueError as bad:
+        raise _file_error(content, "does not hold a readable PEM certificate") from bad
+
+
+def _pem_certificates(content: FileContent) -> list[bytes]:
+    from ginnel.core.tls_wheel_files import read_certificates
 
     try:
-        certificates = x509.load_pem_x509_certificates(content.content.reveal())
-    except unreadable() as bad:
+        certificates = read_certificates(content.content.reveal())
+    except ValueError as bad:
         raise _file_error(content, "does not hold a readable PEM certificate") from bad
     if not certificates:
         raise _file_error(content, "does not hold a PEM block '-----BEGIN CERTIFICATE-----'")

@@ -3,58 +3,71 @@
 Shared by both TLS libraries; nothing here calls one.
 """
 
-from typing import TYPE_CHECKING
+from ginnel.core.certificate import Certificate
+from ginnel.core.der import INTEGER, SEQUENCE, dotted, elements, inside, integer, only
 
-if TYPE_CHECKING:
-    from cryptography import x509
-
-_CURVE_NAMES = {
-    "secp256r1": "ECprime256v1",
-    "secp384r1": "ECsecp384r1",
-    "secp521r1": "ECsecp521r1",
+RSA_KEYS = ("1.2.840.113549.1.1.1", "1.2.840.113549.1.1.10")
+"""Without and with a padding that the key insists on."""
+_ELLIPTIC_CURVE = "1.2.840.10045.2.1"
+_EDWARDS = {"1.3.101.112": "253 bits ED25519", "1.3.101.113": "448 bits ED448"}
+_CURVES = {
+    "1.2.840.10045.3.1.1": "192 bits ECprime192v1",
+    "1.2.840.10045.3.1.7": "256 bits ECprime256v1",
+    "1.3.132.0.10": "256 bits ECsecp256k1",
+    "1.3.132.0.33": "224 bits ECsecp224r1",
+    "1.3.132.0.34": "384 bits ECsecp384r1",
+    "1.3.132.0.35": "521 bits ECsecp521r1",
+    "1.3.36.3.3.2.8.1.1.7": "256 bits ECbrainpoolP256r1",
+    "1.3.36.3.3.2.8.1.1.11": "384 bits ECbrainpoolP384r1",
+    "1.3.36.3.3.2.8.1.1.13": "512 bits ECbrainpoolP512r1",
 }
+_SIGNATURES = {
+    "1.2.840.113549.1.1.4": "RSA-MD5",
+    "1.2.840.113549.1.1.5": "RSA-SHA1",
+    "1.2.840.113549.1.1.10": "RSASSA-PSS",
+    "1.2.840.113549.1.1.11": "RSA-SHA256",
+    "1.2.840.113549.1.1.12": "RSA-SHA384",
+    "1.2.840.113549.1.1.13": "RSA-SHA512",
+    "1.2.840.113549.1.1.14": "RSA-SHA224",
+    "1.2.840.10045.4.1": "ecdsa-with-SHA1",
+    "1.2.840.10045.4.3.1": "ecdsa-with-SHA224",
+    "1.2.840.10045.4.3.2": "ecdsa-with-SHA256",
+    "1.2.840.10045.4.3.3": "ecdsa-with-SHA384",
+    "1.2.840.10045.4.3.4": "ecdsa-with-SHA512",
+    "2.16.840.1.101.3.4.3.13": "RSA-SHA3-224",
+    "2.16.840.1.101.3.4.3.14": "RSA-SHA3-256",
+    "2.16.840.1.101.3.4.3.15": "RSA-SHA3-384",
+    "2.16.840.1.101.3.4.3.16": "RSA-SHA3-512",
+    "2.16.840.1.101.3.4.3.17": "ML-DSA-44",
+    "2.16.840.1.101.3.4.3.18": "ML-DSA-65",
+    "2.16.840.1.101.3.4.3.19": "ML-DSA-87",
+    "1.3.101.112": "ED25519",
+    "1.3.101.113": "ED448",
+}
+"""OpenSSL's short names, which OpenVPN logs."""
 
 
-def describe_public_key(certificate: "x509.Certificate") -> str:
+def describe_public_key(certificate: Certificate) -> str:
     """Renders the key and signature as OpenVPN logs them.
 
-    For example ``256 bits ECprime256v1, signature: ecdsa-with-SHA256``; empty when the key is of a
-    kind that the library cannot describe.
+    For example ``256 bits ECprime256v1, signature: ecdsa-with-SHA256``; empty for a kind of key
+    that is not known here.
     """
-    from cryptography.exceptions import UnsupportedAlgorithm
-    from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
-
     try:
-        key = certificate.public_key()
-        digest = certificate.signature_hash_algorithm
-    except (ValueError, UnsupportedAlgorithm):
+        key = _describe_key(*certificate.public_key())
+    except ValueError:
         return ""
-    match key:
-        case rsa.RSAPublicKey():
-            name = f"{key.key_size} bits RSA"
-        case ec.EllipticCurvePublicKey():
-            name = f"{key.key_size} bits {_CURVE_NAMES.get(key.curve.name, 'EC' + key.curve.name)}"
-        case ed25519.Ed25519PublicKey():
-            name = "253 bits ED25519"
-        case ed448.Ed448PublicKey():
-            name = "448 bits ED448"
-        case _:
-            return ""
-    return f"{name}, signature: {_signature_name(certificate, digest)}"
+    signature = certificate.signature_algorithm
+    return f"{key}, signature: {_SIGNATURES.get(signature, signature)}" if key else ""
 
 
-def _signature_name(certificate: "x509.Certificate", digest: object) -> str:
-    from cryptography.hazmat.primitives.hashes import HashAlgorithm
-
-    name = certificate.signature_algorithm_oid._name
-    if not isinstance(digest, HashAlgorithm):
-        return name
-    hash_name = digest.name.upper()
-    if name.startswith("ecdsa"):
-        return f"ecdsa-with-{hash_name}"
-    if name.startswith("sha") and name.endswith("WithRSAEncryption"):
-        return f"RSA-{hash_name}"
-    return name
+def _describe_key(algorithm: str, parameters: bytes, key: bytes) -> str:
+    if algorithm in RSA_KEYS:
+        modulus, _ = elements(only(SEQUENCE, key))
+        return f"{integer(inside(INTEGER, modulus)).bit_length()} bits RSA"
+    if algorithm == _ELLIPTIC_CURVE:
+        return _CURVES.get(dotted(parameters), "")
+    return _EDWARDS.get(algorithm, "")
 
 
 _HINTS = (

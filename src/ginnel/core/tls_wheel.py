@@ -5,12 +5,10 @@ costs start-up time.
 """
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
-
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from typing import Any
 
 from ginnel.core.signing import OutsideKey
-from ginnel.core.tls import Judge, PeerCheck, TlsChannel, TlsFailure
+from ginnel.core.tls import Judge, KeyMismatch, PeerCheck, TlsChannel, TlsFailure
 from ginnel.core.tls_wheel_channel import (
     WheelChannel,
     ffi,
@@ -19,13 +17,9 @@ from ginnel.core.tls_wheel_channel import (
     lib,
     text,
 )
+from ginnel.core.tls_wheel_files import PrivateKey, decoded
 from ginnel.core.types import Side
 from ginnel.core.x509 import CertificatePolicy
-
-if TYPE_CHECKING:
-    from cryptography import x509
-
-    from ginnel.core.tls_context import SigningKey
 
 _MODES = {
     PeerCheck.NONE: lib.SSL_VERIFY_NONE,
@@ -85,7 +79,7 @@ class WheelLibrary:
     def _use_dh(self, parameters: Any) -> bool:
         return _checked(lib.SSL_CTX_set_tmp_dh(self._context, parameters))
 
-    def trust(self, anchors: Sequence["x509.Certificate"]) -> bool:
+    def trust(self, anchors: Sequence[bytes]) -> bool:
         return all(
             _handed(_certificate(anchor), self._trust_one, lib.X509_free) for anchor in anchors
         )
@@ -96,9 +90,9 @@ class WheelLibrary:
     def trust_directory(self, path: str) -> bool:
         return _checked(lib.SSL_CTX_load_verify_locations(self._context, ffi.NULL, path.encode()))
 
-    def check_revocation(self, lists: Sequence["x509.CertificateRevocationList"]) -> bool:
+    def check_revocation(self, lists: Sequence[bytes]) -> bool:
         for revocations in lists:
-            crl = _decoded(lib.d2i_X509_CRL_bio, revocations.public_bytes(Encoding.DER))
+            crl = decoded(lib.d2i_X509_CRL_bio, revocations)
             if not _handed(crl, self._check_one, lib.X509_CRL_free):
                 return False
         flags = lib.X509_V_FLAG_CRL_CHECK | lib.X509_V_FLAG_CRL_CHECK_ALL
@@ -109,18 +103,19 @@ class WheelLibrary:
 
     def identify(
         self,
-        certificate: "x509.Certificate",
-        key: "SigningKey | OutsideKey",
-        chain: Sequence["x509.Certificate"],
+        certificate: bytes,
+        key: PrivateKey | OutsideKey,
+        chain: Sequence[bytes],
     ) -> str:
         assert not isinstance(key, OutsideKey), "this library cannot ask anybody"
-        form = (Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
-        private = _decoded(lib.d2i_PrivateKey_bio, key.private_bytes(*form))
-        taken = _handed(
-            _certificate(certificate), self._use_certificate, lib.X509_free
-        ) and _handed(private, self._use_key, lib.EVP_PKEY_free)
-        if not taken:
+        if not _handed(_certificate(certificate), self._use_certificate, lib.X509_free):
             return first_error()
+        # Of another kind than the certificate's it is taken, and found out afterwards.
+        fits = _checked(lib.SSL_CTX_use_PrivateKey(self._context, key.pointer)) and _checked(
+            lib.SSL_CTX_check_private_key(self._context)
+        )
+        if not fits:
+            raise KeyMismatch
         for further in chain:
             # The context takes it over.
             added = _certificate(further)
@@ -130,9 +125,6 @@ class WheelLibrary:
 
     def _use_certificate(self, certificate: Any) -> bool:
         return bool(lib.SSL_CTX_use_certificate(self._context, certificate) == 1)
-
-    def _use_key(self, private: Any) -> bool:
-        return bool(lib.SSL_CTX_use_PrivateKey(self._context, private) == 1)
 
     def cipher_names(self) -> list[str]:
         session = ffi.gc(lib.SSL_new(self._context), lib.SSL_free)
@@ -169,14 +161,5 @@ def _handed(thing: Any, take: Callable[[Any], bool], free: Callable[[Any], objec
         free(thing)
 
 
-def _certificate(certificate: "x509.Certificate") -> Any:
-    return _decoded(lib.d2i_X509_bio, certificate.public_bytes(Encoding.DER))
-
-
-def _decoded(decode: Callable[[Any, Any], Any], der: bytes) -> Any:
-    """The library's object for the bytes; NULL when it cannot read them."""
-    bio = lib.BIO_new_mem_buf(der, len(der))
-    try:
-        return decode(bio, ffi.NULL)
-    finally:
-        lib.BIO_free(bio)
+def _certificate(der: bytes) -> Any:
+    return decoded(lib.d2i_X509_bio, der)

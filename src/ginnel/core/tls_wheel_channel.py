@@ -7,14 +7,15 @@ object for each call, and an idle session is an SSL object and little else. Cont
 
 from typing import Any
 
-from cryptography.hazmat.bindings.openssl.binding import Binding
+from cryptography.hazmat.bindings._rust import _openssl
 
 from ginnel.core.tls import READ_SIZE, Judge, TlsFailure, TlsPeer, Verdict
 from ginnel.core.types import Side
 from ginnel.options.values import Secret
 
-lib: Any = Binding.lib
-ffi: Any = Binding.ffi
+# Not through the package's own module for this: that copies all five hundred functions at import.
+lib: Any = _openssl.lib
+ffi: Any = _openssl.ffi
 
 _VERIFIED = 0
 """X509_V_OK."""
@@ -174,7 +175,7 @@ def _judge(preverified: int, store: Any) -> int:
         judge = _judges[_number(ssl)]
         error = 0 if preverified else lib.X509_STORE_CTX_get_error(store)
         accepted = judge(
-            _der(lib.X509_STORE_CTX_get_current_cert(store)),
+            certificate_der(lib.X509_STORE_CTX_get_current_cert(store)),
             depth=lib.X509_STORE_CTX_get_error_depth(store),
             error_number=error,
             error_text=verify_error_text(error) if error else "",
@@ -213,7 +214,8 @@ def _number(ssl: Any) -> int:
     return number
 
 
-def _der(certificate: Any) -> bytes:
+def certificate_der(certificate: Any) -> bytes:
+    """A certificate of the library as bytes."""
     bio = lib.BIO_new(lib.BIO_s_mem())
     try:
         if lib.i2d_X509_bio(bio, certificate) != 1:

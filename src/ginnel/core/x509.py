@@ -7,18 +7,13 @@ not run here: it is slow, so the machine asks for it after the handshake.
 """
 
 from collections.abc import Callable
-from hashlib import new as new_digest
-from hmac import compare_digest
-from typing import TYPE_CHECKING
 
 from ginnel.core.actions import CertificateInfo
+from ginnel.core.certificate import Certificate, Name
 from ginnel.core.notices import CertificateAccepted, CertificateRejected
 from ginnel.dataclass import dataclass, field
 from ginnel.options.model import NameMatch, TlsOptions, VerifyName
 from ginnel.options.x509_names import SHORT_NAMES
-
-if TYPE_CHECKING:
-    from cryptography import x509
 
 MAX_NAME = 64
 """Longest common name that OpenVPN takes (TLS_USERNAME_LEN)."""
@@ -59,7 +54,6 @@ _EXTENDED_USES = {
     "anyextendedkeyusage": "2.5.29.37.0",
 }
 
-_NETSCAPE_TYPE = "2.16.840.1.113730.1.1"
 _NETSCAPE_BITS = {"client": 0x80, "server": 0x40}
 _ROLE_EKU = {"client": "1.3.6.1.5.5.7.3.2", "server": "1.3.6.1.5.5.7.3.1"}
 
@@ -98,7 +92,7 @@ class CertificatePolicy:
             self._accepted[der, depth] = verdict
 
     def judge(
-        self, certificate: "x509.Certificate", *, depth: int, chain_error: ChainError | None
+        self, certificate: Certificate, *, depth: int, chain_error: ChainError | None
     ) -> CertificateAccepted | CertificateRejected | None:
         """Judges one certificate; None means "this chain error does not matter, go on".
 
@@ -106,7 +100,7 @@ class CertificatePolicy:
         certificate itself, top depth first.
         """
         subject = render_name(certificate.subject)
-        described = CertificateInfo(depth=depth, subject=subject, der=_der(certificate))
+        described = CertificateInfo(depth=depth, subject=subject, der=certificate.der)
         if chain_error is not None:
             if self._may_ignore(chain_error):
                 return None
@@ -126,7 +120,7 @@ class CertificatePolicy:
             return CertificateRejected(certificate=described, error=error, hint=hint)
         return CertificateAccepted(certificate=described, checks=tuple(checks))
 
-    def common_name(self, certificate: "x509.Certificate") -> str | None:
+    def common_name(self, certificate: Certificate) -> str | None:
         """The name that stands for the peer (``x509-username-field``); None when it has none."""
         parts = [_name_field(certificate, field) for field in self.options.x509_username_field]
         if not parts or any(part is None or not part for part in parts):
@@ -142,6 +136,8 @@ class CertificatePolicy:
         return pinned and error.code in _NO_ISSUER
 
     def _check_hash(self, described: CertificateInfo) -> tuple[str, str] | None:
+        from hashlib import new as new_digest
+
         options = self.options
         if described.depth == 1 and options.verify_hash:
             found = new_digest(options.verify_hash_algorithm, described.der).digest()
@@ -162,7 +158,7 @@ class CertificatePolicy:
         return None
 
     def _check_leaf(
-        self, certificate: "x509.Certificate", described: CertificateInfo, checks: list[str]
+        self, certificate: Certificate, described: CertificateInfo, checks: list[str]
     ) -> tuple[str, str] | None:
         name = self.common_name(certificate)
         if name is None:
@@ -179,13 +175,13 @@ class CertificatePolicy:
         )
 
     def _check_netscape(
-        self, certificate: "x509.Certificate", checks: list[str]
+        self, certificate: Certificate, checks: list[str]
     ) -> tuple[str, str] | None:
         wanted = self.options.ns_cert_type
         if wanted is None:
             return None
-        has_bit = bool(_netscape_type(certificate) & _NETSCAPE_BITS[wanted])
-        if has_bit or _ROLE_EKU[wanted] in (_extended_uses(certificate) or ()):
+        has_bit = bool(certificate.netscape_type() & _NETSCAPE_BITS[wanted])
+        if has_bit or _ROLE_EKU[wanted] in (certificate.extended_uses() or ()):
             checks.append("VERIFY OK: nsCertType=" + wanted.upper())
             return None
         return (
@@ -194,12 +190,12 @@ class CertificatePolicy:
         )
 
     def _check_key_usage(
-        self, certificate: "x509.Certificate", checks: list[str]
+        self, certificate: Certificate, checks: list[str]
     ) -> tuple[str, str] | None:
         wanted = self.options.remote_cert_ku
         if wanted is None:
             return None
-        found = _key_usage(certificate)
+        found = certificate.key_usage()
         if found is None:
             return (
                 "Certificate does not have key usage extension",
@@ -215,12 +211,12 @@ class CertificatePolicy:
         return None
 
     def _check_extended_use(
-        self, certificate: "x509.Certificate", checks: list[str]
+        self, certificate: Certificate, checks: list[str]
     ) -> tuple[str, str] | None:
         wanted = self.options.remote_cert_eku
         if wanted is None:
             return None
-        found = _extended_uses(certificate)
+        found = certificate.extended_uses()
         if found is not None and _EXTENDED_USES.get(wanted.lower(), wanted) in found:
             checks.append("VERIFY EKU OK")
             return None
@@ -245,7 +241,7 @@ class CertificatePolicy:
             f"but the peer's certificate has '{found}'",
         )
 
-    def _check_serial(self, certificate: "x509.Certificate") -> tuple[str, str] | None:
+    def _check_serial(self, certificate: Certificate) -> tuple[str, str] | None:
         if self.is_revoked is None:
             return None
         serial = certificate.serial_number
@@ -258,7 +254,7 @@ class CertificatePolicy:
 
 
 def unreadable() -> tuple[type[Exception], ...]:
-    """What the parser raises for a certificate that OpenSSL may take all the same.
+    """What the cryptography package raises for what OpenSSL may take all the same.
 
     To be called in an ``except`` clause, so that nobody pays for the import before.
     """
@@ -283,15 +279,15 @@ def describe_unreadable(depth: int, reason: str) -> CertificateRejected:
     )
 
 
-def render_name(name: "x509.Name") -> str:
+def render_name(name: Name) -> str:
     """Renders a distinguished name as OpenVPN does: ``C=GB, O=Example, CN=server``.
 
     Control characters and the backslash are escaped as OpenSSL's ESC_CTRL does; what is still not
     printable becomes ``_``.
     """
     groups = []
-    for group in name.rdns:
-        pairs = (f"{_short_name(item.oid.dotted_string)}={_escape(item.value)}" for item in group)
+    for group in name:
+        pairs = (f"{_short_name(kind)}={_escape(value)}" for kind, value in group)
         groups.append(" + ".join(pairs))
     return sanitize(", ".join(groups))
 
@@ -336,89 +332,29 @@ def _name_matches(rule: VerifyName, name: str, subject: str) -> bool:
             return name.startswith(rule.name)
 
 
-def _name_field(certificate: "x509.Certificate", field: str) -> str | None:
+def _name_field(certificate: Certificate, field: str) -> str | None:
     if field.lower().startswith("ext:"):
-        return _alternative_email(certificate)
+        return certificate.alternative_email()
     if field == "serialNumber":
         digits = f"{certificate.serial_number:X}"
         return "0x" + digits.rjust(len(digits) + len(digits) % 2, "0")
     found = None
-    for attribute in certificate.subject:
-        if _short_name(attribute.oid.dotted_string).lower() == field.lower():
-            found = attribute.value if isinstance(attribute.value, str) else None
+    for kind, value in (attribute for group in certificate.subject for attribute in group):
+        if _short_name(kind).lower() == field.lower():
+            found = value if isinstance(value, str) else None
     return found  # the last one counts, as in OpenVPN
 
 
-def _alternative_email(certificate: "x509.Certificate") -> str | None:
-    from cryptography import x509
-
-    try:
-        extension = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
-    except x509.ExtensionNotFound:
-        return None
-    emails = extension.value.get_values_for_type(x509.RFC822Name)
-    return emails[0] if emails else None
-
-
-def _key_usage(certificate: "x509.Certificate") -> int | None:
-    """The key usage bits as OpenVPN counts them: digitalSignature is 0x80, cRLSign 0x02."""
-    from cryptography import x509
-
-    try:
-        usage = certificate.extensions.get_extension_for_class(x509.KeyUsage).value
-    except x509.ExtensionNotFound:
-        return None
-    bits = (
-        usage.digital_signature,
-        usage.content_commitment,
-        usage.key_encipherment,
-        usage.data_encipherment,
-        usage.key_agreement,
-        usage.key_cert_sign,
-        usage.crl_sign,
-        usage.key_agreement and usage.encipher_only,
-    )
-    return sum(0x80 >> position for position, is_set in enumerate(bits) if is_set)
-
-
-def _extended_uses(certificate: "x509.Certificate") -> list[str] | None:
-    from cryptography import x509
-
-    try:
-        extension = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage)
-    except x509.ExtensionNotFound:
-        return None
-    return [oid.dotted_string for oid in extension.value]
-
-
-def _netscape_type(certificate: "x509.Certificate") -> int:
-    """The first octet of the Netscape certificate type's bit string; 0 without the extension."""
-    from cryptography import x509
-
-    for extension in certificate.extensions:
-        value = extension.value
-        if extension.oid.dotted_string == _NETSCAPE_TYPE:
-            if isinstance(value, x509.UnrecognizedExtension) and len(value.value) == 4:
-                return value.value[3]  # 03 02 unused-bits octet
-            return 0
-    return 0
-
-
-def _der(certificate: "x509.Certificate") -> bytes:
-    from cryptography.hazmat.primitives.serialization import Encoding
-
-    return certificate.public_bytes(Encoding.DER)
-
-
 def _any_equal(found: bytes, allowed: tuple[bytes, ...]) -> bool:
+    from hmac import compare_digest
+
     return any([compare_digest(found, candidate) for candidate in allowed])  # noqa: C419 -- no early end
 
 
-def _explain_chain(certificate: "x509.Certificate", error: ChainError) -> str:
+def _explain_chain(certificate: Certificate, error: ChainError) -> str:
     subject = render_name(certificate.subject)
     issuer = render_name(certificate.issuer)
-    start = f"{certificate.not_valid_before_utc:%Y-%m-%d %H:%M:%S} UTC"
-    end = f"{certificate.not_valid_after_utc:%Y-%m-%d %H:%M:%S} UTC"
+    start, end = (f"{moment:%Y-%m-%d %H:%M:%S} UTC" for moment in certificate.validity)
     if error.code == _EXPIRED:
         return (
             f"'{subject}' expired at {end}: it must be renewed (or this machine's clock is wrong)"

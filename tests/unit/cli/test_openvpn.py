@@ -226,6 +226,10 @@ def test_a_client_loads_nothing_that_only_others_need(pki: TestPki, tmp_path: Pa
     assert status == "1", done.stdout
     assert "ginnel.core.tls_wheel" in loaded, done.stdout
     heavy = {
+        "cryptography.hazmat.bindings.openssl.binding",
+        "cryptography.hazmat.primitives.serialization",
+        "cryptography.x509",
+        "email",
         "ssl",
         "encodings.idna",
         "textwrap",

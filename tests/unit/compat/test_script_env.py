@@ -16,6 +16,7 @@ from ginnel.compat.script_env import (
     script_environment,
 )
 from ginnel.core.actions import CertificateInfo, TunnelConfig
+from ginnel.core.certificate import Certificate
 from ginnel.core.types import Endpoint, PeerId
 from ginnel.core.x509 import render_name
 from ginnel.host.plan import Device, plan_tunnel
@@ -67,9 +68,7 @@ class Files:
 
 
 def certificate(depth: int, der: bytes) -> CertificateInfo:
-    from cryptography import x509
-
-    subject = render_name(x509.load_der_x509_certificate(der).subject)
+    subject = render_name(Certificate(der).subject)
     return CertificateInfo(depth=depth, subject=subject, der=der)
 
 

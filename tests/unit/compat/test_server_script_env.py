@@ -17,6 +17,7 @@ from ginnel.compat.server_script_env import (
     client_environment,
 )
 from ginnel.core.actions import CertificateInfo
+from ginnel.core.certificate import Certificate
 from ginnel.core.server_actions import ClientFacts, ClientId, ClientTerms, TokenState
 from ginnel.core.types import Endpoint, PeerId, Transport
 from ginnel.core.x509 import render_name
@@ -104,9 +105,7 @@ class Telling:
 
 
 def certificate(depth: int, der: bytes) -> CertificateInfo:
-    from cryptography import x509
-
-    subject = render_name(x509.load_der_x509_certificate(der).subject)
+    subject = render_name(Certificate(der).subject)
     return CertificateInfo(depth=depth, subject=subject, der=der)
 
 

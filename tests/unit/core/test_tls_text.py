@@ -6,7 +6,9 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
+from cryptography.hazmat.primitives.serialization import Encoding
 
+from ginnel.core.certificate import Certificate
 from ginnel.core.tls_text import describe_public_key, explain_tls_error, openssl_cipher_name
 from tests.sim.pki import NOW, issue, make_ca
 
@@ -36,10 +38,10 @@ def test_cipher_names_are_translated(iana: str, own: str) -> None:
 
 
 def test_public_keys_are_described_as_openvpn_does() -> None:
-    assert describe_public_key(OWN.certificate).startswith("256 bits ECprime256v1, signature: ")
+    assert describe_public_key(OWN.read()).startswith("256 bits ECprime256v1, signature: ")
 
-    def signed(key: rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey) -> x509.Certificate:
-        return (
+    def signed(key: rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey) -> Certificate:
+        made = (
             x509.CertificateBuilder()
             .subject_name(OWN.certificate.subject)
             .issuer_name(OWN.certificate.subject)
@@ -49,11 +51,12 @@ def test_public_keys_are_described_as_openvpn_does() -> None:
             .not_valid_after(NOW + timedelta(days=1))
             .sign(key, hashes.SHA256() if isinstance(key, rsa.RSAPrivateKey) else None)
         )
+        return Certificate(made.public_bytes(Encoding.DER))
 
     rsa_key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     assert describe_public_key(signed(rsa_key)) == "2048 bits RSA, signature: RSA-SHA256"
     edwards = ed25519.Ed25519PrivateKey.generate()
-    assert describe_public_key(signed(edwards)) == "253 bits ED25519, signature: ed25519"
+    assert describe_public_key(signed(edwards)) == "253 bits ED25519, signature: ED25519"
 
 
 def test_library_words_are_explained() -> None:

@@ -24,4 +24,4 @@ def test_unknown_names_are_refused_and_leave_no_error_behind() -> None:
 def test_a_key_outside_is_not_for_this_library() -> None:
     outside = OutsideKey(stacks=InlineStacks(lambda _request: None), option="x")
     with pytest.raises(AssertionError):
-        WheelLibrary().identify(issue(make_ca(), "x").certificate, outside, ())
+        WheelLibrary().identify(issue(make_ca(), "x").der(), outside, ())

@@ -35,7 +35,7 @@ def policy(options: TlsOptions | None = None, *, trusted: bool = True) -> Certif
 def judge(
     options: TlsOptions, identity: Identity = SERVER, depth: int = 0
 ) -> CertificateAccepted | CertificateRejected:
-    verdict = policy(options).judge(identity.certificate, depth=depth, chain_error=None)
+    verdict = policy(options).judge(identity.read(), depth=depth, chain_error=None)
     assert verdict is not None
     return verdict
 
@@ -52,8 +52,8 @@ def with_subject(*attributes: x509.NameAttribute[str]) -> Identity:
 
 
 def test_subject_is_one_line_in_the_certificates_order() -> None:
-    assert render_name(SERVER.certificate.subject) == "C=GB, O=Example, CN=server"
-    odd = x509.Name(
+    assert render_name(SERVER.read().subject) == "C=GB, O=Example, CN=server"
+    subject = x509.Name(
         [
             x509.RelativeDistinguishedName(
                 [
@@ -64,16 +64,17 @@ def test_subject_is_one_line_in_the_certificates_order() -> None:
             x509.RelativeDistinguishedName([x509.NameAttribute(ObjectIdentifier("1.2.3.4"), "x")]),
         ]
     )
-    assert set(render_name(odd).split(", ")[0].split(" + ")) == {
+    odd = render_name(issue(CA, "", subject=subject).read().subject)
+    assert set(odd.split(", ")[0].split(" + ")) == {
         "CN=a",
         "emailAddress=a@example.org",
     }
-    assert render_name(odd).endswith(", 1.2.3.4=x")
+    assert odd.endswith(", 1.2.3.4=x")
 
 
 def test_hostile_names_cannot_forge_log_lines() -> None:
     hostile = name("evil\nVERIFY OK: depth=0, CN=good\x1b[2K\\")
-    rendered = render_name(hostile)
+    rendered = render_name(issue(CA, "", subject=hostile).read().subject)
     assert "\n" not in rendered
     assert "\x1b" not in rendered
     assert "\\0AVERIFY" in rendered
@@ -86,22 +87,22 @@ def test_common_name_is_the_last_one_and_bounded() -> None:
         x509.NameAttribute(NameOID.COMMON_NAME, "first"),
         x509.NameAttribute(NameOID.COMMON_NAME, "last"),
     )
-    assert policy().common_name(two.certificate) == "last"
+    assert policy().common_name(two.read()) == "last"
     none = with_subject(x509.NameAttribute(NameOID.ORGANIZATION_NAME, "only"))
-    assert policy().common_name(none.certificate) is None
+    assert policy().common_name(none.read()) is None
     assert refusal(TlsOptions(), none).startswith("could not extract CN")
 
 
 def test_username_field_may_be_something_else() -> None:
     identity = issue(CA, "x", server=True)
     options = TlsOptions(x509_username_field=("serialNumber",))
-    shown = policy(options).common_name(identity.certificate)
+    shown = policy(options).common_name(identity.read())
     assert shown is not None
     assert int(shown, 16) == identity.certificate.serial_number
     joined = TlsOptions(x509_username_field=("O", "CN"))
-    assert policy(joined).common_name(identity.certificate) == "Example_x"
+    assert policy(joined).common_name(identity.read()) == "Example_x"
     missing = TlsOptions(x509_username_field=("ext:subjectAltName",))
-    assert policy(missing).common_name(identity.certificate) is None
+    assert policy(missing).common_name(identity.read()) is None
 
 
 @pytest.mark.parametrize(
@@ -202,13 +203,13 @@ def test_fingerprint_is_checked_at_depth_zero_only() -> None:
 
 
 def test_chain_errors_are_explained_and_fatal() -> None:
-    verdict = policy().judge(SERVER.certificate, depth=0, chain_error=EXPIRED)
+    verdict = policy().judge(SERVER.read(), depth=0, chain_error=EXPIRED)
     assert isinstance(verdict, CertificateRejected)
     assert verdict.error == "certificate has expired"
     assert "UTC" in verdict.hint
     for code in (3, 9, 12, 18, 19, 20, 21, 23, 24, 26, 66, 68, 999):
         error = ChainError(code=code, text="said the library")
-        outcome = policy().judge(SERVER.certificate, depth=0, chain_error=error)
+        outcome = policy().judge(SERVER.read(), depth=0, chain_error=error)
         if code == 3:  # no CRL for this CA
             assert outcome is None
         else:
@@ -219,20 +220,18 @@ def test_chain_errors_are_explained_and_fatal() -> None:
 def test_missing_issuer_is_ignored_only_when_a_fingerprint_stands_in() -> None:
     pinned = TlsOptions(peer_fingerprint=(bytes(32),))
     alone = policy(pinned, trusted=False)
-    assert alone.judge(SERVER.certificate, depth=0, chain_error=NO_ISSUER) is None
-    outcome = alone.judge(SERVER.certificate, depth=0, chain_error=EXPIRED)
+    assert alone.judge(SERVER.read(), depth=0, chain_error=NO_ISSUER) is None
+    outcome = alone.judge(SERVER.read(), depth=0, chain_error=EXPIRED)
     assert isinstance(outcome, CertificateRejected)
     with_ca = policy(pinned, trusted=True)
-    outcome = with_ca.judge(SERVER.certificate, depth=0, chain_error=NO_ISSUER)
+    outcome = with_ca.judge(SERVER.read(), depth=0, chain_error=NO_ISSUER)
     assert isinstance(outcome, CertificateRejected)
 
 
 def test_serial_in_the_crl_directory_is_refused_at_any_depth() -> None:
     listed = replace(policy(), is_revoked=lambda serial: serial == CA.certificate.serial_number)
-    assert isinstance(listed.judge(CA.certificate, depth=1, chain_error=None), CertificateRejected)
-    assert isinstance(
-        listed.judge(SERVER.certificate, depth=0, chain_error=None), CertificateAccepted
-    )
+    assert isinstance(listed.judge(CA.read(), depth=1, chain_error=None), CertificateRejected)
+    assert isinstance(listed.judge(SERVER.read(), depth=0, chain_error=None), CertificateAccepted)
 
 
 def test_name_is_not_demanded_of_an_authority() -> None:
