@@ -91,7 +91,8 @@ class SystemLibrary:
         return True
 
     def trust_directory(self, path: str) -> bool:
-        return self._checked(self._lib.SSL_CTX_load_verify_dir(self._context, path.encode()))
+        place = path.encode("utf-8", "surrogateescape")
+        return self._checked(self._lib.SSL_CTX_load_verify_dir(self._context, place))
 
     def check_revocation(self, lists: Sequence[bytes]) -> bool:
         for revocations in lists:

@@ -290,7 +290,7 @@ def _set_groups(library: TlsLibrary, options: TlsOptions, warnings: list[str]) -
         return
     known = []
     for name in options.tls_groups.split(":"):
-        if library.set_groups(name):
+        if name.isascii() and library.set_groups(name):
             known.append(name)
         else:
             warnings.append(f"tls-groups: this TLS library does not know the group '{name}'")

@@ -88,7 +88,8 @@ class WheelLibrary:
         return _checked(lib.X509_STORE_add_cert(self._store, certificate))
 
     def trust_directory(self, path: str) -> bool:
-        return _checked(lib.SSL_CTX_load_verify_locations(self._context, ffi.NULL, path.encode()))
+        place = path.encode("utf-8", "surrogateescape")
+        return _checked(lib.SSL_CTX_load_verify_locations(self._context, ffi.NULL, place))
 
     def check_revocation(self, lists: Sequence[bytes]) -> bool:
         for revocations in lists:

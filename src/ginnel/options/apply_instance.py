@@ -64,7 +64,7 @@ def _push_reset(draft: Draft, use: Use) -> None:
 
 def _override_username(draft: Draft, use: Use) -> None:
     name = use.text(0)
-    if not name or len(name.encode()) >= MAX_USERNAME or not name.isprintable():
+    if not name.isprintable() or not 0 < len(name.encode()) < MAX_USERNAME:
         raise use.wrong(f"expected a name of less than {MAX_USERNAME} bytes")
     draft.set_field("instance.override_username", name)
 

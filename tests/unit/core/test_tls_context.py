@@ -156,6 +156,7 @@ def test_unknown_lists_are_refused_with_their_option() -> None:
     assert refused(replace(GOOD, tls_cipher="NO-SUCH-CIPHER")).option == "tls-cipher"
     assert refused(replace(GOOD, tls_ciphersuites="NO_SUCH")).option == "tls-ciphersuites"
     assert refused(replace(GOOD, tls_groups="nonsense")).option == "tls-groups"
+    assert refused(replace(GOOD, tls_groups="\udc82")).option == "tls-groups"
     assert refused(replace(GOOD, tls_cert_profile="nonsense")).option == "tls-cert-profile"
 
 

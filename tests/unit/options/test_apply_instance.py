@@ -13,7 +13,7 @@ OPTIONS = serve(*NET).options
 
 
 def parsed(text: str) -> ParsedClient:
-    return parse_client_config(text.encode(), "ccd/alice", OPTIONS)
+    return parse_client_config(text.encode("utf-8", "surrogateescape"), "ccd/alice", OPTIONS)
 
 
 def good(text: str) -> ClientConfig:
@@ -51,6 +51,7 @@ def test_networks_behind_a_client() -> None:
         "ifconfig-ipv6-push fd00::9/48",
         "push-remove ''",
         "override-username ''",
+        "override-username \udc82",
         f"override-username {'x' * 128}",
     ],
 )
