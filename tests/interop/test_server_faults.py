@@ -88,6 +88,47 @@ def test_a_flood_of_first_packets(fleet: Fleet) -> None:
     assert_reaches(fleet.client(1))
 
 
+JUNK = """
+import json, os, signal, socket, struct, sys, time
+sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+sock.connect((sys.argv[1], int(sys.argv[2])))
+cut = [(socket.IPPROTO_UDP, 103, struct.pack("@H", 60))]  # 50 datagrams of 60 bytes at once
+over = []
+signal.signal(signal.SIGTERM, lambda *_: over.append(True))
+# Noise, data of nobody, and first and later control packets of sessions that do not exist.
+heads = [b"", bytes([9 << 3, 0, 0, 77]), bytes([7 << 3]), bytes([10 << 3]), bytes([4 << 3])]
+began, sent = time.monotonic(), 0
+while not over:
+    head = heads[sent // 50 % len(heads)]
+    body = b"".join((head + os.urandom(60))[:60] for _ in range(50))
+    try:
+        sock.sendmsg([body], cut)
+    except OSError:  # an ICMP error, a full queue
+        continue
+    sent += 50
+    time.sleep(max(began + sent / 100_000 - time.monotonic(), 0))
+print(json.dumps({"sent": sent, "rate": int(sent / (time.monotonic() - began))}))
+"""
+
+
+def test_a_client_gets_in_through_a_flood_of_junk(fleet: Fleet) -> None:
+    """A hundred thousand datagrams a second: who is in stays in, who comes gets in."""
+    server = start_served(fleet)
+    before = resident_kib(server.pid)
+    lines = len(server.log().splitlines())
+    argv = [sys.executable, "-c", JUNK, SERVER, str(PORT)]
+    flood = fleet.spawn(fleet.client(2), argv, label="junk")
+    assert lost_pings(fleet, 3) < 10
+    fleet.start_client(1)
+    fleet.client(1).wait_ping(OFFICE_HOST)
+    assert flood.status is None, "it went on all the time"
+    flood.send(signal.SIGTERM)
+    assert result(flood)["sent"] > 50_000
+    assert resident_kib(server.pid) - before < 20_000
+    assert len(server.log().splitlines()) - lines < LINES_OF_ONE_FAULT + 60
+    assert_reaches(fleet.client(3))
+
+
 def test_half_open_connections_by_the_thousand(fleet: Fleet) -> None:
     """They are closed when their time is over, and meanwhile others come in as ever."""
     setup = replace(PATIENT, protocol="tcp-server", lines=["hand-window 4"])

@@ -29,7 +29,7 @@ pub(crate) enum Standing {
 }
 
 /// Packets that wait in each lane, and of one place in it.
-const LIMITS: [(usize, u16); 3] = [(512, 64), (256, 32), (128, 128)];
+const LIMITS: [(usize, u16); 3] = [(512, 64), (256, 32), (128, 16)];
 /// Places in one generation of those that we answered.
 const GENERATION: usize = 4096;
 
@@ -128,7 +128,8 @@ mod tests {
     #[test]
     fn one_sender_does_not_fill_the_lane() {
         let mut lanes = Lanes::default();
-        for (standing, share) in [(Standing::Peer, 64), (Standing::Acquaintance, 32)] {
+        let shares = [(Standing::Peer, 64), (Standing::Acquaintance, 32), (Standing::Stranger, 16)];
+        for (standing, share) in shares {
             let kept = (0..200).filter(|number| lanes.push(packet(9, *number), standing)).count();
             assert_eq!(kept, share);
             lanes.take(1000);

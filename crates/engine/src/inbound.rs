@@ -106,7 +106,8 @@ impl Inbound<'_> {
             return;
         }
         // Who has a stream has shown that its address is its own.
-        if hard_reset && way.is_some() && !self.bucket.take(self.carrier.ways.now) {
+        let counts = hard_reset && way.is_some();
+        if counts && !self.bucket.take(self.carrier.ways.now) {
             self.unassigned.drop(Drop::Flood, 1);
             return;
         }
@@ -124,6 +125,9 @@ impl Inbound<'_> {
         let control = Control { payload: packet.to_vec(), source, link: self.link, local };
         if !self.carrier.outbox.push_control(control, standing) {
             self.unassigned.drop(Drop::ControlFull, 1);
+            if counts {
+                self.bucket.give(1);
+            }
         }
     }
 

@@ -68,8 +68,8 @@ impl Bench {
 #[test]
 fn strangers_leave_the_peer_room_for_its_control_packets() {
     let bench = Bench::new();
-    let stranger = UdpSocket::bind("127.0.0.1:0").unwrap();
-    for number in 1..=400u64 {
+    let strangers = [(); 40].map(|()| UdpSocket::bind("127.0.0.1:0").unwrap());
+    for (number, stranger) in (1..=400u64).zip(strangers.iter().cycle()) {
         stranger.send_to(b"\x20junk", bench.link.local_addr().unwrap()).unwrap();
         // Nobody takes them: every one past the strangers' share is dropped.
         wait_for("the packet", || 128 + bench.dropped("control-full") >= number);

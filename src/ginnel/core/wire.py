@@ -41,9 +41,23 @@ _OPCODES: tuple[Opcode | None, ...] = tuple(
     Opcode(number) if number in Opcode._value2member_map_ else None for number in range(32)
 )
 _DATA_OPCODES = (Opcode.DATA_V1, Opcode.DATA_V2)
+_HARD_RESETS = frozenset(
+    {
+        Opcode.CONTROL_HARD_RESET_CLIENT_V1,
+        Opcode.CONTROL_HARD_RESET_SERVER_V1,
+        Opcode.CONTROL_HARD_RESET_CLIENT_V2,
+        Opcode.CONTROL_HARD_RESET_SERVER_V2,
+        Opcode.CONTROL_HARD_RESET_CLIENT_V3,
+    }
+)
 _NO_SESSION_ID = bytes(SESSION_ID_LENGTH)
 _U32 = Struct(">I")
 _ACK_LISTS = tuple(Struct(f">{count}I") for count in range(MAX_ACKS + 1))
+
+
+def is_hard_reset(packet: bytes) -> bool:
+    """Tells by the opcode whether a packet, which is not empty, would open a session."""
+    return packet[0] >> 3 in _HARD_RESETS
 
 
 @dataclass(frozen=True, slots=True)

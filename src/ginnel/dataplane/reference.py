@@ -28,6 +28,7 @@ from ginnel.core.types import (
     Transmit,
     Transport,
 )
+from ginnel.core.wire import is_hard_reset
 from ginnel.dataclass import replace
 from ginnel.dataplane import formats
 from ginnel.dataplane.api import (
@@ -47,7 +48,7 @@ from ginnel.dataplane.api import (
 )
 from ginnel.dataplane.old_formats import is_available
 from ginnel.dataplane.open_key import open_key
-from ginnel.dataplane.reference_bucket import Bucket, is_hard_reset
+from ginnel.dataplane.reference_bucket import Bucket
 from ginnel.dataplane.reference_framing import looks_framed
 from ginnel.dataplane.reference_inner import RouteTable, clamp_mss, destination
 from ginnel.dataplane.reference_keys import Dropped, UsageLimits
@@ -375,7 +376,8 @@ class PythonDataPlane:
             )
             endpoint = endpoint_of(source) if source is not None else None
             control = ControlPacket(packet, endpoint, link_id, local)
-            self._outbox.control(control, is_stranger=is_stranger)
+            if not self._outbox.control(control, is_stranger=is_stranger) and is_hard_reset(packet):
+                self._resets.give(1)
 
     def _receive_data(self, link_id: LinkId, arrived: Arrived, now: float) -> None:
         packet, source, local = arrived

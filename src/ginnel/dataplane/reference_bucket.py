@@ -2,13 +2,6 @@
 
 from ginnel.dataplane.api import MAX_RESETS
 
-_HARD_RESETS = frozenset({1, 2, 7, 8, 10})
-
-
-def is_hard_reset(packet: bytes) -> bool:
-    """Tells by the opcode."""
-    return packet[0] >> 3 in _HARD_RESETS
-
 
 class Bucket:
     """Holds ``count`` tokens, which come back evenly over ``seconds``."""

@@ -3,11 +3,15 @@
 from collections import Counter, deque
 from collections.abc import Iterable
 
-from ginnel.dataplane.api import ControlPacket, Notification, NotificationKind
+from ginnel.core.types import Endpoint
+from ginnel.dataplane.api import ControlPacket, LinkId, Notification, NotificationKind
 
 MAX_PENDING = 256
 """Reports at the will of peers, and control packets, that may wait. While control is full, a
 client's link is not read, and a server drops what comes; strangers fill no more than half."""
+
+STRANGER_SHARE = 16
+"""Of them, how many may be of one stranger: others come, too."""
 
 AT_WILL = frozenset(
     {
@@ -22,6 +26,9 @@ AT_WILL = frozenset(
 """What a peer can cause as often as it likes; other reports come once a peer, key or link."""
 
 
+Place = tuple[LinkId, Endpoint | None]
+
+
 class Outbox:
     """Both queues; what they refuse is counted in ``drops``."""
 
@@ -29,6 +36,8 @@ class Outbox:
         self._drops = drops
         self._reports: deque[Notification] = deque()
         self._control: deque[ControlPacket] = deque()
+        self._of_strangers: Counter[Place] = Counter()
+        """How many wait of each."""
 
     def __len__(self) -> int:
         return len(self._reports) + len(self._control)
@@ -56,13 +65,17 @@ class Outbox:
     def report_all(self, notifications: Iterable[Notification]) -> None:
         self.report(*notifications)
 
-    def control(self, packet: ControlPacket, *, is_stranger: bool) -> None:
-        """Queues a control packet, or drops and counts it."""
+    def control(self, packet: ControlPacket, *, is_stranger: bool) -> bool:
+        """Queues a control packet, or drops and counts it; tells whether it was kept."""
         reserve = MAX_PENDING // 2 if is_stranger else 0
-        if self.control_room <= reserve:
+        place = (packet.link, packet.source)
+        has_its_share = is_stranger and self._of_strangers[place] >= STRANGER_SHARE
+        if has_its_share or self.control_room <= reserve:
             self._drops["control-full"] += 1
-        else:
-            self._control.append(packet)
+            return False
+        self._of_strangers[place] += is_stranger
+        self._control.append(packet)
+        return True
 
     def take_reports(self) -> list[Notification]:
         taken = list(self._reports)
@@ -70,4 +83,6 @@ class Outbox:
         return taken
 
     def take_control(self, limit: int) -> list[ControlPacket]:
-        return [self._control.popleft() for _ in range(min(limit, len(self._control)))]
+        taken = [self._control.popleft() for _ in range(min(limit, len(self._control)))]
+        self._of_strangers -= Counter((packet.link, packet.source) for packet in taken)
+        return taken

@@ -30,6 +30,7 @@ from ginnel.core.events import (
 from ginnel.core.listener import Admission, Dropped, Reply, Welcome
 from ginnel.core.server_actions import ClientId
 from ginnel.core.types import Endpoint, Instant, IPAddress, KeyId, PeerId, Transmit, Transport
+from ginnel.core.wire import is_hard_reset
 from ginnel.dataclass import dataclass
 from ginnel.dataplane.api import (
     ControlPacket,
@@ -206,6 +207,7 @@ class Reception:
                 self.drops["no-client"] += 1  # of a stream that was closed just now
             elif len(self._strangers) >= STRANGERS:
                 self.drops["strangers"] += 1
+                self._give_back(packet)
             else:
                 self._strangers.append(packet)
             return
@@ -264,6 +266,7 @@ class Reception:
             return
         if self.is_busy():
             self.drops["busy"] += 1
+            self._give_back(packet)
             return
         match self._listener.meet(packet.payload, source, self._clock()):
             case Reply(payload=payload):
@@ -274,7 +277,13 @@ class Reception:
                     self._data_plane.credit_resets(count)
                 self._welcome(packet, source, admission)
             case Dropped(reason=reason):
+                self._give_back(packet)
                 self._refused(reason, source)
+
+    def _give_back(self, packet: ControlPacket) -> None:
+        """A reset without an answer does not count, or who has no key could shut others out."""
+        if is_hard_reset(packet.payload):
+            self._data_plane.credit_resets(1)
 
     def _refused(self, reason: str, source: Endpoint) -> None:
         """Says why somebody gets no answer, where it is not mere noise."""

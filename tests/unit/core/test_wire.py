@@ -18,6 +18,7 @@ from ginnel.core.wire import (
     encode_header,
     first_byte,
     frame_tcp,
+    is_hard_reset,
     split_first_byte,
 )
 
@@ -134,3 +135,8 @@ def test_a_length_out_of_bounds_ends_the_stream(length: int) -> None:
     with pytest.raises(Malformed, match="length"):
         deframer.feed(length.to_bytes(2, "big"))
     assert deframer.take_unread() == b""
+
+
+def test_hard_resets_are_told_by_their_opcode() -> None:
+    found = [opcode for opcode in range(32) if is_hard_reset(bytes((opcode << 3,)))]
+    assert found == [1, 2, 7, 8, 10]

@@ -491,15 +491,17 @@ def test_hard_resets_pass_as_often_as_they_may(made: Bench, engine: str) -> None
 def test_a_flood_of_strangers_shuts_no_peer_out(made: Bench, engine: str) -> None:
     office = Office(made, engine)
     client = office.client()
-    stranger = Hand(made, office.node, make_key("stranger"))
     plane = office.node.plane
     for number in range(1, 11):
+        stranger = Hand(made, office.node, make_key("stranger"))
         for _ in range(40):
             stranger.send(CONTROL)
         stranger.send(b"\x48\x00\x0f\xff" + bytes(60))
         # Nobody takes control packets meanwhile, so that the strangers' share fills up.
+        # One of them fills no more than its own share of that.
+        kept = min(16 * number, 128)
         until(plane, lambda number=number: plane.unassigned_drops().get("no-peer") == number)  # type: ignore[misc] # mypy sees no type for a defaulted lambda
-    assert plane.unassigned_drops()["control-full"] == 400 - 128
+        assert plane.unassigned_drops()["control-full"] == 40 * number - kept
     client.hand.send(CONTROL + b"known")
     packet = client.sends_to(HOST)
     office.hands_out(packet)
@@ -507,6 +509,19 @@ def test_a_flood_of_strangers_shuts_no_peer_out(made: Bench, engine: str) -> Non
     office.settle(
         lambda: known in [entry.payload for entry in office.node.control], "the peer's packet"
     )
+
+
+def test_resets_that_find_no_room_do_not_count(made: Bench, engine: str) -> None:
+    office = Office(made, engine)
+    plane = office.node.plane
+    plane.limit_resets(40, 3600)
+    stranger = Hand(made, office.node, make_key("stranger"))
+    for number in (1, 2):
+        for _ in range(60):
+            stranger.send(HARD_RESET)
+        until(plane, lambda: plane.unassigned_drops().get("control-full") == number * 44)  # noqa: B023
+        assert len(plane.recv_control(100)) == 16
+    assert "hard-reset-flood" not in plane.unassigned_drops()
 
 
 def test_addresses_of_either_kind_are_refused_as_remotes_of_nowhere(

@@ -1,6 +1,6 @@
 """The bucket of hard resets on virtual time."""
 
-from ginnel.dataplane.reference_bucket import Bucket, is_hard_reset
+from ginnel.dataplane.reference_bucket import Bucket
 
 
 def test_a_flood_is_cut_and_the_rate_recovers() -> None:
@@ -28,8 +28,3 @@ def test_many_are_taken_together_or_not_at_all() -> None:
         False,
         True,
     ]
-
-
-def test_hard_resets_are_told_by_their_opcode() -> None:
-    found = [opcode for opcode in range(32) if is_hard_reset(bytes((opcode << 3,)))]
-    assert found == [1, 2, 7, 8, 10]

@@ -197,6 +197,22 @@ def test_strangers_are_answered_or_let_in_and_nothing_is_kept_of_others() -> Non
     with_rig(work)
 
 
+def test_resets_that_are_not_answered_do_not_count() -> None:
+    """Whoever has no key would keep everybody out otherwise, with a few packets a second."""
+
+    async def work(rig: Rig) -> None:
+        junk = bytes([7 << 3]) + bytes(20)
+        rig.arrive((b"reset", ELSEWHERE), (b"often", ELSEWHERE), (junk, ELSEWHERE))
+        await until(lambda: rig.plane.credited == 1, "what the junk took")
+        rig.arrive(*[(junk, at(port)) for port in range(2 * STRANGERS)])
+        while rig.plane.control:
+            rig.plane.wake()
+            await asyncio.sleep(0)
+        await until(lambda: rig.plane.credited == 1 + 2 * STRANGERS, "what all of it took")
+
+    with_rig(work)
+
+
 def test_packets_reach_the_machine_of_their_address() -> None:
     async def work(rig: Rig) -> None:
         await rig.enter(HOME)
