@@ -175,7 +175,7 @@ def test_arbitrary_bytes_raise_nothing_but_malformed(content: bytes) -> None:
 
 
 @given(
-    st.sampled_from(Side),
+    st.sampled_from(list(Side)),
     st.binary(min_size=112, max_size=112),
     st.tuples(texts, texts, texts),
     st.binary(max_size=50).filter(lambda text: 0 not in text),

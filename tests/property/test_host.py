@@ -49,7 +49,7 @@ networks = st.integers(0, 40).map(lambda n: f"10.{n}.0.0/16") | st.sampled_from(
 networks6 = st.integers(0, 20).map(lambda n: f"fd00:{n:x}::/64")
 metrics = st.none() | st.integers(1, 9)
 gateways = st.sampled_from([None, RouteKeyword.NET_GATEWAY])
-flags = st.none() | st.frozensets(st.sampled_from(RedirectFlag))
+flags = st.none() | st.frozensets(st.sampled_from(list(RedirectFlag)))
 
 
 @st.composite

@@ -123,7 +123,7 @@ def step(client: SimClient, kind: str, detail: object) -> None:
 
 
 @settings(max_examples=150)
-@given(st.sampled_from(Transport), st.booleans(), st.booleans(), st.lists(STEPS, max_size=14))
+@given(st.sampled_from(list(Transport)), st.booleans(), st.booleans(), st.lists(STEPS, max_size=14))
 def test_nothing_raises(
     transport: Transport, prompt: bool, connected: bool, steps: list[tuple[str, object]]
 ) -> None:

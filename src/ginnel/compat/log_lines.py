@@ -7,7 +7,6 @@ go is ``shell.logging_setup``.
 """
 
 from collections.abc import Iterator
-from enum import Enum, IntEnum
 from typing import assert_never
 
 from ginnel.core.actions import CertificateInfo
@@ -36,6 +35,7 @@ from ginnel.core.notices import (
     Warned,
 )
 from ginnel.dataclass import dataclass
+from ginnel.enumeration import Enum, IntEnum
 
 MAX_LINE = 8192
 """Characters of one line; what a peer sent beyond that is cut, so that it cannot flood a log."""

@@ -6,7 +6,6 @@ PATH among them.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from enum import Enum
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import Protocol
 
@@ -14,6 +13,7 @@ from ginnel.compat.certificate_env import certificate_variables
 from ginnel.core.actions import CertificateInfo
 from ginnel.core.types import Endpoint
 from ginnel.dataclass import dataclass, replace
+from ginnel.enumeration import Enum
 from ginnel.options.model import (
     AddressFamily,
     ClientOptions,

@@ -7,13 +7,13 @@ tunnel (``base``); running the scripts is the shell's business.
 
 import time
 from collections.abc import Iterator, Mapping
-from enum import Enum
 
 from ginnel.compat.certificate_env import certificate_variables
 from ginnel.core.actions import CertificateInfo
 from ginnel.core.server_actions import ClientFacts, ClientTerms, TokenState
 from ginnel.core.types import Endpoint
 from ginnel.dataclass import dataclass, field
+from ginnel.enumeration import Enum
 from ginnel.options.model import DeviceType, Topology
 from ginnel.options.server_model import ServerOptions
 

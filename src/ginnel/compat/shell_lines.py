@@ -5,12 +5,12 @@ that tell what the protocol machine said are in ``compat.log_lines``.
 """
 
 from collections.abc import Sequence
-from enum import Enum
 
 from ginnel.compat.log_lines import Category, LogLine, Severity, printable
 from ginnel.compat.status_file import LinkStatistics, statistics_lines
 from ginnel.compat.versions import library_versions, title
 from ginnel.core.types import Endpoint, Transport
+from ginnel.enumeration import Enum
 from ginnel.options.errors import ConfigError, render_config_error
 from ginnel.options.model import ProcessOptions
 

@@ -1,12 +1,11 @@
 """The states and deadlines of a client machine: values only, ``client`` moves between them."""
 
-from enum import Enum
-
 from ginnel.core.actions import TunnelConfig
 from ginnel.core.key_session import KeySession
 from ginnel.core.negotiate import Agreement
 from ginnel.core.types import ActionId, Instant
 from ginnel.dataclass import dataclass
+from ginnel.enumeration import Enum
 
 
 class Deadline(Enum):

@@ -3,11 +3,10 @@
 The derivation itself is in ``key_method``; the packet formats are in ``dataplane``.
 """
 
-from enum import Enum, IntEnum
-
 from ginnel.core.digests import Digest
 from ginnel.core.types import KeyId
 from ginnel.dataclass import dataclass
+from ginnel.enumeration import Enum, IntEnum
 from ginnel.options.ciphers import CIPHERS, CipherKind, CipherMode
 from ginnel.options.values import Secret
 

@@ -6,10 +6,10 @@ Responsible for: cutting the decrypted stream into messages, and parsing each in
 
 from base64 import b64decode
 from binascii import Error as Base64Error
-from enum import Enum
 
 from ginnel.core.errors import Malformed
 from ginnel.dataclass import dataclass, field
+from ginnel.enumeration import Enum
 
 MAX_MESSAGE = 65536
 """Longest message in bytes; OpenVPN sends at most about 2000."""

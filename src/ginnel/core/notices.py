@@ -3,14 +3,13 @@
 A notice never asks for anything; that is what actions are for.
 """
 
-from enum import Enum
-
 from ginnel.core.actions import CertificateInfo
 from ginnel.core.data_key import DataCipher, DataFormat
 from ginnel.core.digests import Digest
 from ginnel.core.messages import DynamicChallenge
 from ginnel.core.types import Endpoint, KeyId, SessionId
 from ginnel.dataclass import dataclass
+from ginnel.enumeration import Enum
 from ginnel.options.model import ClientOptions, CompressionKind
 
 

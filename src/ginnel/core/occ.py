@@ -3,7 +3,7 @@
 Responsible for their bytes. When to send or to obey one is the machines' business.
 """
 
-from enum import Enum
+from ginnel.enumeration import Enum
 
 OCC_MAGIC = bytes.fromhex("287f346bd4ef7a812d56b8d3afc5459c")
 

@@ -4,11 +4,11 @@ Responsible for: composing the terms from options (protocol-facts 14 and 15). Th
 them out, in the order packet, compression framing, fragment header, seal.
 """
 
-from enum import Enum
 from ipaddress import IPv6Address
 from typing import Protocol
 
 from ginnel.dataclass import dataclass
+from ginnel.enumeration import Enum
 from ginnel.options.model import (
     CompressionKind,
     DataOptions,

@@ -5,10 +5,11 @@ Responsible for: building our lines by level of detail, parsing and filtering th
 """
 
 from collections.abc import Iterable, Mapping
-from enum import IntEnum, IntFlag
+from enum import IntFlag
 from functools import lru_cache
 
 from ginnel.dataclass import dataclass, field
+from ginnel.enumeration import IntEnum
 
 
 class ProtocolFlag(IntFlag):

@@ -4,10 +4,9 @@ Values only. ``compat.proxy_lines`` renders the notices; ``proxy_http`` and ``pr
 them. A credential is never part of a notice.
 """
 
-from enum import Enum
-
 from ginnel.core.types import Endpoint
 from ginnel.dataclass import dataclass
+from ginnel.enumeration import Enum
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,6 @@ password when they were configured, none otherwise.
 """
 
 from collections import deque
-from enum import IntEnum
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import assert_never
 
@@ -23,6 +22,7 @@ from ginnel.core.proxy_notices import (
     Unusable,
 )
 from ginnel.core.types import Endpoint
+from ginnel.enumeration import IntEnum
 from ginnel.options.model import ConnectionProfile, LinkProtocol, SocksProxy
 
 VERSION = 5

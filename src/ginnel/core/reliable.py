@@ -5,12 +5,12 @@ Not responsible for: packet layouts (``core.wire``), TLS, or which session a pac
 """
 
 from collections.abc import Iterable
-from enum import Enum
 
 from ginnel.core.errors import LocalMisuse
 from ginnel.core.types import Instant
 from ginnel.core.wire import MAX_ACKS, Opcode
 from ginnel.dataclass import dataclass
+from ginnel.enumeration import Enum
 
 SEND_WINDOW = 6
 RECEIVE_WINDOW = 12

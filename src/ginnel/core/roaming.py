@@ -4,10 +4,9 @@ Pure: from the way to the server before and after to a reaction. Noticing is the
 routes are the host layer's.
 """
 
-from enum import Enum
-
 from ginnel.core.types import IPAddress, Transport
 from ginnel.dataclass import dataclass
+from ginnel.enumeration import Enum
 
 ABSENCE_LIMIT = 60.0
 """Seconds after which a server is taken to have given us up, where no timer tells."""

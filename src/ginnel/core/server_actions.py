@@ -4,7 +4,6 @@ Frozen values; each action carries the id that its answer must quote (``complete
 answers what went well and returns nothing, ``Failed`` says why something did not.
 """
 
-from enum import Enum
 from ipaddress import IPv4Address, IPv6Address, IPv6Interface
 from typing import NewType
 
@@ -26,6 +25,7 @@ from ginnel.core.negotiate import Agreement
 from ginnel.core.payload import PayloadTerms
 from ginnel.core.types import ActionId, Endpoint, PeerId, Transport
 from ginnel.dataclass import dataclass
+from ginnel.enumeration import Enum
 from ginnel.options.server_model import ClientConfig
 
 ClientId = NewType("ClientId", int)

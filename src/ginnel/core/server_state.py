@@ -1,12 +1,11 @@
 """The states and deadlines of a server's machine: values only, its parts move between them."""
 
-from enum import Enum
-
 from ginnel.core.negotiate import Agreement
 from ginnel.core.notices import Ended
 from ginnel.core.server_actions import AgreedClient
 from ginnel.core.types import ActionId, Instant
 from ginnel.dataclass import dataclass
+from ginnel.enumeration import Enum
 from ginnel.options.model import CompressionKind
 
 

@@ -1,11 +1,10 @@
 """Where a static-key machine stands and what it waits for: values only."""
 
-from enum import Enum
-
 from ginnel.core.actions import TunnelConfig
 from ginnel.core.negotiate import Agreement
 from ginnel.core.types import ActionId
 from ginnel.dataclass import dataclass
+from ginnel.enumeration import Enum
 
 
 class Deadline(Enum):

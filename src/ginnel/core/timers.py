@@ -3,10 +3,10 @@
 It has no clock; ``now`` always comes in. Retransmission times live in ``reliable``.
 """
 
-from enum import Enum
 from typing import Generic, TypeVar
 
 from ginnel.core.types import Instant
+from ginnel.enumeration import Enum
 
 Name = TypeVar("Name", bound=Enum)
 

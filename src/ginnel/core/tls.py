@@ -6,7 +6,6 @@ which certificates are good is ``x509``'s. OpenSSL keeps its own clock and rando
 one impurity the core accepts (house-style 1).
 """
 
-from enum import Enum
 from typing import Protocol
 
 from ginnel.core.actions import CertificateInfo
@@ -17,6 +16,7 @@ from ginnel.core.tls_text import describe_public_key, explain_tls_error
 from ginnel.core.types import Side
 from ginnel.core.x509 import CertificatePolicy, ChainError, describe_unreadable
 from ginnel.dataclass import dataclass
+from ginnel.enumeration import Enum
 from ginnel.options.values import Secret
 
 READ_SIZE = 16384

@@ -6,12 +6,12 @@ Not responsible for: authenticating or encrypting the body (``core.wrap``), or w
 """
 
 from collections.abc import Sequence
-from enum import IntEnum
 from struct import Struct
 
 from ginnel.core.errors import Malformed
 from ginnel.core.types import KeyId, SessionId
 from ginnel.dataclass import dataclass
+from ginnel.enumeration import IntEnum
 
 
 class Opcode(IntEnum):
@@ -37,9 +37,7 @@ HEADER_LENGTH = 1 + SESSION_ID_LENGTH
 MAX_ACKS = 8
 """Message ids that one packet may acknowledge (protocol-facts 5)."""
 
-_OPCODES: tuple[Opcode | None, ...] = tuple(
-    Opcode(number) if number in Opcode._value2member_map_ else None for number in range(32)
-)
+_OPCODES = {opcode.value: opcode for opcode in Opcode}
 _DATA_OPCODES = (Opcode.DATA_V1, Opcode.DATA_V2)
 _HARD_RESETS = frozenset(
     {
@@ -90,7 +88,7 @@ def first_byte(opcode: Opcode, key_id: KeyId) -> int:
 
 def split_first_byte(value: int) -> tuple[Opcode, KeyId]:
     """Splits a packet's first byte. Raises ``Malformed("opcode")`` for a number nobody uses."""
-    opcode = _OPCODES[value >> 3 & 0x1F]
+    opcode = _OPCODES.get(value >> 3 & 0x1F)
     if opcode is None:
         raise Malformed("opcode")
     return opcode, KeyId(value & 0x07)

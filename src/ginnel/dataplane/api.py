@@ -6,13 +6,13 @@ Python object on this interface; control packets cross it whole and unparsed.
 """
 
 from collections.abc import Mapping, Sequence
-from enum import Enum
 from typing import NewType, Protocol
 
 from ginnel.core.data_key import DataCipher, DataFormat, DataKey, KeySlot
 from ginnel.core.payload import PayloadTerms
 from ginnel.core.types import Endpoint, IPAddress, IPNetwork, PeerId, Transmit, Transport
 from ginnel.dataclass import dataclass
+from ginnel.enumeration import Enum
 from ginnel.options.server_model import VlanOptions
 
 LinkId = NewType("LinkId", int)

@@ -4,11 +4,11 @@ Not responsible for how a data plane works, nor for what a user may ask for on t
 """
 
 import importlib
-from enum import Enum
 
 from ginnel import __version__
 from ginnel.dataclass import dataclass
 from ginnel.dataplane.api import DataPlane, TunDevice
+from ginnel.enumeration import Enum
 from ginnel.options.errors import ConfigError
 
 EXTENSION = "ginnel_engine"

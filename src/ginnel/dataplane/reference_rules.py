@@ -4,9 +4,9 @@ Also knows where the IP packet of an Ethernet frame begins. Hostile bytes are le
 """
 
 from collections.abc import Sequence
-from enum import Enum
 from ipaddress import IPv6Address
 
+from ginnel.enumeration import Enum
 from ginnel.options.model import NatRule
 
 ETHERNET_HEADER = 14

@@ -5,10 +5,10 @@ for them in ``helper``.
 """
 
 from collections.abc import Callable, Sequence
-from enum import Enum
 
 from ginnel.core.errors import HostError
 from ginnel.dataclass import dataclass
+from ginnel.enumeration import Enum
 from ginnel.host.batch import Batch
 from ginnel.host.journal import EntryState, Journal
 from ginnel.host.rtnetlink import RouteState, decode_route

@@ -14,11 +14,11 @@ import os
 import stat
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from enum import Enum
 from pathlib import Path
 
 from ginnel.core.errors import HostError
 from ginnel.dataclass import dataclass, field
+from ginnel.enumeration import Enum
 from ginnel.host.records import (
     BadRecord,
     as_record,

@@ -7,11 +7,11 @@ owner lives, or when its changes belong to another network namespace.
 import fcntl
 import os
 import time
-from enum import Enum
 from pathlib import Path
 
 from ginnel.core.errors import HostError
 from ginnel.dataclass import dataclass
+from ginnel.enumeration import Enum
 from ginnel.host.batch import Batch
 from ginnel.host.executor import ChangeResult, Outcome
 from ginnel.host.journal import (

@@ -10,13 +10,13 @@ kernel's ``linux/netlink.h``, ``linux/rtnetlink.h``, ``linux/if_link.h`` and ``l
 """
 
 from collections.abc import Iterator
-from enum import IntEnum
 from ipaddress import IPv4Address, IPv6Address, ip_network
 from socket import AF_INET, AF_INET6
 from struct import Struct, error
 
 from ginnel.core.types import IPAddress, IPNetwork
 from ginnel.dataclass import dataclass
+from ginnel.enumeration import IntEnum
 
 HEADER = Struct("=IHHII")
 _ATTRIBUTE = Struct("=HH")

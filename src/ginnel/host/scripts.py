@@ -12,10 +12,10 @@ import signal
 from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from enum import Enum
 from pathlib import Path
 
 from ginnel.dataclass import dataclass
+from ginnel.enumeration import Enum
 
 SCRIPT_SECURITY_USER = 2
 """From this ``script-security`` level on, user-defined scripts may run."""

@@ -8,12 +8,12 @@ is in ``step_records``.
 """
 
 from collections.abc import Sequence
-from enum import Enum
 from typing import Protocol, assert_never
 
 from ginnel.core.errors import HostError
 from ginnel.core.types import IPAddress, IPNetwork
 from ginnel.dataclass import dataclass
+from ginnel.enumeration import Enum
 from ginnel.host.netlink import NoSuchThing
 from ginnel.host.rtnetlink import (
     PROTOCOL_BOOT,

@@ -6,9 +6,9 @@ are cut from a stream in ``framing``.
 """
 
 from collections.abc import Callable
-from enum import Enum
 
 from ginnel.dataclass import dataclass
+from ginnel.enumeration import Enum
 from ginnel.options.errors import ConfigError
 from ginnel.options.lexer import lex_line
 from ginnel.options.model import AuthRetry

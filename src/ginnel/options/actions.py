@@ -3,10 +3,10 @@
 Values only; the frontend carries them out.
 """
 
-from enum import Enum
 from typing import TYPE_CHECKING
 
 from ginnel.dataclass import dataclass
+from ginnel.enumeration import Enum
 from ginnel.options.model import ClientOptions, DeviceType, Pkcs11Options, TlsOptions
 from ginnel.options.notes import Note
 from ginnel.options.values import FileContent

@@ -3,9 +3,8 @@
 Pure text checks. Rules that need a second option live in ``checks``; files are read in ``files``.
 """
 
-from enum import Enum
-
 from ginnel.dataclass import dataclass, replace
+from ginnel.enumeration import Enum
 from ginnel.options.errors import ConfigError, printable, unrecognized
 from ginnel.options.lexer import split_command
 from ginnel.options.values import Origin

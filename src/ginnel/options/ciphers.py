@@ -3,9 +3,8 @@
 Facts only. Which of them a tunnel may use is in ``apply_data``; their code is in the data planes.
 """
 
-from enum import Enum
-
 from ginnel.dataclass import dataclass
+from ginnel.enumeration import Enum
 
 
 class CipherMode(Enum):

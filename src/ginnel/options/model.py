@@ -6,10 +6,10 @@ Durations are seconds.
 """
 
 from collections.abc import Mapping
-from enum import Enum
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
 
 from ginnel.dataclass import dataclass, field
+from ginnel.enumeration import Enum
 from ginnel.options.values import FileContent, Origin, Secret
 
 

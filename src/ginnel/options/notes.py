@@ -1,8 +1,7 @@
 """Remarks of option resolution for the log: nothing failed, yet a human should read them."""
 
-from enum import Enum
-
 from ginnel.dataclass import dataclass
+from ginnel.enumeration import Enum
 from ginnel.options.values import Origin
 
 

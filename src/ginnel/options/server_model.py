@@ -5,10 +5,10 @@
 Durations are seconds.
 """
 
-from enum import Enum
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
 
 from ginnel.dataclass import dataclass
+from ginnel.enumeration import Enum
 from ginnel.options.model import (
     AddressFamily,
     CompressionKind,

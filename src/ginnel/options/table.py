@@ -4,10 +4,10 @@ A row says everything about one directive; the rows themselves are in ``rows/``,
 options do to the model is in the ``apply_*`` modules.
 """
 
-from enum import Enum
 from functools import cache
 
 from ginnel.dataclass import dataclass
+from ginnel.enumeration import Enum
 from ginnel.options.arguments import Argument
 
 

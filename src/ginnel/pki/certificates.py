@@ -5,7 +5,6 @@ No files and no clock here: the caller says what time it is.
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from enum import Enum
 from ipaddress import ip_address
 
 from cryptography import x509
@@ -14,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from ginnel.dataclass import dataclass
+from ginnel.enumeration import Enum
 
 CLOCK_SLACK = timedelta(hours=1)
 """Certificates begin that much early: the clocks of other hosts are not exact."""

@@ -253,7 +253,7 @@ def test_a_login_that_is_needed_must_be_there() -> None:
         client(login=ProxyLogin.BASIC).begin(None)
 
 
-@given(st.lists(st.binary(max_size=300), max_size=20), st.sampled_from(ProxyLogin))
+@given(st.lists(st.binary(max_size=300), max_size=20), st.sampled_from(list(ProxyLogin)))
 def test_no_answer_raises(pieces: list[bytes], login: ProxyLogin) -> None:
     proxy = client(login=login)
     proxy.begin(LOGIN)

@@ -182,7 +182,7 @@ def test_a_login_that_is_needed_must_be_there() -> None:
         SocksProxyClient(Command.CONNECT, "h", 1, with_login=True).begin(None)
 
 
-@given(st.lists(st.binary(max_size=40), max_size=20), st.sampled_from(Command), st.booleans())
+@given(st.lists(st.binary(max_size=40), max_size=20), st.sampled_from(list(Command)), st.booleans())
 def test_no_answer_raises(pieces: list[bytes], command: Command, with_login: bool) -> None:
     proxy = client(command, with_login=with_login)
     for piece in pieces:
