@@ -195,7 +195,9 @@ def _forgo_tickets(ssl: Any, _alert: Any, _context: Any) -> int:
 
     With this option from the start the library sends two in TLS 1.3 all the same, and the client
     has to acknowledge them. The binding lacks ``SSL_CTX_set_num_tickets``; but an option that is
-    set while the client's first message is looked at, which is when this is called, counts.
+    set while the client's first message is looked at, which is when this is called, counts. Not so
+    when the client is asked for another first message: the option is set by then, for the library
+    notices only that it changes, and the binding cannot clear it. Tickets are sent then.
     """
     lib.SSL_set_options(ssl, lib.SSL_OP_NO_TICKET)
     return _TAKEN

@@ -3,6 +3,8 @@
 import contextlib
 import ssl
 from collections.abc import Callable
+from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -18,10 +20,13 @@ from tests.sim.pki import NOW, issue, make_ca, tls_options
 
 CA = make_ca()
 EVERYTHING = 100_000
+HELLO_RETRY = sha256(b"HelloRetryRequest").digest()
+"""The random part of such a message (RFC 8446, 4.1.3)."""
 
 
-def context(name: str, side: Side) -> TlsContext:
+def context(name: str, side: Side, groups: str | None = None) -> TlsContext:
     options = tls_options(CA, issue(CA, name, server=side is Side.SERVER))
+    options = replace(options, tls_groups=groups)
     return build_tls_context(options, side=side, unix_time=int(NOW.timestamp()))
 
 
@@ -77,10 +82,19 @@ def test_the_authority_is_looked_at_once_and_told_each_time() -> None:
     assert told[0] == told[1] == ["C=GB, O=Example, CN=test ca", "C=GB, O=Example, CN=client"]
 
 
-@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
-def test_a_server_gives_no_tickets(version: ssl.TLSVersion, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("version", "groups"),
+    [
+        (ssl.TLSVersion.TLSv1_2, None),
+        (ssl.TLSVersion.TLSv1_3, None),
+        (ssl.TLSVersion.TLSv1_3, "secp384r1"),  # for which no client sends a share unasked
+    ],
+)
+def test_a_server_gives_no_tickets(
+    version: ssl.TLSVersion, groups: str | None, tmp_path: Path
+) -> None:
     """They would cost a packet and its acknowledgement, and nobody has a use for them."""
-    server = context("server", Side.SERVER).channel()
+    server = context("server", Side.SERVER, groups).channel()
     mine = issue(CA, "client")
     pem = (Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     both = mine.key.private_bytes(*pem) + mine.certificate.public_bytes(Encoding.PEM)
@@ -91,17 +105,22 @@ def test_a_server_gives_no_tickets(version: ssl.TLSVersion, tmp_path: Path) -> N
     wanting.load_cert_chain(tmp_path / "client.pem")
     down, up = ssl.MemoryBIO(), ssl.MemoryBIO()
     client = wanting.wrap_bio(down, up)
-    for _ in range(3):
+    said = b""
+    for _ in range(4):
         with contextlib.suppress(ssl.SSLWantReadError):
             client.do_handshake()
         server.receive(up.read())
-        down.write(server.take(EVERYTHING))
+        answer = server.take(EVERYTHING)
+        down.write(answer)
+        said += answer
+    assert (HELLO_RETRY in said) == (groups is not None)
     with contextlib.suppress(ssl.SSLWantReadError):
         client.read()
     assert server.established
     assert client.version() == version.name.replace("_", ".")
     assert client.session is not None
-    assert not client.session.has_ticket
+    # The library cannot be kept from it behind a second first message.
+    assert client.session.has_ticket == (groups is not None)
 
 
 def test_a_check_that_breaks_is_a_refusal(monkeypatch: pytest.MonkeyPatch) -> None:
