@@ -11,7 +11,7 @@ from importlib import import_module
 from types import ModuleType
 from typing import Any, cast
 
-LATE = ("inspect", "linecache", "locale", "textwrap")
+LATE = ("asyncio.sslproto", "inspect", "linecache", "locale", "textwrap")
 """``shell.preload`` lists them too: they are needed after a drop of privileges."""
 
 _CO_COROUTINE = 0x80

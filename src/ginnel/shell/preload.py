@@ -10,6 +10,7 @@ from importlib import import_module
 
 MODULES = (
     # Imported by the standard library at the moment of use.
+    "asyncio.sslproto",
     "asyncio.subprocess",
     "concurrent.futures.thread",
     "encodings.ascii",

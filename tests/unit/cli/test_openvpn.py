@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from ginnel.cli import openvpn
+from ginnel.cli.lean_asyncio import LATE
 from ginnel.core.errors import HostError
 from ginnel.options.actions import RunClient, RunServer
 from ginnel.options.errors import ConfigError
@@ -229,10 +230,11 @@ def test_a_client_loads_nothing_that_only_others_need(pki: TestPki, tmp_path: Pa
         "cryptography.hazmat.bindings.openssl.binding",
         "cryptography.hazmat.primitives.serialization",
         "cryptography.x509",
+        "dataclasses",
         "email",
         "ssl",
         "encodings.idna",
-        "textwrap",
+        *LATE,
         "ginnel.core.proxy_http",
         "ginnel.core.static_peer",
         "ginnel.management.frontend",
