@@ -109,8 +109,8 @@ class Bench:
             self.packets += len(to_client)
             to_server.clear()
             begun = time.process_time()
-            for packet in to_client:
-                client.receive(packet, SERVER, NOW)
+            for index, packet in enumerate(to_client, start=1):
+                client.receive(packet, SERVER, NOW, more=index < len(to_client))
             to_client.clear()
         assert server is not None
         return server

@@ -105,18 +105,27 @@ class LoadClient:
         return self._socket.fileno()
 
     def read(self, remote: Endpoint) -> None:
-        """Takes what has arrived; data packets prove that the server lives, and are not opened."""
+        """Takes what has arrived; data packets prove that the server lives, and are not opened.
+
+        As ``shell.drive`` does, it answers after the last packet.
+        """
+        taken = False
         for _ in range(BATCH):
             try:
                 packet = self._socket.recv(MAX_PACKET)
             except BlockingIOError:
-                return
+                break
             except OSError:  # refused: the server is not there, and the machine asks again
                 continue
             if packet and packet[0] >> 3 not in DATA_OPCODES:
                 now = monotonic_now()  # answers to what the last packet took long to work out
-                self._machine.receive(packet, remote, now)
+                self._machine.receive(packet, remote, now, more=True)
                 self._drain(now)
+                taken = True
+        if taken:
+            now = monotonic_now()
+            self._machine.handle_timeout(now)
+            self._drain(now)
 
     def handle_timeout(self, now: Instant) -> None:
         """Pings, and does what else is due."""

@@ -138,19 +138,25 @@ class ClientMachine:
             return
         self._sessions.begin(now)
 
-    def receive(self, packet: bytes, source: Endpoint | None, now: Instant) -> None:
-        """Takes a packet that is not data. Never raises for what the network sent."""
+    def receive(
+        self, packet: bytes, source: Endpoint | None, now: Instant, *, more: bool = False
+    ) -> None:
+        """Takes a packet that is not data. Never raises for what the network sent.
+
+        ``more``: another packet, or ``handle_timeout``, follows at once, so that what they lead to
+        is sent after that: packets that arrive together are acknowledged once. The last words are
+        sent at once.
+        """
         received = self._link.receive(packet, source, now)
-        if received is None:
-            return
         if isinstance(received, PeerRestarted):
             self._sessions.handle_peer_restart(now)
-        else:
+        elif received is not None:
             self._sessions.note_alive(now)
             if isinstance(received, SoftResetByPeer):
                 self._sessions.follow_soft_reset(now)
             self._negotiation.progress(now)
-        self._flush(now)
+        if not more or self._course.is_over:
+            self._flush(now)
 
     def handle_timeout(self, now: Instant) -> None:
         """Does what is due; harmless when nothing is."""

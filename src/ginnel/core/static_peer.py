@@ -138,7 +138,9 @@ class StaticPeerMachine:
         action_id = self._outbox.ask(lambda new: OpenTunnel(id=new, config=config, await_peer=True))
         self._state = Opening(action_id, config, agreement)
 
-    def receive(self, packet: bytes, source: Endpoint | None, now: Instant) -> None:
+    def receive(
+        self, packet: bytes, source: Endpoint | None, now: Instant, *, more: bool = False
+    ) -> None:
         """There are no control packets; what comes before the data plane listens is lost."""
         self.drops["state"] += 1
 

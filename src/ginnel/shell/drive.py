@@ -207,6 +207,11 @@ class Drive:
         self._drain()
 
     def _read_link(self) -> None:
+        """Takes what is there, and sends what it leads to once: acknowledgements above all."""
+        self._take_from_link()
+        self._feed(self._machine.handle_timeout)
+
+    def _take_from_link(self) -> None:
         for _ in range(READ_BATCH):
             try:
                 received = self._link.receive()
@@ -217,7 +222,7 @@ class Drive:
                 return
             for packet, source in received:
                 self._link_read += len(packet)
-                self._feed(partial(self._machine.receive, packet, source))
+                self._feed(partial(self._machine.receive, packet, source, more=True))
             if self._data_plane is not None or self._ended.done():
                 return
 
@@ -236,8 +241,12 @@ class Drive:
         for notification in data_plane.notifications():
             event = _core_event(notification)
             self._feed(partial(self._machine.handle_data_plane, event))
-        for packet in data_plane.recv_control(READ_BATCH):
-            self._feed(partial(self._machine.receive, packet.payload, packet.source))
+        packets = data_plane.recv_control(READ_BATCH)
+        for packet in packets:
+            take = partial(self._machine.receive, packet.payload, packet.source, more=True)
+            self._feed(take)
+        if packets:
+            self._feed(self._machine.handle_timeout)
 
     # --- out -----------------------------------------------------------------------------------
 

@@ -97,3 +97,43 @@ def test_no_text_of_the_server_raises(texts: list[str]) -> None:
         if pair.ended is None:
             pair.server_says(text)
             pair.advance(0.1)
+
+
+def test_packets_that_came_together_are_acknowledged_once() -> None:
+    pair = SimPair()
+    pair.connect()
+    pair.advance(10.0)
+    for text in ("INFO,one", "INFO,two"):
+        pair.server.say(text, pair.now)
+    first, second = pair.server.outgoing(pair.now)
+    pair.client.receive(first, SERVER, pair.now, more=True)
+    assert pair.client.poll_transmit() is None
+    pair.client.receive(second, SERVER, pair.now)
+    assert pair.client.poll_transmit() is not None
+    assert pair.client.poll_transmit() is None
+
+
+def test_what_came_is_acknowledged_when_a_timeout_follows_or_nonsense() -> None:
+    pair = SimPair()
+    pair.connect()
+    pair.advance(10.0)
+    pair.server.say("INFO,one", pair.now)
+    (one,) = pair.server.outgoing(pair.now)
+    pair.client.receive(one, SERVER, pair.now, more=True)
+    pair.client.handle_timeout(pair.now)
+    assert pair.client.poll_transmit() is not None
+    pair.server.say("INFO,two", pair.now)
+    (two,) = pair.server.outgoing(pair.now)
+    pair.client.receive(two, SERVER, pair.now, more=True)
+    pair.client.receive(b"nonsense", SERVER, pair.now)
+    assert pair.client.poll_transmit() is not None
+
+
+def test_what_ends_the_connection_is_acknowledged_at_once() -> None:
+    pair = SimPair()
+    pair.connect()
+    pair.advance(10.0)
+    pair.server.say("RESTART,[N]bye", pair.now)
+    (last,) = pair.server.outgoing(pair.now)
+    pair.client.receive(last, SERVER, pair.now, more=True)
+    assert pair.client.poll_transmit() is not None

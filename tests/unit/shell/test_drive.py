@@ -411,7 +411,7 @@ def test_a_bug_in_a_task_is_not_swallowed() -> None:
 def test_a_bug_in_a_callback_is_not_swallowed(method: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The event loop itself would only log it, and the session would hang."""
 
-    def broken(*_: object) -> None:
+    def broken(*_: object, **_named: object) -> None:
         raise RuntimeError("a bug in the machine")
 
     def due_now(_machine: ClientMachine) -> Instant:
