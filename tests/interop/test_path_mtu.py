@@ -1,0 +1,54 @@
+"""A network on the way that takes only shorter packets, and says so to who sends longer ones.
+
+Only with ``mtu-disc yes`` do packets that are too long for the path not leave, as with OpenVPN
+2.6; else the kernel, or the network where that may, sends them in parts.
+"""
+
+from collections.abc import Sequence
+
+import pytest
+
+from tests.interop.checks import FULL_SIZE_V4, addresses, assert_carries
+from tests.interop.lab import OFFICE_HOST, Lab, ServerSetup
+from tests.interop.lab.topology import mtu
+
+NARROW = 1300
+WHOLE = ["-M", "do"]
+"""No router may cut the packet inside the tunnel."""
+
+
+def start(lab: Lab, *lines: str) -> None:
+    """A tunnel of ginnel at both ends over a path that becomes narrow."""
+    lab.start_server(ServerSetup(program="ginnel", lines=lines))
+    lab.start_client(lab.client_setup(lines=lines))
+    lab.laptop.wait_ping(OFFICE_HOST)
+    mtu(lab.internet, "to-office", NARROW)
+    mtu(lab.office, "eth0", NARROW)
+
+
+def learn_the_path(lab: Lab) -> None:
+    """The first packet that is too long is lost: what comes back says how long it may be."""
+    lab.laptop.ping(OFFICE_HOST, count=1, size=FULL_SIZE_V4, wait=1)
+
+
+@pytest.mark.parametrize(("engine", "lines"), [("rust", []), ("python", ["mtu-disc no"])])
+def test_packets_of_full_size_cross_a_narrow_path(
+    wide_lab: Lab, monkeypatch: pytest.MonkeyPatch, engine: str, lines: Sequence[str]
+) -> None:
+    monkeypatch.setenv("GINNEL_ENGINE", engine)
+    start(wide_lab, *lines)
+    learn_the_path(wide_lab)
+    assert_carries(wide_lab)
+    client = addresses(wide_lab)["inet"].local
+    assert wide_lab.office.ping(client, size=FULL_SIZE_V4, extra=WHOLE) == 3
+    for push in (True, False):
+        assert wide_lab.stream(OFFICE_HOST, push=push, size=2 << 20).intact
+
+
+def test_mssfix_keeps_streams_within_a_path_that_is_not_to_be_cut_for(wide_lab: Lab) -> None:
+    start(wide_lab, "mtu-disc yes", f"mssfix {NARROW} mtu")
+    learn_the_path(wide_lab)
+    for push in (True, False):
+        assert wide_lab.stream(OFFICE_HOST, push=push, size=2 << 20).intact
+    assert wide_lab.laptop.ping(OFFICE_HOST, size=1200, extra=WHOLE) == 3
+    assert wide_lab.laptop.ping(OFFICE_HOST, size=FULL_SIZE_V4, count=1, extra=WHOLE, wait=1) == 0
