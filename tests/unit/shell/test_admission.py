@@ -200,7 +200,8 @@ def test_a_whole_visit(tmp_path: Path) -> None:
     connected = made.scripts.calls[1].environment
     assert connected["ifconfig_pool_remote_ip"] == "10.8.0.4"
     ended = made.scripts.calls[4].environment
-    assert (ended["bytes_received"], ended["time_duration"]) == ("11", "0")
+    assert ended["bytes_received"] == "11"
+    assert 0 <= int(ended["time_duration"]) < 60  # whole seconds, and a busy machine has many
     assert "password" not in ended
     assert made.scripts.calls[5].environment == {"script_type": "learn-address"}
     assert list(shared.iterdir()) == []
