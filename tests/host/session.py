@@ -21,6 +21,7 @@ from ginnel.host.executor import ChangeResult
 from ginnel.host.plan import HostPlan, plan_tunnel
 from ginnel.host.steps import SetLink
 from ginnel.host.tun import DeviceRequest
+from ginnel.host.underlay import UnderlaySnapshot
 from ginnel.options.model import RedirectFlag
 from tests.host.scenarios import SERVER, route, tunnel_config
 
@@ -46,8 +47,9 @@ class Session:
             case "recovered":
                 return [[entry.undone, entry.complete] for entry in await client.recovered()]
             case "open":
-                self._tun = await client.open_tun(DeviceRequest(name=self._wanted))
-                await self._draw()
+                request = DeviceRequest(name=self._wanted)
+                self._tun, underlay = await client.open_tun(request, SERVER)
+                self._draw(underlay)
                 return self._tun.name
             case "interface":
                 return _told((await client.apply(self._plan.interface)).results)
@@ -56,7 +58,7 @@ class Session:
             case "move":
                 old = self._plan
                 self._flags = None
-                await self._draw()
+                self._draw(await client.underlay(SERVER))
                 return _told((await client.apply(diff(old, self._plan))).results)
             case "underlay":
                 underlay = await client.underlay(SERVER)
@@ -79,9 +81,8 @@ class Session:
             case _:
                 raise AssertionError(command)
 
-    async def _draw(self) -> None:
+    def _draw(self, underlay: UnderlaySnapshot) -> None:
         assert self._tun is not None
-        underlay = await self._client.underlay(SERVER)
         number = self._tun.name.removeprefix("tun")
         routes = (route("10.11.0.0/16"), route(f"10.12.{number}.0/24"))
         config = tunnel_config(self._flags, *routes)

@@ -243,3 +243,27 @@ def test_route_to_a_network_that_is_known_goes_before_the_other_one(
     session.ask("undo-all")
     session.ask("close")
     assert "10.11.0.0/16 via 192.0.2.1 dev vc" in namespace.ip("route")
+
+
+def test_the_underlay_is_what_it_is_now_however_it_changed(
+    namespace: Namespace, steer: Steer, tmp_path: Path
+) -> None:
+    """The kernel does not tell of routes that go with a device or a nexthop."""
+    session = bring_up(steer, tmp_path / "run")
+    here, nowhere = ["192.0.2.1", "192.0.2.1"], ["", ""]
+    namespace.ip("route", "flush", "proto", "dhcp")
+    namespace.ip("nexthop", "add", "id", "7", "via", "192.0.2.1", "dev", "vc")
+    for change, undo, without in (
+        ("nexthop del id 7", "nexthop add id 7 via 192.0.2.1 dev vc", nowhere),
+        ("link set vc down", "link set vc up", nowhere),
+        ("route del default", "route show", nowhere),
+    ):
+        namespace.ip("route", "replace", "default", "nhid", "7")
+        assert session.ask("underlay") == here
+        assert session.ask("underlay") == here
+        namespace.ip(*change.split())
+        assert session.ask("underlay") == without, change
+        namespace.ip(*undo.split())
+        if change == "link set vc down":
+            namespace.ip("nexthop", "add", "id", "7", "via", "192.0.2.1", "dev", "vc")
+    session.ask("close")

@@ -35,8 +35,7 @@ async def configure_and_leave(
     client: HostClient, device: str, flags: frozenset[RedirectFlag]
 ) -> None:
     """One life of a tunnel."""
-    tun = await client.open_tun(DeviceRequest(name=device))
-    underlay = await client.underlay(SERVER)
+    tun, underlay = await client.open_tun(DeviceRequest(name=device), SERVER)
     plan = plan_tunnel(tunnel_config(flags), client.device(tun.name), underlay)
     for part in (plan.interface, plan.routes):
         report = await client.apply(part)

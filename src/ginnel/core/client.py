@@ -137,6 +137,7 @@ class ClientMachine:
             course.state = AskingLogin(self._talk.ask_login())
             return
         self._sessions.begin(now)
+        self._flush(now)
 
     def receive(
         self, packet: bytes, source: Endpoint | None, now: Instant, *, more: bool = False

@@ -1,4 +1,4 @@
-"""Remembers the routing tables for the length of one request.
+"""Remembers addresses and routing tables for the length of one request.
 
 Every step looks whether its route is there. Asking the kernel for the whole table each time would
 make a thousand pushed routes cost a million decoded messages; within one request a table is read
@@ -26,12 +26,15 @@ class Batch:
         self._kernel = kernel
         self._tables: dict[tuple[int, int], _Table] = {}
         """By IP version and number of the table."""
+        self._addresses: list[AddressState] | None = None
 
     def link(self, index: int) -> LinkState | None:
         return self._kernel.link(index)
 
     def addresses(self) -> list[AddressState]:
-        return self._kernel.addresses()
+        if self._addresses is None:
+            self._addresses = self._kernel.addresses()
+        return self._addresses
 
     def routes(self, version: int, table: int = TABLE_MAIN) -> list[RouteState]:
         return [route for found in self._table(version, table).values() for route in found]
@@ -55,11 +58,11 @@ class Batch:
         mtu: int | None = None,
         txqueuelen: int | None = None,
     ) -> None:
-        self._tables.clear()  # the kernel adds and drops routes with a link's state
+        self._forget()  # the kernel adds and drops addresses and routes with a link's state
         self._kernel.set_link(index, up=up, mtu=mtu, txqueuelen=txqueuelen)
 
     def delete_link(self, index: int) -> None:
-        self._tables.clear()
+        self._forget()
         self._kernel.delete_link(index)
 
     def add_address(
@@ -67,11 +70,14 @@ class Batch:
     ) -> None:
         self._tables.clear()
         self._kernel.add_address(index, local, prefix, peer)
+        if self._addresses is not None:
+            added = AddressState(index=index, local=local, prefix=prefix, peer=peer)
+            self._addresses.append(added)
 
     def delete_address(
         self, index: int, local: IPAddress, prefix: int, peer: IPAddress | None
     ) -> None:
-        self._tables.clear()
+        self._forget()  # with an address the kernel may drop those that depend on it
         self._kernel.delete_address(index, local, prefix, peer)
 
     def add_route(
@@ -98,6 +104,10 @@ class Batch:
         known = self._table(route.network.version, route.table).get(route.network, [])
         if route in known:
             known.remove(route)
+
+    def _forget(self) -> None:
+        self._tables.clear()
+        self._addresses = None
 
     def put_back_route(self, message: bytes) -> None:
         self._tables.clear()

@@ -131,24 +131,32 @@ class HostClient:
             await self._greet()
         return self._recovered
 
-    async def open_tun(self, request: DeviceRequest) -> TunDevice:
-        """Opens a device. The caller owns ``fd``; the device goes when its last copy closes."""
-        record, fd = await self._call({"op": "open-tun", "device": device_request_record(request)})
+    async def open_tun(
+        self, request: DeviceRequest, server: Endpoint | None
+    ) -> tuple[TunDevice, UnderlaySnapshot]:
+        """Opens a device, and reads the underlay as ``underlay`` does, in one go.
+
+        The caller owns ``fd``; the device goes when its last copy closes.
+        """
+        device = device_request_record(request)
+        record, fd = await self._call({"op": "open-tun", "device": device, **_server(server)})
         try:
             opened = read_opened_device(record)
+            underlay = read_snapshot(as_record(record.get("underlay")))
         except BadRecord as bad:
             _close(fd)
             raise _nonsense(bad) from bad
         if fd is None:
             raise _nonsense(BadRecord("no descriptor"))
         self._indexes[opened.name] = opened.index
-        return TunDevice(
+        tun = TunDevice(
             fd=fd,
             name=opened.name,
             mtu=opened.mtu,
             vnet_header=opened.vnet_header,
             ethernet=request.kind is DeviceType.TAP,
         )
+        return tun, underlay
 
     def device(self, name: str) -> Device:
         """Name and index of a device opened before, for ``plan_tunnel``."""
@@ -156,8 +164,7 @@ class HostClient:
 
     async def underlay(self, server: Endpoint | None) -> UnderlaySnapshot:
         """Reads gateways, local networks and the way to ``server``."""
-        address = None if server is None else str(server.address)
-        record, fd = await self._call({"op": "underlay", "server": address})
+        record, fd = await self._call({"op": "underlay", **_server(server)})
         _close(fd)
         try:
             return read_snapshot(record)
@@ -298,6 +305,10 @@ class HostClient:
         """
         with suppress(ChildProcessError):
             os.waitpid(self._pid, 0)
+
+
+def _server(server: Endpoint | None) -> Record:
+    return {"server": None if server is None else str(server.address)}
 
 
 def _payload(answer: Record, fd: int | None) -> Record:

@@ -17,12 +17,13 @@ import signal
 import socket
 import syslog
 import traceback
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from itertools import groupby
 from pathlib import Path
 
 from ginnel.core.errors import HostError
+from ginnel.core.types import IPAddress
 from ginnel.dataclass import dataclass
 from ginnel.host.diff import Change, Do
 from ginnel.host.executor import ChangeResult, Executor, Outcome
@@ -54,8 +55,10 @@ from ginnel.host.records import (
 )
 from ginnel.host.recover import Disposition, restore
 from ginnel.host.steps import AddAddress, AddRoute, RemoveRoute, SetLink, Step, describe
+from ginnel.host.tables import Changes, KeptTables
 from ginnel.host.tun import is_unnamed, open_device
 from ginnel.host.underlay import take_snapshot
+from ginnel.host.watch import ChangeSocket
 
 Observer = Callable[[int], None]
 _IGNORED_SIGNALS = (
@@ -77,9 +80,9 @@ def run_helper(channel: socket.socket, runtime_dir: Path, observer: Observer | N
     """
     try:
         _detach(channel)
-        with Netlink() as netlink:
+        with Netlink() as netlink, _changes() as changes:
             confine_helper()
-            helper = Helper(channel, netlink, runtime_dir, observer)
+            helper = Helper(channel, netlink, runtime_dir, observer, changes)
             try:
                 helper.serve()
             finally:
@@ -107,6 +110,20 @@ def _detach(channel: socket.socket) -> None:
     name_process("ginnel-helper")
 
 
+@contextmanager
+def _changes() -> Iterator[Changes | None]:
+    """What tells that the kernel's tables changed; where nothing can, they are read each time."""
+    try:
+        changes = ChangeSocket()
+    except OSError:
+        yield None
+        return
+    try:
+        yield changes
+    finally:
+        changes.close()
+
+
 @dataclass(frozen=True, slots=True)
 class _Answer:
     """What goes back: a record, and for an opened device its descriptor."""
@@ -124,9 +141,11 @@ class Helper:
         netlink: Netlink,
         runtime_dir: Path,
         observer: Observer | None = None,
+        changes: Changes | None = None,
     ) -> None:
         self._channel = channel
         self._netlink = netlink
+        self._tables = KeptTables(netlink, changes)
         self._runtime_dir = runtime_dir
         self._observer = observer
         self._executor: Executor | None = None
@@ -182,9 +201,10 @@ class Helper:
             case "hello":
                 return _Answer(self._hello(number_field(request, "pid", 1)))
             case "open-tun":
-                return self._open_tun(as_record(request.get("device")))
+                return self._open_tun(request)
             case "underlay":
-                return _Answer(self._underlay(request))
+                self._tables.refresh()
+                return _Answer(self._underlay(optional_address(request, "server")))
             case "apply":
                 changes = list_field(request, "changes", CHANGES_PER_MESSAGE)
                 continued = flag_field(request, "continued")
@@ -232,8 +252,11 @@ class Helper:
         }
 
     def _open_tun(self, record: Record) -> _Answer:
-        request = read_device_request(record)
+        request = read_device_request(as_record(record.get("device")))
+        server = optional_address(record, "server")
         executor = self._running()
+        # As they are without the device: its coming would have everything read anew.
+        self._tables.refresh()
         existed = not is_unnamed(request) and self._netlink.link_named(request.name) is not None
         fd, name = open_device(request)
         try:
@@ -242,19 +265,22 @@ class Helper:
                 raise HostError("open device", 19, f"{name} vanished while it was opened")
             if not existed:
                 executor.device_opened(name, link.index)
+            self._devices[name] = link.index
+            underlay = self._underlay(server)
         except HostError:
             os.close(fd)
+            self._devices.pop(name, None)
+            executor.undo_device(name)
             raise
-        self._devices[name] = link.index
         opened = OpenedDevice(
             name=name, index=link.index, mtu=link.mtu, vnet_header=request.vnet_header
         )
-        return _Answer(opened_device_record(opened), fd)
+        return _Answer({**opened_device_record(opened), "underlay": underlay}, fd)
 
-    def _underlay(self, request: Record) -> Record:
+    def _underlay(self, server: IPAddress | None) -> Record:
         snapshot = take_snapshot(
-            self._netlink,
-            optional_address(request, "server"),
+            self._tables,
+            server,
             own_devices=tuple(self._devices.values()),
             removed_defaults=self._running().removed_defaults(),
             own_routes=self._running().added_routes(),

@@ -35,6 +35,7 @@ from ginnel.host.rtnetlink import (
     encode_route_dump,
     encode_route_lookup,
     is_cloned,
+    may_be_of_table,
 )
 
 _RECEIVE_BYTES = 1 << 17
@@ -98,7 +99,8 @@ class Netlink:
         """Unicast and other routes of a table for IP version 4 or 6."""
         family = int(socket.AF_INET if version == 4 else socket.AF_INET6)
         bodies = self._dump(MessageType.GETROUTE, encode_route_dump(family))
-        found = (decode_route(body) for body in bodies if not is_cloned(body))
+        wanted = (b for b in bodies if may_be_of_table(b, table) and not is_cloned(b))
+        found = (decode_route(body) for body in wanted)
         return [route for route in found if route is not None and route.table == table]
 
     def routes_to(self, network: IPNetwork, table: int) -> list[RouteState]:

@@ -23,6 +23,9 @@ _ATTRIBUTE = Struct("=HH")
 _LINK = Struct("=BxHiII")
 _ADDRESS = Struct("=BBBBI")
 _ROUTE = Struct("=BBBBBBBBI")
+_TABLE_OFFSET = 4
+"""Within ``_ROUTE``."""
+
 _WORD = Struct("=I")
 _ERROR = Struct("=i")
 _FAMILY = Struct("=H")
@@ -41,6 +44,8 @@ class MessageType(IntEnum):
     NEWROUTE = 24
     DELROUTE = 25
     GETROUTE = 26
+    NEWNEXTHOP = 104
+    DELNEXTHOP = 105
 
 
 class Flag(IntEnum):
@@ -329,6 +334,13 @@ def decode_route(body: bytes) -> RouteState | None:
         kind=kind,
         source=_ip(family, fields.get(RTA_PREFSRC)),
         message=_replayable(body, flags),
+    )
+
+
+def may_be_of_table(body: bytes, table: int) -> bool:
+    """False for a route of another table, told without decoding it; most are of ``local``."""
+    return table > _LARGEST_SHORT_TABLE or body[_TABLE_OFFSET : _TABLE_OFFSET + 1] == bytes(
+        (table,)
     )
 
 

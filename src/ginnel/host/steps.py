@@ -229,9 +229,9 @@ def apply(step: Step, netlink: Kernel) -> None:
     """Makes the change. Raises ``HostError``."""
     match step:
         case SetLink():
-            netlink.set_link(step.index, mtu=step.mtu, txqueuelen=step.txqueuelen)
-            if step.up:
-                netlink.set_link(step.index, up=True)
+            netlink.set_link(
+                step.index, up=step.up or None, mtu=step.mtu, txqueuelen=step.txqueuelen
+            )
         case AddAddress():
             netlink.add_address(step.index, step.local, step.prefix, step.peer)
         case AddRoute():

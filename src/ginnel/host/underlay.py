@@ -14,11 +14,11 @@ from ipaddress import (
     ip_network,
 )
 from pathlib import Path
+from typing import Protocol
 
 from ginnel.core.types import IPAddress, IPNetwork
 from ginnel.dataclass import dataclass
-from ginnel.host.netlink import Netlink
-from ginnel.host.rtnetlink import TYPE_UNICAST, LinkState, RouteState
+from ginnel.host.rtnetlink import TYPE_UNICAST, AddressState, LinkState, RouteState
 
 OwnRoute = tuple[IPNetwork, IPAddress | None, int | None]
 """Network, gateway and device index of a route that we added."""
@@ -75,6 +75,15 @@ class SystemFiles:
     )
 
 
+class Tables(Protocol):
+    """Where links, addresses and routes are read: ``Netlink``, or ``tables.KeptTables``."""
+
+    def links(self) -> list[LinkState]: ...
+    def addresses(self) -> list[AddressState]: ...
+    def routes(self, version: int) -> list[RouteState]: ...
+    def route_to(self, destination: IPAddress) -> RouteState | None: ...
+
+
 @dataclass(frozen=True, slots=True)
 class _Ours:
     """What of the host's network is our own doing."""
@@ -84,7 +93,7 @@ class _Ours:
 
 
 def take_snapshot(
-    netlink: Netlink,
+    tables: Tables,
     server: IPAddress | None,
     *,
     own_devices: Collection[int] = (),
@@ -100,17 +109,17 @@ def take_snapshot(
     Raises ``HostError``.
     """
     files = files or SystemFiles()
-    links = {link.index: link for link in netlink.links()}
+    links = {link.index: link for link in tables.links()}
     defaults: dict[int, Gateway | None] = {}
     for version in (4, 6):
-        present = netlink.routes(version)
+        present = tables.routes(version)
         routes = [*present, *still_meant(removed_defaults, present)]
         defaults[version] = default_gateway(routes, links, version, own_devices)
     return UnderlaySnapshot(
         gateway_ipv4=defaults[4],
         gateway_ipv6=defaults[6],
-        server=_path_to(netlink, server, links, _Ours(own_devices, own_routes), defaults),
-        networks=tuple(_networks(netlink, links, own_devices)),
+        server=_path_to(tables, server, links, _Ours(own_devices, own_routes), defaults),
+        networks=tuple(_networks(tables, links, own_devices)),
         dns_servers=_dns_servers(files),
         dhcp_servers=_dhcp_servers(files),
     )
@@ -200,7 +209,7 @@ def _gateway(route: RouteState, links: dict[int, LinkState]) -> Gateway:
 
 
 def _path_to(
-    netlink: Netlink,
+    tables: Tables,
     server: IPAddress | None,
     links: dict[int, LinkState],
     ours: _Ours,
@@ -212,13 +221,13 @@ def _path_to(
     if any(network == ip_network(server) for network, _gateway, _index in ours.routes):
         found = [
             route
-            for route in netlink.routes(server.version)
+            for route in tables.routes(server.version)
             if route.index not in ours.devices
             and (route.network, route.gateway, route.index) not in ours.routes
         ]
         narrow = narrowest(found, server, links)
         return defaults[server.version] if narrow is None else _gateway(narrow, links)
-    route = netlink.route_to(server)
+    route = tables.route_to(server)
     if route is not None and route.kind == TYPE_UNICAST and route.index in links:
         if route.index not in ours.devices:
             return _gateway(route, links)
@@ -227,9 +236,9 @@ def _path_to(
 
 
 def _networks(
-    netlink: Netlink, links: dict[int, LinkState], own_devices: Collection[int]
+    tables: Tables, links: dict[int, LinkState], own_devices: Collection[int]
 ) -> Iterator[LocalNetwork]:
-    for state in netlink.addresses():
+    for state in tables.addresses():
         if state.index not in links or state.index in own_devices or state.local.is_loopback:
             continue
         interface = (

@@ -14,8 +14,8 @@ _BURST = 256
 """Messages taken at once: more of them wait for the next call."""
 
 # linux/rtnetlink.h: multicast groups as bits of the address.
-_GROUPS = 0x1 | 0x10 | 0x40 | 0x100 | 0x400
-"""Links, and addresses and routes of IPv4 and IPv6."""
+_GROUPS = 0x1 | 0x10 | 0x40 | 0x100 | 0x400 | 0x8000_0000
+"""Links, addresses and routes of IPv4 and IPv6, and nexthops: routes go with one unannounced."""
 
 _CHANGES = frozenset(
     {
@@ -25,6 +25,8 @@ _CHANGES = frozenset(
         MessageType.DELADDR,
         MessageType.NEWROUTE,
         MessageType.DELROUTE,
+        MessageType.NEWNEXTHOP,
+        MessageType.DELNEXTHOP,
     }
 )
 

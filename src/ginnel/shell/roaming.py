@@ -28,8 +28,12 @@ TICK = 2.0
 SETTLE = 0.2
 """Seconds without another event after which a change of network is over."""
 
-MAX_BURSTS = 10
-"""Bursts that are waited out at most; then it is acted on what there is."""
+LOOKS = 4
+"""Looks within that time. A device of ours that comes up is a dozen events in milliseconds, and to
+hear each of them would hold up the connection in the making that they are about."""
+
+MAX_LOOKS = 40
+"""Looks until it is acted on what there is."""
 
 PACE = 10
 """Times as long as a look took that passes before the next: a router's tables may be large, and
@@ -69,14 +73,20 @@ class NetworkWatch:
             changed = await self._readable(TICK) and self._changes.drain()
             slept = self._slept()
             if changed or slept:
-                for _ in range(MAX_BURSTS):
-                    if not await self._readable(SETTLE):
-                        break
-                    self._changes.drain()
+                await self._settle()
                 return slept + self._slept()
 
     def close(self) -> None:
         self._changes.close()
+
+    async def _settle(self) -> None:
+        """Waits until nothing is said for a while."""
+        quiet = 0
+        for _ in range(MAX_LOOKS):
+            await asyncio.sleep(SETTLE / LOOKS)
+            quiet = 0 if self._changes.drain() else quiet + 1
+            if quiet == LOOKS:
+                return
 
     def _slept(self) -> float:
         """Seconds slept since the last call."""

@@ -54,6 +54,7 @@ class Signals:
         self._pending: list[str] = []
         self._texts: dict[str, str] = {}
         self._arrived = asyncio.Event()
+        self._told: Callable[[], None] | None = None
         self._installed: list[int] = []
 
     def install(self) -> None:
@@ -90,6 +91,8 @@ class Signals:
         if name not in self._pending:
             self._pending.append(name)
         self._arrived.set()
+        if self._told is not None:
+            asyncio.get_running_loop().call_soon(self._tell)
 
     def command(self, name: str, text: str) -> None:
         """Takes a signal of the program's own: from a frontend; ``text`` says why, if not empty."""
@@ -107,11 +110,30 @@ class Signals:
     async def next(self) -> str:
         """Waits for a signal and returns the name of the highest-ranking one."""
         await self._arrived.wait()
+        return self.take()
+
+    def take(self) -> str:
+        """Returns the highest-ranking signal of those that wait; there must be one."""
         name = min(self._pending, key=_RANK.__getitem__)
         self._pending.remove(name)
         if not self._pending:
             self._arrived.clear()
         return name
+
+    @contextmanager
+    def telling(self, arrived: Callable[[], None]) -> Iterator[None]:
+        """Within the block the loop calls ``arrived`` soon after a signal, or when one waits."""
+        self._told = arrived
+        if self._pending:
+            asyncio.get_running_loop().call_soon(self._tell)
+        try:
+            yield
+        finally:
+            self._told = None
+
+    def _tell(self) -> None:
+        if self._told is not None and self._pending:  # else somebody took it meanwhile
+            self._told()
 
     def _tell_status(self) -> None:
         self.on_status()

@@ -44,7 +44,9 @@ MAX_LINES = 64
 class TunnelHost(Protocol):
     """What changes the host: ``host.client.HostClient``."""
 
-    async def open_tun(self, request: DeviceRequest) -> TunDevice: ...
+    async def open_tun(
+        self, request: DeviceRequest, server: Endpoint | None
+    ) -> tuple[TunDevice, UnderlaySnapshot]: ...
     def device(self, name: str) -> Device: ...
     async def underlay(self, server: Endpoint | None) -> UnderlaySnapshot: ...
     async def apply(self, changes: Sequence[Change]) -> ApplyReport: ...
@@ -327,19 +329,16 @@ class Tunnel:
 
     async def _open_device(self, config: TunnelConfig) -> TunDevice:
         tun = config.options.tun
-        device = await self._host.open_tun(
-            DeviceRequest(
-                name=tun.dev,
-                kind=tun.dev_type,
-                node=tun.dev_node,
-                vnet_header=_wants_offloads(config),
-                lladdr=tun.lladdr,
-            )
+        request = DeviceRequest(
+            name=tun.dev,
+            kind=tun.dev_type,
+            node=tun.dev_node,
+            vnet_header=_wants_offloads(config),
+            lladdr=tun.lladdr,
         )
+        device, underlay = await self._host.open_tun(request, config.remote.known)
         self._log(shell_lines.tun_opened(device.name))
         self._reused, self._spoilt = False, False
-        self._established = Established(device=device, plan=HostPlan(), config=config)
-        underlay = await self._host.underlay(config.remote.known)
         plan = plan_tunnel(config, self._host.device(device.name), underlay)
         self._established = Established(device=device, plan=plan, config=config)
         self._log_warnings(plan)

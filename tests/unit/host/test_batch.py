@@ -7,7 +7,7 @@ import pytest
 
 from ginnel.core.errors import HostError
 from ginnel.host.batch import Batch
-from ginnel.host.rtnetlink import TABLE_MAIN, RouteState
+from ginnel.host.rtnetlink import TABLE_MAIN, AddressState, RouteState
 from tests.unit.host.fake_kernel import FakeKernel, fake_link, fake_route
 
 OFFICE = IPv4Network("10.0.0.0/8")
@@ -52,6 +52,27 @@ def test_own_changes_are_seen(kernel: Counting, network: IPv4Network | IPv6Netwo
     assert added in kernel.known_routes
     batch.delete_route(added)
     assert batch.routes(network.version) == before
+
+
+def test_addresses_are_read_once_and_own_ones_are_seen(kernel: Counting) -> None:
+    batch = Batch(kernel)
+    reads = 0
+    read = kernel.addresses
+
+    def addresses() -> list[AddressState]:
+        nonlocal reads
+        reads += 1
+        return read()
+
+    kernel.addresses = addresses  # type: ignore[method-assign]  # to count
+    for number in range(1, 4):
+        batch.addresses()
+        batch.add_address(7, IPv4Address(f"10.8.0.{number}"), 24, None)
+    assert batch.addresses() == kernel.known_addresses
+    assert reads == 1
+    batch.delete_address(7, IPv4Address("10.8.0.1"), 24, None)
+    assert batch.addresses() == kernel.known_addresses
+    assert reads == 2
 
 
 def test_route_by_a_device_that_the_kernel_chose_needs_no_second_look(kernel: Counting) -> None:

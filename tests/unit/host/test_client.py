@@ -15,8 +15,10 @@ from ginnel.core.errors import HostError
 from ginnel.host.client import HostClient
 from ginnel.host.diff import Do
 from ginnel.host.executor import Outcome
+from ginnel.host.messages import snapshot_record
 from ginnel.host.steps import AddRoute, SetLink
 from ginnel.host.tun import DeviceRequest
+from ginnel.host.underlay import UnderlaySnapshot
 
 T = TypeVar("T")
 Record = dict[str, object]
@@ -112,7 +114,7 @@ def test_many_changes_go_in_parts() -> None:
 def test_refusal_becomes_an_error() -> None:
     async def talk(client: HostClient) -> str:
         with pytest.raises(HostError) as caught:
-            await client.open_tun(DeviceRequest())
+            await client.open_tun(DeviceRequest(), None)
         return f"{caught.value} {caught.value.errno}"
 
     error: Record = {"error": {"step": "open device tun", "errno": 16, "detail": "busy"}}
@@ -133,9 +135,10 @@ def test_answer_without_sense_is_an_error(reply: Record) -> None:
 def test_device_without_descriptor_is_an_error() -> None:
     async def talk(client: HostClient) -> None:
         with pytest.raises(HostError, match="no descriptor"):
-            await client.open_tun(DeviceRequest())
+            await client.open_tun(DeviceRequest(), None)
 
-    opened = {"name": "tun0", "index": 7, "mtu": 1500, "vnet_header": False}
+    underlay = snapshot_record(UnderlaySnapshot())
+    opened = {"name": "tun0", "index": 7, "mtu": 1500, "vnet_header": False, "underlay": underlay}
     converse(lambda _r: {"ok": opened}, talk)
 
 

@@ -1,6 +1,7 @@
 """The helper's answers to requests, hostile ones too, over a socket and without any rights."""
 
 import json
+import os
 import socket
 import threading
 from collections.abc import Iterator
@@ -124,6 +125,28 @@ def test_underlay_is_told(wire: Wire) -> None:
     told = wire.ask(op="underlay", server="127.0.0.1")["ok"]
     assert isinstance(told, dict)
     assert told["server"] is None
+
+
+def test_device_is_not_kept_when_the_underlay_cannot_be_read(
+    wire: Wire, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """``lo`` plays the device, which is not removed, since it is of another kind."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise HostError("listing", 0, "not now")
+
+    null = os.open(os.devnull, os.O_RDONLY)
+    monkeypatch.setattr(helper, "open_device", lambda _request: (null, "lo"))
+    monkeypatch.setattr(helper, "take_snapshot", refuse)
+    wire.ask(op="hello", pid=1)
+    device = {"name": "tun", "kind": "tun", "node": "/dev/null", "lladdr": "", **_PLAIN}
+    assert "not now" in refusal(wire.ask(op="open-tun", device=device, server=None))
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(null)
+    assert list((tmp_path / "run").iterdir()) == [], "nothing is left to undo"
+    link = {"kind": "set-link", "device": "lo", "index": 1, "mtu": 1400, "txqueuelen": None}
+    reply = wire.ask(op="apply", changes=[{"do": {**link, "up": False}}], continued=False)
+    assert "not a device of this tunnel" in refusal(reply)
 
 
 def test_helper_that_cannot_be_confined_serves_nobody_and_says_why(

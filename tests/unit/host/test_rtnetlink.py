@@ -23,6 +23,7 @@ from ginnel.host.rtnetlink import (
     encode_route,
     encode_route_lookup,
     is_cloned,
+    may_be_of_table,
 )
 
 
@@ -108,6 +109,14 @@ def test_cached_exception_is_known() -> None:
     cloned = normal[:8] + pack("=I", rtnetlink.ROUTE_FLAG_CLONED) + normal[12:]
     assert not is_cloned(normal)
     assert is_cloned(cloned)
+
+
+@pytest.mark.parametrize("table", [1, 252, 254, 255, 256, 70_000])
+def test_routes_of_other_tables_are_told_undecoded(table: int) -> None:
+    body = encode_route(IPv4Network("10.0.0.0/8"), gateway=None, index=3, metric=None, table=table)
+    assert may_be_of_table(body, table)
+    others = {1, 252, 253, 254, 255} - {table}
+    assert [other for other in others if may_be_of_table(body, other)] == []
 
 
 def test_lookup_asks_for_one_address() -> None:

@@ -7,7 +7,8 @@ from ginnel.host.watch import ChangeSocket, is_change
 
 
 def test_links_addresses_and_routes_are_changes() -> None:
-    for kind in (MessageType.NEWLINK, MessageType.DELADDR, MessageType.NEWROUTE):
+    kinds = MessageType.NEWLINK, MessageType.DELADDR, MessageType.NEWROUTE, MessageType.DELNEXTHOP
+    for kind in kinds:
         assert is_change(encode_message(kind, 0, 0, b""))
     assert not is_change(encode_message(MessageType.DONE, Flag.MULTI, 0, b""))
     assert not is_change(b"")

@@ -67,10 +67,13 @@ class FakeHost:
     async def recovered(self) -> tuple[Recovered, ...]:
         return self.earlier
 
-    async def open_tun(self, request: DeviceRequest) -> TunDevice:
+    async def open_tun(
+        self, request: DeviceRequest, server: Endpoint | None
+    ) -> tuple[TunDevice, UnderlaySnapshot]:
         self._call("open-tun")
         name = "tun0" if request.name == "tun" else request.name
-        return TunDevice(fd=os.open(os.devnull, os.O_RDWR), name=name, mtu=1500, vnet_header=True)
+        fd = os.open(os.devnull, os.O_RDWR)
+        return TunDevice(fd=fd, name=name, mtu=1500, vnet_header=True), self.network
 
     def device(self, name: str) -> Device:
         return Device(name, 7)

@@ -525,7 +525,7 @@ def test_an_address_that_cannot_be_bound_ends_it(monkeypatch: pytest.MonkeyPatch
 # --- the host ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("refused", ["open-tun", "SetLink", "underlay"])
+@pytest.mark.parametrize("refused", ["open-tun", "SetLink"])
 def test_a_host_that_refuses_the_tunnel_ends_it_with_status_1(refused: str) -> None:
     async def work() -> None:
         async with life() as made:

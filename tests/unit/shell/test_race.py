@@ -48,3 +48,65 @@ def test_a_failure_of_the_work_comes_out_as_it_is() -> None:
             await race(Signals(), work())
 
     asyncio.run(asyncio.wait_for(scenario(), 40))
+
+
+def test_a_signal_that_waits_goes_before_what_is_done_at_once() -> None:
+    async def scenario() -> None:
+        async def work() -> int:
+            return 7
+
+        signals = Signals()
+        signals.throw("SIGUSR1")
+        assert await race(signals, work()) == Interrupted(signal="SIGUSR1")
+        assert await race(signals, work()) == 7, "the signal was taken"
+
+    asyncio.run(asyncio.wait_for(scenario(), 40))
+
+
+def test_one_signal_cancels_one_race() -> None:
+    """Thrown by the work itself, which then ends without another look at the loop."""
+
+    async def scenario() -> None:
+        signals = Signals()
+
+        async def throws() -> None:
+            signals.throw("SIGHUP")
+
+        async def turns() -> int:
+            for _ in range(3):
+                await asyncio.sleep(0)
+            return 7
+
+        assert await race(signals, throws()) == Interrupted(signal="SIGHUP")
+        assert await race(signals, turns()) == 7
+
+    asyncio.run(asyncio.wait_for(scenario(), 40))
+
+
+def test_who_cancels_the_caller_ends_it_also_when_a_signal_comes() -> None:
+    async def scenario() -> None:
+        signals = Signals()
+        waiting = asyncio.create_task(race(signals, asyncio.Event().wait()))
+        await asyncio.sleep(0)
+        signals.throw("SIGTERM")
+        asyncio.get_running_loop().call_soon(waiting.cancel)
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        assert signals.pending == "SIGTERM"
+
+    asyncio.run(asyncio.wait_for(scenario(), 40))
+
+
+def test_a_deadline_within_the_work_stays_the_works_own() -> None:
+    async def scenario() -> None:
+        async def work() -> str:
+            try:
+                async with asyncio.timeout(0):
+                    await asyncio.Event().wait()
+            except TimeoutError:
+                return "late"
+            return "never"
+
+        assert await race(Signals(), work()) == "late"
+
+    asyncio.run(asyncio.wait_for(scenario(), 40))

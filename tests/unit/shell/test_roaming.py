@@ -46,7 +46,10 @@ class FakeChanges:
         return self._ours.fileno()
 
     def drain(self) -> bool:
-        self._ours.recv(100)
+        try:
+            self._ours.recv(100)
+        except BlockingIOError:
+            return False
         return self.relevant
 
     def close(self) -> None:

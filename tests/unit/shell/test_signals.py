@@ -93,3 +93,23 @@ def test_a_frontends_signal_keeps_its_reason_until_it_is_said() -> None:
         assert signals.text_of("SIGTERM") == ""
 
     asyncio.run(scenario())
+
+
+def test_who_wants_to_be_told_is_told_by_the_loop() -> None:
+    async def work() -> list[str]:
+        seen: list[str] = []
+        signals = Signals()
+        with signals.telling(lambda: seen.append("first")):
+            signals.throw("SIGHUP")
+            assert not seen, "not by who throws"
+            await asyncio.sleep(0)
+        with signals.telling(lambda: seen.append("still there")):
+            await asyncio.sleep(0)
+        with signals.telling(lambda: seen.append("taken")):
+            assert signals.take() == "SIGHUP"
+            await asyncio.sleep(0)
+        signals.throw("SIGTERM")
+        await asyncio.sleep(0)
+        return seen
+
+    assert run(work()) == ["first", "still there"]

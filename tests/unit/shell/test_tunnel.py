@@ -33,7 +33,7 @@ ROUTES = RouteOptions(routes=(route("10.1.0.0/16"),), route_gateway=VPN_GATEWAY)
 PLANE_SET_UP = [
     *("plane attach", "plane new-peer", "plane add-iroute", "plane add-iroute", "plane set-peer")
 ]
-OPENED = ["open-tun", "underlay", "apply", "up", *PLANE_SET_UP]
+OPENED = ["open-tun", "apply", "up", *PLANE_SET_UP]
 NO_SCRIPTS = ScriptOptions()
 END = Ended(outcome=Outcome.TERMINATE, signal_text="x", advance=Advance.SAME, explanation="")
 
@@ -163,7 +163,7 @@ def test_dev_null_touches_nothing(rig: Rig) -> None:
 # --- failures ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("refused", ["open-tun", "underlay", "SetLink", "AddAddress"])
+@pytest.mark.parametrize("refused", ["open-tun", "SetLink", "AddAddress"])
 def test_a_refusal_of_the_host_is_an_answer_and_is_taken_back(rig: Rig, refused: str) -> None:
     rig.host.refuse.add(refused)
 
