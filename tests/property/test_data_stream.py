@@ -26,7 +26,7 @@ def opened(near: socket.socket, unread: bytes, max_record: int) -> closing[TcpLi
 def take_all(link: TcpLink, taken: list[bytes]) -> NoReturn:
     """Receives until the link breaks, which every stream ends with."""
     while True:
-        taken += [packet for packet, _, _ in link.receive(64)]
+        taken += [packet for arrived in link.receive(64) for packet in arrived.packets]
 
 
 @given(records, st.data())
@@ -35,10 +35,10 @@ def test_records_survive_every_cut(packets: list[bytes], data: st.DataObject) ->
     cuts = sorted(data.draw(st.sets(st.integers(0, len(stream)), min_size=1, max_size=12)))
     near, far = socket.socketpair()
     with near, far, opened(near, stream[: cuts[0]], 4096) as link:
-        taken = [packet for packet, _, _ in link.receive(64)]
+        taken = [packet for arrived in link.receive(64) for packet in arrived.packets]
         for at, end in pairwise([*cuts, len(stream)]):
             far.sendall(stream[at:end])
-            taken += [packet for packet, _, _ in link.receive(64)]
+            taken += [packet for arrived in link.receive(64) for packet in arrived.packets]
         assert taken == packets
         assert not link.has_records()
 

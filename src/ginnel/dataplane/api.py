@@ -35,7 +35,8 @@ class Capabilities:
     formats: frozenset[DataFormat]
     transports: frozenset[Transport]
     offloads: frozenset[str]
-    """Kernel offloads in use: of ``tun-tso``, ``tun-uso``, ``udp-gso``, ``udp-gro``."""
+    """Kernel offloads in use: of ``tun-tso``, ``tun-uso``, ``udp-gso``, ``udp-gro``,
+    and ``tun-join`` of an engine whose device takes super-packets but gives none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -79,6 +79,11 @@ def opcode_of(packet: bytes) -> int:
     return packet[0] >> 3
 
 
+def header_of(packet: bytes) -> bytes:
+    """What stands before the packet-id of a data packet; of any other packet the first byte."""
+    return packet[:4] if packet and packet[0] >> 3 == OPCODE_DATA_V2 else packet[:1]
+
+
 def decode_header(packet: bytes) -> DataHeader:
     """Reads the header of a data packet; raises Malformed when there is none."""
     if not packet:
@@ -106,9 +111,9 @@ def seal_classic(
 ) -> bytes:
     """Seals in the layout of V1 or V2, which the header's length tells."""
     number = packet_id.to_bytes(CLASSIC_ID_LENGTH, "big")
-    associated = number if len(header) == 1 else header + number
-    sealed = aead.encrypt(number + implicit_iv, plaintext, associated)
-    return header + number + sealed[-TAG_LENGTH:] + sealed[:-TAG_LENGTH]
+    front = header + number
+    sealed = aead.encrypt(number + implicit_iv, plaintext, number if len(header) == 1 else front)
+    return front + sealed[-TAG_LENGTH:] + sealed[:-TAG_LENGTH]
 
 
 def decode_classic_id(packet: bytes, header: DataHeader) -> int:
@@ -190,9 +195,14 @@ def _epoch_nonce(data_iv: bytes, wire: bytes) -> bytes:
 
 
 def _decrypt(aead: Aead, nonce: bytes, body: bytes, associated: bytes) -> bytes:
-    from cryptography.exceptions import InvalidTag
-
     try:
         return aead.decrypt(nonce, body, associated)
-    except InvalidTag as bad:
+    except _invalid_tag() as bad:
         raise Unauthentic from bad
+
+
+def _invalid_tag() -> type[Exception]:
+    """What the package raises: asked for when something is raised, not for each packet."""
+    from cryptography.exceptions import InvalidTag
+
+    return InvalidTag

@@ -50,8 +50,9 @@ from ginnel.dataplane.old_formats import is_available
 from ginnel.dataplane.open_key import open_key
 from ginnel.dataplane.reference_bucket import Bucket
 from ginnel.dataplane.reference_framing import looks_framed
-from ginnel.dataplane.reference_inner import RouteTable, clamp_mss, destination
+from ginnel.dataplane.reference_inner import RouteTable, destination
 from ginnel.dataplane.reference_keys import Dropped, UsageLimits
+from ginnel.dataplane.reference_layer import Layer
 from ginnel.dataplane.reference_link import (
     Arrived,
     LinkBroken,
@@ -64,10 +65,10 @@ from ginnel.dataplane.reference_link import (
 from ginnel.dataplane.reference_links import Links
 from ginnel.dataplane.reference_outbox import Outbox
 from ginnel.dataplane.reference_payload import Payload
-from ginnel.dataplane.reference_peer import NEVER, ReferencePeer, count
+from ginnel.dataplane.reference_peer import NEVER, ReferencePeer
 from ginnel.dataplane.reference_peers import Peers
 from ginnel.dataplane.reference_ports import TunBroken, TunPort, Waker
-from ginnel.dataplane.reference_rules import ETHERNET_HEADER, Direction, ip_offset, no_route
+from ginnel.dataplane.reference_rules import Direction
 from ginnel.dataplane.reference_switch import Switch, Verdict
 
 BATCH = 64
@@ -109,15 +110,15 @@ class PythonDataPlane:
         self._clock = clock
         self._limits = limits or UsageLimits()
         self._mtu = tun.mtu if tun is not None else 1500
-        self._is_ethernet = tun is not None and tun.ethernet
+        self._layer = Layer(is_ethernet=tun is not None and tun.ethernet)
         self._waker = Waker()
         try:
             self._tun = TunPort(tun) if tun is not None else None
         except OSError as bad:
             self._waker.close()
             raise DataPlaneError("open", UNDEFINED_PEER_ID, bad.errno or errno.EIO) from bad
-        if self._tun is not None and self._tun.has_offloads:
-            offloads = self.capabilities.offloads | {"tun-tso"}
+        if self._tun is not None and self._tun.joins:
+            offloads = self.capabilities.offloads | {"tun-join"}
             self.capabilities = replace(self.capabilities, offloads=offloads)
         self._links = Links(self._waker, self._mtu)
         self._relay: Endpoint | None = None
@@ -133,7 +134,7 @@ class PythonDataPlane:
         self._routes = RouteTable()
         self._unassigned: Counter[str] = Counter()
         self._outbox = Outbox(self._unassigned)
-        self._waiting: list[tuple[ReferencePeer, bytes]] = []
+        self._waiting: list[tuple[ReferencePeer, Sequence[bytes]]] = []
         """Packets for the device of those that a link gave at once."""
 
     # --- set-up ----------------------------------------------------------------------------
@@ -154,7 +155,7 @@ class PythonDataPlane:
         self._require_open("serve")
         if len(self._peers):
             raise LocalMisuse("a data plane that has peers cannot become a server's")
-        self._switch = Switch(rules, self._routes, is_ethernet=self._is_ethernet)
+        self._switch = Switch(rules, self._routes, is_ethernet=self._layer.is_ethernet)
         self._broadcasts = Bucket(self._clock(), rules.broadcast_limit, 1)
         self._schedule_ageing(self._clock())
 
@@ -325,11 +326,12 @@ class PythonDataPlane:
     def _pump(self) -> None:
         if self._waker.fd < 0:
             return
-        self._waker.acknowledge()
         now = self._clock()
-        for link_id in self._links.ready(self._waker.ready()):
+        ready = self._waker.ready()
+        for link_id in self._links.ready(ready):
             self._pump_link(link_id, now)
-        self._pump_tun(now)
+        if self._tun is not None and self._tun.fd in ready:
+            self._pump_tun(now)
         for peer in self._peers.take_due(now):
             self._look_at_clock(peer, now)
         self._forget_stale(now)
@@ -349,22 +351,32 @@ class PythonDataPlane:
         try:
             link.flush()
             room = BATCH if self._switch is not None else self._outbox.control_room
-            packets = link.receive(min(BATCH, room)) if room > 0 else []
+            arrived = link.receive(min(BATCH, room)) if room > 0 else []
         except LinkBroken as broken:
             self._lose_link(link_id, broken)
             return
-        for arrived in packets:
-            self._take(link_id, arrived, now)
+        for one in arrived:
+            self._take(link_id, one, now)
         self._write_waiting(now)
         self._links.note(link_id)
 
     def _take(self, link_id: LinkId, arrived: Arrived, now: float) -> None:
-        packet, source, local = arrived
-        if not packet:
-            self._unassigned["malformed"] += 1
-        elif not self._has_headers or formats.opcode_of(packet) in formats.DATA_OPCODES:
-            self._receive_data(link_id, arrived, now)
-        elif len(packet) > MAX_CONTROL_LENGTH:
+        """Takes packets from one source: those with one header together."""
+        for header, group in groupby(arrived.packets, key=formats.header_of):
+            packets = list(group)
+            if not header:
+                self._unassigned["malformed"] += len(packets)
+            elif not self._has_headers or formats.opcode_of(header) in formats.DATA_OPCODES:
+                self._receive_data(link_id, arrived._replace(packets=packets), now)
+            else:
+                for packet in packets:
+                    self._receive_control(link_id, packet, arrived, now)
+
+    def _receive_control(
+        self, link_id: LinkId, packet: bytes, arrived: Arrived, now: float
+    ) -> None:
+        source = arrived.source
+        if len(packet) > MAX_CONTROL_LENGTH:
             self._unassigned["malformed"] += 1
         elif source is not None and is_hard_reset(packet) and not self._resets.take(now):
             self._unassigned["hard-reset-flood"] += 1
@@ -375,115 +387,114 @@ class PythonDataPlane:
                 and self._peers.at(link_id, source) is None
             )
             endpoint = endpoint_of(source) if source is not None else None
-            control = ControlPacket(packet, endpoint, link_id, local)
+            control = ControlPacket(packet, endpoint, link_id, arrived.local)
             if not self._outbox.control(control, is_stranger=is_stranger) and is_hard_reset(packet):
                 self._resets.give(1)
 
     def _receive_data(self, link_id: LinkId, arrived: Arrived, now: float) -> None:
-        packet, source, local = arrived
+        """Takes packets with one header from one source."""
+        packets, source, local = arrived
         try:
-            header = formats.decode_header(packet) if self._has_headers else formats.NO_HEADER
+            header = formats.decode_header(packets[0]) if self._has_headers else formats.NO_HEADER
         except Malformed as bad:
-            self._unassigned[bad.reason] += 1
+            self._unassigned[bad.reason] += len(packets)
             return
         peer = self._find_sender(header.peer_id, link_id, source)
         if peer is None:
-            self._unassigned["no-peer"] += 1
+            self._unassigned["no-peer"] += len(packets)
             return
         moved = source is not None and (link_id, source) != (peer.link, peer.address)
         if moved and not self._may_move(peer, link_id, source):
-            peer.counters.drops["source"] += 1
+            peer.counters.drops["source"] += len(packets)
             return
-        try:
-            plaintext = peer.open(header, packet, now)
-        except Dropped as bad:
-            self._outbox.report_all(peer.worn_keys())
-            if source is None and bad.reason in ("auth", "malformed", "replay"):
-                self._outbox.report(
-                    Notification(
-                        kind=NotificationKind.DECRYPT_ERROR,
-                        peer_id=peer.peer_id,
-                        key_id=header.key_id,
-                        link=link_id,
-                    )
-                )
-            return
+        opened, refusals = peer.open(header, packets, now)
         self._outbox.report_all(peer.worn_keys())
+        if source is None and refusals & {"auth", "malformed", "replay"}:
+            self._outbox.report(
+                Notification(
+                    kind=NotificationKind.DECRYPT_ERROR,
+                    peer_id=peer.peer_id,
+                    key_id=header.key_id,
+                    link=link_id,
+                )
+            )
+        if not opened:
+            return
         if peer.clock.received(now):
             self._peers.schedule(peer)
-        count(peer.counters.link_read, [packet])
         if moved and source is not None:
             self._float(peer, link_id, source, local)
         elif local is not None:
             peer.local = local
-        try:
-            payload = peer.unwrap(plaintext, now)
-        except Dropped as bad:
-            if bad.reason in ("framing", "compressed") and peer.payload is not None:
-                self._outbox.report_all(peer.framing_report(peer.payload.refused))
-            return
-        if payload is not None:
-            self._deliver(peer, payload, now)
+        payloads, reports = peer.unwrap(opened, now)
+        self._outbox.report_all(reports)
+        self._deliver(peer, payloads, now)
 
-    def _deliver(self, peer: ReferencePeer, plaintext: bytes, now: float) -> None:
-        if plaintext == formats.PING:
-            return
-        if plaintext.startswith(formats.OCC_MAGIC):
-            self._outbox.report(
-                Notification(kind=NotificationKind.OCC, peer_id=peer.peer_id, payload=plaintext)
-            )
-            return
-        if not self._is_packet(plaintext):
-            peer.counters.drops["not-ip"] += 1
-            if looks_framed(plaintext):
-                self._outbox.report_all(peer.framing_report(plaintext[0]))
-            return
+    def _deliver(self, peer: ReferencePeer, payloads: Sequence[bytes], now: float) -> None:
+        inner = [it for it in payloads if it != formats.PING and self._is_inner(peer, it)]
         if self._switch is not None:
-            self._switch_from(self._switch, peer, plaintext, now)
+            for packets in self._layer.together(inner):
+                self._switch_from(self._switch, peer, packets, now)
             return
-        inner = self._clamped(peer, plaintext)
+        inner = self._clamped(peer, inner)
         if peer.payload is not None:
-            inner = peer.payload.translate(inner, Direction.IN)
+            inner = [peer.payload.translate(packet, Direction.IN) for packet in inner]
         self._write(peer, inner)
 
-    def _write(self, peer: ReferencePeer, inner: bytes) -> None:
-        """Gives a packet of a peer to the device, with those that came with it."""
+    def _is_inner(self, peer: ReferencePeer, payload: bytes) -> bool:
+        """Tells whether a payload is for the device; looks after what is not."""
+        if payload.startswith(formats.OCC_MAGIC):
+            self._outbox.report(
+                Notification(kind=NotificationKind.OCC, peer_id=peer.peer_id, payload=payload)
+            )
+            return False
+        if self._layer.is_whole(payload):
+            return True
+        peer.counters.drops["not-ip"] += 1
+        if looks_framed(payload):
+            self._outbox.report_all(peer.framing_report(payload[0]))
+        return False
+
+    def _write(self, peer: ReferencePeer, inner: Sequence[bytes]) -> None:
+        """Gives packets of a peer to the device, with those that came with them."""
         self._waiting.append((peer, inner))
 
     def _write_waiting(self, now: float) -> None:
         waiting, self._waiting = self._waiting, []
         for peer, group in groupby(waiting, key=itemgetter(0)):
-            packets = [inner for _, inner in group]
+            packets = [packet for _, inner in group for packet in inner]
             try:
                 refused = [] if self._tun is None else self._tun.write(packets)
             except TunBroken as broken:
                 self._lose_tun(broken)
                 return
-            peer.counters.drops.update(refused)
-            written = packets[len(refused) :]
-            count(peer.counters.tun_write, written)
-            peer.clock.crossed_tun(sum(map(len, written)), now)
+            _, size = peer.counters.count(peer.counters.tun_write, packets, refused)
+            peer.clock.crossed_tun(size, now)
 
-    def _switch_from(self, switch: Switch, peer: ReferencePeer, inner: bytes, now: float) -> None:
-        """Takes a packet of a server's peer to where it belongs."""
+    def _switch_from(
+        self, switch: Switch, peer: ReferencePeer, packets: Sequence[bytes], now: float
+    ) -> None:
+        """Takes packets of a server's peer, with the same addresses, to where they belong."""
+        inner = packets[0]
         try:
             has_room = self._outbox.report_room > 0
             self._outbox.report_all(switch.check_source(peer, inner, now, may_learn=has_room))
-            blocked = self._blocked(peer, inner)
-            if blocked is not None:
-                self._send_data(peer, [blocked], now)
+            answers = self._blocked(peer, packets)
+            if answers is not None:
+                self._send_data(peer, answers, now)
                 return
-            verdict = switch.from_peer(peer, self._clamped(peer, inner))
+            packets = self._clamped(peer, packets)
+            verdict = switch.from_peer(peer, packets[0])
         except Dropped as bad:
-            peer.counters.drops[bad.reason] += 1
+            peer.counters.drops[bad.reason] += len(packets)
             if bad.reason == "source-address":
                 self._report_source(switch, peer, inner, now)
             return
-        self._hand_out(verdict, [verdict.packet], peer, now)
+        self._hand_out(verdict, packets, peer, now)
         if verdict.to_device is not None:
-            self._write(peer, verdict.to_device)
+            self._write(peer, packets if len(packets) > 1 else [verdict.to_device])
         elif verdict.peer is not None:
-            peer.clock.crossed_tun(len(inner), now)
+            peer.clock.crossed_tun(sum(map(len, packets)), now)
 
     def _report_source(self, switch: Switch, peer: ReferencePeer, inner: bytes, now: float) -> None:
         address = switch.source_of(inner)
@@ -519,15 +530,17 @@ class PythonDataPlane:
     def _pump_tun(self, now: float) -> None:
         moved = 0
         while moved < BATCH and self._tun is not None and not self._must_wait(now):
+            most = 1 if self._is_shaped() else BATCH - moved
             try:
-                packets = self._tun.read()
+                packets = self._tun.read(most)
             except TunBroken as broken:
                 self._lose_tun(broken)
                 return
-            if packets is None:
+            moved += len(packets)
+            for group in self._layer.together(packets):
+                self._forward(group, now)
+            if len(packets) < most:
                 return
-            moved += max(len(packets), 1)
-            self._forward(packets, now)
 
     def _must_wait(self, now: float) -> bool:
         """True while a client's link has to take what waits, or its limit lets nothing pass."""
@@ -537,24 +550,24 @@ class PythonDataPlane:
         return (link is not None and link.is_congested()) or self._shaped_until() > now
 
     def _forward(self, packets: Sequence[bytes], now: float) -> None:
-        """Takes one read from tun to the peer whose iroute matches its destination."""
-        inner = packets[0] if packets else b""
+        """Takes packets of the device, with the same addresses, to whom these are routed to."""
+        inner = packets[0]
         if self._switch is not None:
             try:
                 verdict = self._switch.from_device(inner)
             except Dropped as bad:
-                self._unassigned[bad.reason] += 1
+                self._unassigned[bad.reason] += len(packets)
                 return
-            # A device with super-packets has no Ethernet frames, which may lose a tag here.
+            # Frames, which may lose a tag here, come one by one.
             packets = packets if len(packets) > 1 else [verdict.packet]
             self._hand_out(verdict, packets, None, now)
             return
-        if not self._is_packet(inner):
-            self._unassigned["malformed" if self._is_ethernet else "not-ip"] += 1
+        if not self._layer.is_whole(inner):
+            self._unassigned["malformed" if self._layer.is_ethernet else "not-ip"] += len(packets)
             return
         peer = self._find_receiver(inner)
         if peer is None:
-            self._unassigned["no-route"] += 1
+            self._unassigned["no-route"] += len(packets)
             return
         self._send_inner(peer, packets, now, from_device=True)
 
@@ -563,56 +576,39 @@ class PythonDataPlane:
     ) -> None:
         """Sends packets of the device, or of another peer, to a peer; they have one destination."""
         inner = packets[0]
-        if from_device:
-            count(peer.counters.tun_read, packets)
-        start = ip_offset(inner) if self._is_ethernet else 0
-        address = None if start is None else destination(inner[start:])
+        size = peer.counters.count(peer.counters.tun_read, packets)[1] if from_device else 0
         remote = peer.remote if self._relay is None else self._relay
-        if peer.config.drop_recursive and remote and remote.address.packed == address:
+        if (
+            peer.config.drop_recursive
+            and remote is not None
+            and remote.address.packed == self._layer.destination(inner)
+        ):
             peer.counters.drops["recursive"] += len(packets)
             return
         if from_device:
-            answer = self._blocked(peer, inner)
-            if answer is not None:
-                if answer and self._tun is not None:
-                    self._tun.write([answer])
+            answers = self._blocked(peer, packets)
+            if answers is not None:
+                if self._tun is not None:
+                    self._tun.write(answers)
                 return
-            peer.clock.crossed_tun(sum(map(len, packets)), now)
+            peer.clock.crossed_tun(size, now)
         tos = peer.payload.tos_of(inner) if peer.payload is not None else 0
-        if len(packets) == 1:  # of several none is a SYN
-            packets = [self._clamped(peer, inner)]
-        self._send_data(peer, packets, now, tos)
+        self._send_data(peer, self._clamped(peer, packets), now, tos)
 
-    def _blocked(self, peer: ReferencePeer, inner: bytes) -> bytes | None:
-        """What answers IPv6 that is blocked, empty for nothing; None for what may pass."""
-        start = ip_offset(inner) if self._is_ethernet else 0
-        blocked = peer.config.payload.block_ipv6
-        if blocked is None or start is None or not _is_ipv6(inner[start:]):
-            return None
-        peer.counters.drops["blocked-ipv6"] += 1
-        error = no_route(inner[start:], blocked)
-        if error is None:
-            return b""
-        # On tap back to where the frame came from, as if from where it was going.
-        back = inner[6:12] + inner[:6] + inner[12:start] if start else b""
-        return back + error
+    def _blocked(self, peer: ReferencePeer, packets: Sequence[bytes]) -> list[bytes] | None:
+        """What answers IPv6 that is blocked; None for packets that may pass."""
+        router = peer.config.payload.block_ipv6
+        answers = None if router is None else self._layer.no_ipv6(packets, router)
+        if answers is not None:
+            peer.counters.drops["blocked-ipv6"] += len(packets)
+        return answers
 
-    def _is_packet(self, inner: bytes) -> bool:
-        if self._is_ethernet:
-            return len(inner) >= ETHERNET_HEADER
-        return destination(inner) is not None
-
-    def _clamped(self, peer: ReferencePeer, inner: bytes) -> bytes:
-        """Lowers the MSS of a SYN, in a packet or in a frame."""
-        start = ip_offset(inner) if self._is_ethernet else 0
-        if start is None:
-            return inner
-        config = peer.config
-        return inner[:start] + clamp_mss(inner[start:], config.mss_ipv4, config.mss_ipv6)
+    def _clamped(self, peer: ReferencePeer, packets: Sequence[bytes]) -> list[bytes]:
+        return self._layer.clamped(packets, peer.config.mss_ipv4, peer.config.mss_ipv6)
 
     def _find_receiver(self, inner: bytes) -> ReferencePeer | None:
         """The peer that a client's packet from tun is for; on a tap device the only one."""
-        if self._is_ethernet:
+        if self._layer.is_ethernet:
             return self._peers.lone()
         address = destination(inner)
         return None if address is None else self._peers.get(self._routes.find(address))
@@ -621,7 +617,7 @@ class PythonDataPlane:
         self, peer: ReferencePeer, payloads: Sequence[bytes], now: float, tos: int = 0
     ) -> None:
         link = self._links.get(peer.link)
-        if link is None or not payloads[0]:
+        if link is None or not payloads:
             return
         if self._switch is not None and link.waiting() >= self._switch.rules.tcp_queue_limit:
             # Before it is sealed: on a stream packet-ids have no gaps.
@@ -639,15 +635,13 @@ class PythonDataPlane:
             self._lose_link(peer.link, broken)
             return
         self._links.note(peer.link)
-        peer.counters.drops.update(refused)
-        if len(refused) < len(packets):
-            count(peer.counters.link_write, packets[len(refused) :])
+        if peer.counters.count(peer.counters.link_write, packets, refused)[0]:
             peer.clock.sent(now)
 
     def _payload(self, terms: PayloadTerms) -> Payload | None:
         if terms == PayloadTerms():
             return None
-        return Payload(terms, mtu=self._mtu, is_ethernet=self._is_ethernet)
+        return Payload(terms, mtu=self._mtu, is_ethernet=self._layer.is_ethernet)
 
     # --- peers and addresses ---------------------------------------------------------------
 
@@ -736,6 +730,10 @@ class PythonDataPlane:
         lone = self._peers.lone()
         return 0.0 if lone is None or lone.payload is None else lone.payload.ready_at
 
+    def _is_shaped(self) -> bool:
+        lone = self._peers.lone()
+        return lone is not None and lone.payload is not None and lone.payload.is_shaped
+
     def _lone_peer_id(self) -> PeerId:
         lone = self._peers.lone() if self._switch is None else None
         return UNDEFINED_PEER_ID if lone is None else lone.peer_id
@@ -786,7 +784,3 @@ class PythonDataPlane:
             ),
             now=now,
         )
-
-
-def _is_ipv6(packet: bytes) -> bool:
-    return bool(packet) and packet[0] >> 4 == 6

@@ -10,6 +10,8 @@ from ginnel.core.types import IPNetwork, PeerId
 
 PROTOCOL_TCP = 6
 _TCP_SYN = 0x02
+_PLAIN_IPV4 = 0x45
+"""First byte of an IPv4 packet without options."""
 _OPTION_END, _OPTION_NOP, _OPTION_MSS = 0, 1, 2
 
 
@@ -31,8 +33,22 @@ def source(packet: bytes) -> bytes | None:
     return None
 
 
+def ends(packet: bytes) -> bytes:
+    """Both addresses with version and type of service; empty for what is not a whole IP header.
+
+    Packets that have them in common go the same way.
+    """
+    if len(packet) >= 20 and packet[0] >> 4 == 4:
+        return packet[:2] + packet[12:20]
+    if len(packet) >= 40 and packet[0] >> 4 == 6:
+        return packet[:2] + packet[8:40]
+    return b""
+
+
 def clamp_mss(packet: bytes, mss_ipv4: int, mss_ipv6: int) -> bytes:
     """Lowers the MSS option of a TCP SYN (protocol-facts 14); 0 leaves that family alone."""
+    if len(packet) > 33 and packet[0] == _PLAIN_IPV4 and not packet[33] & _TCP_SYN:
+        return packet  # whatever it is: nearly all are told here
     located = _locate_tcp(packet)
     if located is None:
         return packet

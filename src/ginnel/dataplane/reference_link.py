@@ -17,11 +17,10 @@ from typing import NamedTuple, Protocol
 from ginnel.core.proxy_socks import datagram_header
 from ginnel.core.types import Endpoint, IPAddress, Transport
 from ginnel.dataplane.api import Link, Relay
+from ginnel.dataplane.reference_counters import Refused
 
 SocketAddress = tuple[str, int] | tuple[str, int, int, int]
 Ancillary = list[tuple[int, int, bytes]]
-Arrived = tuple[bytes, SocketAddress | None, IPAddress | None]
-"""A packet, where it came from, and which of our addresses it came to, as far as known."""
 
 MAX_DATAGRAM = 65535
 MAX_RECORD = 65535
@@ -60,6 +59,16 @@ class Way(NamedTuple):
     """The address that it leaves from; None for the kernel's choice."""
 
 
+class Arrived(NamedTuple):
+    """Packets that came together."""
+
+    packets: list[bytes]
+    source: SocketAddress | None = None
+    """None on a stream."""
+    local: IPAddress | None = None
+    """The address of ours that they came to, where that is known."""
+
+
 class PacketLink(Protocol):
     """What the engine needs of a link. Every method may raise LinkBroken."""
 
@@ -69,8 +78,8 @@ class PacketLink(Protocol):
         """Packets that are here now, about ``limit`` at most."""
         ...
 
-    def send(self, packets: Sequence[bytes], way: Way) -> list[str]:
-        """Sends data packets; returns the reason for each that the link does not take."""
+    def send(self, packets: Sequence[bytes], way: Way) -> Refused:
+        """Sends data packets; returns those that the link does not take."""
         ...
 
     def send_control(self, packet: bytes, way: Way) -> str | None:
@@ -140,8 +149,9 @@ class UdpLink:
 
     def receive(self, limit: int) -> list[Arrived]:
         """Datagrams with their sources; an ICMP error that surfaces here is not the end."""
-        packets: list[Arrived] = []
-        while len(packets) < limit:
+        arrived: list[Arrived] = []
+        count = 0
+        while count < limit:
             try:
                 length, ancillary, _flags, source = self._socket.recvmsg_into(
                     [self._buffer], _ANCILLARY_ROOM
@@ -156,20 +166,22 @@ class UdpLink:
             received = bytes(memoryview(self._buffer)[:length])
             step = size or max(length, 1)
             starts = range(0, max(length, 1), step)  # also of a datagram that is empty
-            packets += [(received[at : at + step], source, local) for at in starts]
-        return packets
+            packets = [received[at : at + step] for at in starts]
+            arrived.append(Arrived(packets, source, local))
+            count += len(packets)
+        return arrived
 
-    def send(self, packets: Sequence[bytes], way: Way) -> list[str]:
+    def send(self, packets: Sequence[bytes], way: Way) -> Refused:
         """Sends now or never: a full socket drops, as a full router would.
 
         Packets of one length go in one call, of which the last may be shorter.
         """
         if way.to is None:
-            return ["no-remote"] * len(packets)
+            return [("no-remote", packets)]
         ancillary = _tos_message(way.tos, way.to)
         if way.local is not None:
             ancillary.append(_from_message(way.local, is_ipv6=self._is_ipv6))
-        refused: list[str] = []
+        refused: list[tuple[str, Sequence[bytes]]] = []
         at = 0
         while at < len(packets):
             group = _equals(packets, at, self._most)
@@ -177,7 +189,8 @@ class UdpLink:
             if reason is not None and len(group) > 1 and reason != "link-full":
                 self._most = 1  # a path or a device that does not take such sends
                 continue
-            refused += [reason] * len(group) if reason is not None else []
+            if reason is not None:
+                refused.append((reason, group))
             at += len(group)
         return refused
 
@@ -199,7 +212,8 @@ class UdpLink:
 
     def send_control(self, packet: bytes, way: Way) -> str | None:
         """As ``send``: there is no queue to overtake."""
-        return next(iter(self.send([packet], way)), None)
+        refused = self.send([packet], way)
+        return refused[0][0] if refused else None
 
     def flush(self) -> None:
         """Nothing waits here."""
@@ -244,11 +258,14 @@ class RelayedLink(UdpLink):
         """Packets without the header; one that bears another header becomes empty."""
         length = len(self._front)
         return [
-            (packet[length:] if packet.startswith(self._front) else b"", self._sender(source), None)
-            for packet, source, _ in super().receive(limit)
+            Arrived(
+                [it[length:] if it.startswith(self._front) else b"" for it in packets],
+                self._sender(source),
+            )
+            for packets, source, _ in super().receive(limit)
         ]
 
-    def send(self, packets: Sequence[bytes], way: Way) -> list[str]:
+    def send(self, packets: Sequence[bytes], way: Way) -> Refused:
         """Sends to the relay, whatever the address."""
         return super().send([self._front + packet for packet in packets], Way(self._relay, way.tos))
 
@@ -275,22 +292,11 @@ class TcpLink:
     def receive(self, limit: int) -> list[Arrived]:
         """Whole records; raises LinkBroken for the end of the stream and for a bad length."""
         packets = self._deframe(limit)
-        if len(packets) >= limit:
-            return packets
-        try:
-            chunk = self._socket.recv(MAX_DATAGRAM)
-        except OSError as bad:
-            if bad.errno in _RETRY:
-                return packets
-            raise LinkBroken(bad.errno or errno.EIO) from bad
-        if not chunk:
-            if packets:
-                return packets  # the end shows again at the next call
-            raise LinkBroken(0)
-        self._incoming += chunk
-        return packets + self._deframe(limit - len(packets))
+        if len(packets) < limit and self._read_more(is_last=not packets):
+            packets += self._deframe(limit - len(packets))
+        return [Arrived(packets)] if packets else []
 
-    def send(self, packets: Sequence[bytes], way: Way) -> list[str]:
+    def send(self, packets: Sequence[bytes], way: Way) -> Refused:
         """Queues behind what waits, without bound: the engine looks at ``waiting`` before.
 
         A stream has no packets of its own: the way means nothing. What a peer sent in a datagram
@@ -299,7 +305,8 @@ class TcpLink:
         fitting = [packet for packet in packets if len(packet) <= MAX_RECORD]
         self._data.extend(map(_framed, fitting))
         self.flush()
-        return ["link-emsgsize"] * (len(packets) - len(fitting))
+        too_long = [packet for packet in packets if len(packet) > MAX_RECORD]
+        return [("link-emsgsize", too_long)] if too_long else []
 
     def send_control(self, packet: bytes, way: Way) -> str | None:
         """Queues before data; dropped past 64 KiB, as the reliability layer sends again."""
@@ -341,8 +348,21 @@ class TcpLink:
     def close(self) -> None:
         self._socket.close()
 
-    def _deframe(self, limit: int) -> list[Arrived]:
-        packets: list[Arrived] = []
+    def _read_more(self, *, is_last: bool) -> bool:
+        """Tells whether something came; an end after packets shows again at the next call."""
+        try:
+            chunk = self._socket.recv(MAX_DATAGRAM)
+        except OSError as bad:
+            if bad.errno in _RETRY:
+                return False
+            raise LinkBroken(bad.errno or errno.EIO) from bad
+        if not chunk and is_last:
+            raise LinkBroken(0)
+        self._incoming += chunk
+        return bool(chunk)
+
+    def _deframe(self, limit: int) -> list[bytes]:
+        packets: list[bytes] = []
         at = 0
         while len(packets) < limit and len(self._incoming) >= at + 2:
             length = int.from_bytes(self._incoming[at : at + 2], "big")
@@ -352,7 +372,7 @@ class TcpLink:
                 raise LinkBroken(errno.EBADMSG)
             if len(self._incoming) < at + 2 + length:
                 break
-            packets.append((bytes(self._incoming[at + 2 : at + 2 + length]), None, None))
+            packets.append(bytes(self._incoming[at + 2 : at + 2 + length]))
             at += 2 + length
         del self._incoming[:at]
         return packets

@@ -1,30 +1,30 @@
-"""Super-packets of the device in the reference engine: cut when read, joined when written.
+"""Super-packets for the device in the reference engine: segments of one TCP connection, joined.
 
-The kernel hands over and takes up to 64 KiB of one TCP connection at once, behind a header that
-says how to cut it (``struct virtio_net_hdr``): most of a packet's cost does not come from its
-length. Joined is only what cutting would give back. Not responsible for the device
-(``reference_ports``).
+The kernel takes up to 64 KiB of a connection at once, behind a header that says how to cut it
+(``struct virtio_net_hdr``): most of a packet's cost does not come from its length. Joined is only
+what cutting would give back. Not responsible for the device (``reference_ports``).
 """
 
 import struct
 from collections.abc import Sequence
+from functools import lru_cache
+from typing import NamedTuple
 
-from ginnel.core.errors import Malformed
 from ginnel.dataplane.reference_inner import PROTOCOL_TCP
 
 HEADER_LENGTH = 10
 PLAIN = bytes(HEADER_LENGTH)
 """The header of a packet that needs nothing done."""
-_HEADER = struct.Struct("=BBHHHH")
-_WORD, _WORDS = struct.Struct("!H"), struct.Struct("!HH")
-_NEEDS_CHECKSUM = 0x01
-_TCP4, _TCP6, _ECN = 1, 4, 0x80
-_FIN, _SYN, _PUSH, _ACK, _CWR = 0x01, 0x02, 0x08, 0x10, 0x80
-_CHECKSUM_AT, _UDP_CHECKSUM_AT = 16, 6
 MAX_JOINED = 64
+_HEADER = struct.Struct("=BBHHHH")
+_WORD = struct.Struct("!H")
+_NEEDS_CHECKSUM = 0x01
+_TCP4, _TCP6 = 1, 4
+_PUSH, _ACK = 0x08, 0x10
+_IDENTITY_AT, _CHECKSUM4_AT = 4, 10
+_SEQUENCE_AT, _FLAGS_AT, _CHECKSUM_AT = 4, 13, 16
+"""Behind the start of TCP."""
 _MAX_LENGTH = 65535
-_OTHER = (0, b"")
-"""The shape of what is not joined."""
 
 
 def checksum(covered: bytes | bytearray) -> int:
@@ -36,116 +36,30 @@ def checksum(covered: bytes | bytearray) -> int:
     return -total % 0xFFFF
 
 
-def packets_of(read: bytes) -> list[bytes]:
-    """The packets that one read stands for, whose addresses are the same; raises Malformed."""
-    if len(read) <= HEADER_LENGTH:
-        raise Malformed("malformed")
-    flags, kind, _, size, start, offset = _HEADER.unpack_from(read)
-    packet = read[HEADER_LENGTH:]
-    if kind:
-        is_sound = flags & _NEEDS_CHECKSUM and offset == _CHECKSUM_AT and size
-        if kind & ~_ECN not in (_TCP4, _TCP6) or not is_sound:
-            raise Malformed("malformed")
-        return _cut(packet, start, size)
-    if flags & _NEEDS_CHECKSUM:
-        return [_summed(packet, start, start + offset)]
-    return [packet]
-
-
-def _summed(packet: bytes, start: int, at: int) -> bytes:
-    """Completes a checksum, in whose place the sum of the pseudo-header stands."""
-    if not 0 < start < at <= len(packet) - 2:
-        raise Malformed("malformed")
-    total = checksum(packet[start:])
-    if at - start == _UDP_CHECKSUM_AT:
-        total = total or 0xFFFF  # 0 says that there is none
-    return packet[:at] + total.to_bytes(2, "big") + packet[at + 2 :]
-
-
-def _cut(packet: bytes, start: int, size: int) -> list[bytes]:
-    """The segments as TCP itself would have sent them."""
-    if start < 20 or len(packet) < start + 20:
-        raise Malformed("malformed")
-    end = start + (packet[start + 12] >> 4) * 4
-    flags = packet[start + 13]
-    if end < start + 20 or end >= len(packet) or flags & _SYN:
-        raise Malformed("malformed")
-    is_ipv6 = packet[0] >> 4 == 6
-    identity = int.from_bytes(packet[4:6], "big")
-    sequence = int.from_bytes(packet[start + 4 : start + 8], "big")
-    # In place of the checksum stands the sum of the pseudo-header, which has the length of all.
-    pseudo = int.from_bytes(packet[start + 16 : start + 18], "big") - (len(packet) - start)
-    head = bytearray(packet[:end])
-    segments = []
-    for number, at in enumerate(range(end, len(packet), size)):
-        payload = packet[at : at + size]
-        length = end + len(payload)
-        if is_ipv6:
-            _WORD.pack_into(head, 4, length - 40)
-        else:
-            _WORDS.pack_into(head, 2, length, (identity + number) & 0xFFFF)
-            _WORD.pack_into(head, 10, 0)
-            _WORD.pack_into(head, 10, checksum(head[:start]))
-        head[start + 4 : start + 8] = (sequence & 0xFFFFFFFF).to_bytes(4, "big")
-        head[start + 13] = flags & ~(_CWR if number else 0)
-        if at + size < len(packet):
-            head[start + 13] &= ~(_FIN | _PUSH)
-        _WORD.pack_into(head, start + 16, (pseudo + length - start) % 0xFFFF)
-        _WORD.pack_into(head, start + 16, checksum(head[start:] + payload))
-        segments.append(bytes(head) + payload)
-        sequence += size
-    return segments
-
-
-class Join:
+class Join(NamedTuple):
     """Packets that are written at once: one of any kind, or TCP segments that follow each other."""
 
-    def __init__(self, first: bytes) -> None:
-        self.packets = [first]
-        self._shape: tuple[int, bytes] | None = None
-        """Of the first one, when it was asked for."""
-        self._is_open = True
-
-    def take(self, packet: bytes) -> bool:
-        """Adds a segment, if cutting the super-packet would give back all of them."""
-        first, number = self.packets[0], len(self.packets)
-        if self._shape is None:
-            self._shape = _shape_of(first)
-            self._is_open = self._shape != _OTHER and not first[_start_of(first) + 13] & _PUSH
-        if not self._is_open or len(packet) > len(first) or _shape_of(packet) != self._shape:
-            return False
-        start, end = _start_of(packet), self._shape[0]
-        size = len(first) - end
-        if end + (number + 1) * size > _MAX_LENGTH:
-            return False
-        sequence = int.from_bytes(first[start + 4 : start + 8], "big") + number * size
-        identity = int.from_bytes(first[4:6], "big") + number
-        if int.from_bytes(packet[start + 4 : start + 8], "big") != sequence & 0xFFFFFFFF or (
-            start == 20 and int.from_bytes(packet[4:6], "big") != identity & 0xFFFF
-        ):
-            return False
-        self.packets.append(packet)
-        self._is_open = len(packet) == len(first) and not packet[start + 13] & _PUSH
-        return True
+    packets: Sequence[bytes]
+    end: int
+    """Where the payload of segments begins."""
 
     def parts(self) -> list[bytes | bytearray]:
         """What is written, in parts: the header, then the packet or super-packet."""
-        if self._shape is None or len(self.packets) == 1:
+        if len(self.packets) == 1:
             return [PLAIN, *self.packets]
-        first, last, end = self.packets[0], self.packets[-1], self._shape[0]
+        first, last, end = self.packets[0], self.packets[-1], self.end
         start = _start_of(first)
         payloads = [packet[end:] for packet in self.packets]
         length = end + sum(map(len, payloads))
         head = bytearray(first[:end])
+        _WORD.pack_into(head, _length_at(start), length if start == 20 else length - 40)
         if start == 20:
-            _WORD.pack_into(head, 2, length)
-            _WORD.pack_into(head, 10, 0)
-            _WORD.pack_into(head, 10, checksum(head[:20]))
-        else:
-            _WORD.pack_into(head, 4, length - 40)
-        head[start + 13] = last[start + 13]
-        pseudo = _pseudo_header(first, start, length - start)
-        _WORD.pack_into(head, start + 16, int.from_bytes(pseudo, "big") % 0xFFFF)
+            _WORD.pack_into(head, _CHECKSUM4_AT, 0)
+            _WORD.pack_into(head, _CHECKSUM4_AT, checksum(head[:20]))
+        head[start + _FLAGS_AT] = last[start + _FLAGS_AT]
+        # The kernel completes the sum from that of the pseudo-header.
+        pseudo = -checksum(_pseudo_header(first, start, length - start)) % 0xFFFF
+        _WORD.pack_into(head, start + _CHECKSUM_AT, pseudo)
         kind = _TCP4 if start == 20 else _TCP6
         plan = _HEADER.pack(_NEEDS_CHECKSUM, kind, end, len(payloads[0]), start, _CHECKSUM_AT)
         return [plan, head, *payloads]
@@ -154,10 +68,77 @@ class Join:
 def joined(packets: Sequence[bytes], most: int) -> list[Join]:
     """Joins neighbours only, ``most`` at a time: no packet changes its place."""
     joins: list[Join] = []
-    for packet in packets:
-        if not joins or len(joins[-1].packets) == most or not joins[-1].take(packet):
-            joins.append(Join(packet))
+    at = 0
+    while at < len(packets):
+        end = _payload_of(packets[at]) if at + 1 < len(packets) else 0
+        count = _count_followers(packets[at : at + most], end) + 1 if end else 1
+        joins.append(Join(packets[at : at + count], end))
+        at += count
     return joins
+
+
+def _count_followers(packets: Sequence[bytes], end: int) -> int:
+    """How many segments behind the first one cutting the super-packet would give back.
+
+    Headers are compared as numbers: from one to the next, sequence number and identity grow.
+    """
+    first = packets[0]
+    start, size = _start_of(first), len(first) - end
+    mask = _copied(start, end)
+    expected = int.from_bytes(first[:end], "big")
+    step = size << _shift(start + _SEQUENCE_AT, 4, end)
+    room = min(len(packets), (_MAX_LENGTH - end) // size, _room(first, start + 4, 4) // size + 1)
+    if start == 20:
+        step += 1 << _shift(_IDENTITY_AT, 2, end)
+        room = min(room, _room(first, _IDENTITY_AT, 2) + 1)
+    for number in range(1, room):
+        packet = packets[number]
+        missing = len(first) - len(packet)
+        expected += step
+        wanted = expected - (missing << _shift(_length_at(start), 2, end))
+        if not 0 <= missing < size or int.from_bytes(packet[:end], "big") & mask != wanted & mask:
+            return number - 1
+        if not _is_sound(packet, start) or (number == 1 and not _is_sound(first, start)):
+            return number - 1
+        if missing or packet[start + _FLAGS_AT] & _PUSH:
+            return number
+    return max(room - 1, 0)
+
+
+def _room(packet: bytes, at: int, length: int) -> int:
+    """How far a number in a header may grow."""
+    most: int = (1 << 8 * length) - 1
+    return most - int.from_bytes(packet[at : at + length], "big")
+
+
+def _shift(at: int, length: int, end: int) -> int:
+    """Where a field lies in a header that is read as a number."""
+    return 8 * (end - at - length)
+
+
+@lru_cache
+def _copied(start: int, end: int) -> int:
+    """The bits of the headers that are to be as expected: all but checksums and PSH."""
+    copied = bytearray(b"\xff" * end)
+    copied[start + _FLAGS_AT] = 0xFF & ~_PUSH
+    copied[start + _CHECKSUM_AT : start + _CHECKSUM_AT + 2] = bytes(2)
+    if start == 20:
+        copied[_CHECKSUM4_AT : _CHECKSUM4_AT + 2] = bytes(2)
+    return int.from_bytes(copied, "big")
+
+
+def _is_sound(packet: bytes, start: int) -> bool:
+    """Tells whether the checksums are right, from one sum over all: Python sums up what is long
+    in the time that it takes for single words.
+
+    The header of IPv4 adds nothing when its own is right; of IPv6 only the addresses belong in.
+    """
+    if start == 20:
+        others = int.from_bytes(packet[12:20], "big") + len(packet) - start
+    else:
+        others = -int.from_bytes(packet[:4], "big") - int.from_bytes(packet[6:8], "big")
+    whole = int.from_bytes(packet, "big") << 8 * (len(packet) % 2)
+    return (whole + others + PROTOCOL_TCP) % 0xFFFF == 0
 
 
 def _start_of(packet: bytes) -> int:
@@ -165,31 +146,26 @@ def _start_of(packet: bytes) -> int:
     return 20 if packet[0] >> 4 == 4 else 40
 
 
-def _shape_of(packet: bytes) -> tuple[int, bytes]:
-    """Where the payload of a plain TCP segment begins, and what cutting copies of its headers.
+def _length_at(start: int) -> int:
+    return 2 if start == 20 else 4
 
-    _OTHER for all else, and for a segment whose checksum is wrong.
-    """
+
+def _payload_of(packet: bytes) -> int:
+    """Where the payload of a plain TCP segment begins that others may follow; 0 for all else."""
     start = _start_of(packet)
-    if len(packet) <= start + 20:
-        return _OTHER
+    if len(packet) <= start + 20 or packet[start + _FLAGS_AT] != _ACK:
+        return 0
     if start == 20:
         whole = int.from_bytes(packet[2:4], "big")
         is_plain = packet[0] == 0x45 and not int.from_bytes(packet[6:8], "big") & 0x3FFF
-        protocol, copied = packet[9], packet[:2] + packet[6:10] + packet[12:20]
+        protocol = packet[9]
     else:
         whole = 40 + int.from_bytes(packet[4:6], "big")
         is_plain = packet[0] >> 4 == 6
-        protocol, copied = packet[6], packet[:4] + packet[6:40]
+        protocol = packet[6]
     end = start + (packet[start + 12] >> 4) * 4
-    if not is_plain or whole != len(packet) or protocol != PROTOCOL_TCP:
-        return _OTHER
-    if not start + 20 <= end < whole or packet[start + 13] & ~_PUSH != _ACK:
-        return _OTHER
-    if checksum(_pseudo_header(packet, start, whole - start) + packet[start:]):
-        return _OTHER
-    tcp = packet[start:end]
-    return end, copied + tcp[:4] + tcp[8:13] + tcp[14:16] + tcp[18:]
+    is_segment = is_plain and whole == len(packet) and protocol == PROTOCOL_TCP
+    return end if is_segment and start + 20 <= end < whole else 0
 
 
 def _pseudo_header(packet: bytes, start: int, length: int) -> bytes:

@@ -63,5 +63,9 @@ class Payload:
         if self._terms.shaper:
             self.ready_at = max(self.ready_at, now) + size / self._terms.shaper
 
+    @property
+    def is_shaped(self) -> bool:
+        return self._terms.shaper > 0
+
     def _ip_at(self, packet: bytes) -> int | None:
         return ip_offset(packet) if self._is_ethernet else 0

@@ -3,7 +3,6 @@
 Not responsible for descriptors; the engine hands packets in and carries packets away.
 """
 
-from collections import Counter
 from collections.abc import Sequence
 
 from ginnel.core.data_key import KeySlot
@@ -14,9 +13,9 @@ from ginnel.dataplane.api import (
     Notification,
     NotificationKind,
     PeerConfig,
-    PeerStats,
 )
 from ginnel.dataplane.formats import DataHeader
+from ginnel.dataplane.reference_counters import PeerCounters
 from ginnel.dataplane.reference_keys import Dropped, PacketKey
 from ginnel.dataplane.reference_link import SocketAddress
 from ginnel.dataplane.reference_payload import Payload
@@ -85,36 +84,6 @@ class KeepaliveClock:
         return min(deadlines)
 
 
-class PeerCounters:
-    """Mutable counters behind PeerStats."""
-
-    def __init__(self) -> None:
-        self.tun_read = [0, 0]
-        self.tun_write = [0, 0]
-        self.link_read = [0, 0]
-        self.link_write = [0, 0]
-        self.drops: Counter[str] = Counter()
-
-    def snapshot(self) -> PeerStats:
-        return PeerStats(
-            tun_read_packets=self.tun_read[0],
-            tun_read_bytes=self.tun_read[1],
-            tun_write_packets=self.tun_write[0],
-            tun_write_bytes=self.tun_write[1],
-            link_read_packets=self.link_read[0],
-            link_read_bytes=self.link_read[1],
-            link_write_packets=self.link_write[0],
-            link_write_bytes=self.link_write[1],
-            drops=tuple(sorted(self.drops.items())),
-        )
-
-
-def count(pair: list[int], packets: Sequence[bytes]) -> None:
-    """Adds packets to a counter of PeerCounters."""
-    pair[0] += len(packets)
-    pair[1] += sum(map(len, packets))
-
-
 class ReferencePeer:
     """Keys by slot, and what is remembered about one peer."""
 
@@ -169,23 +138,32 @@ class ReferencePeer:
             self.counters.drops[bad.reason] += len(plaintexts) - len(sealed)
         return sealed
 
-    def open(self, header: DataHeader, packet: bytes, now: float) -> bytes:
-        """Opens with the key of the header's key_id, in either slot.
+    def open(
+        self, header: DataHeader, packets: Sequence[bytes], now: float
+    ) -> tuple[list[bytes], set[str]]:
+        """Opens packets with the key of their header's key_id, in either slot.
 
-        Raises Dropped, which has been counted.
+        Also returns why the others were dropped. All are counted.
         """
-        try:
-            for slot in KeySlot:
-                key = self.slots.get(slot)
-                if key is not None and key.key_id == header.key_id:
-                    return key.open(header, packet, now)
-            raise Dropped("no-key")
-        except Malformed as bad:
-            self.counters.drops[bad.reason] += 1
-            raise Dropped(bad.reason) from bad
-        except Dropped as bad:
-            self.counters.drops[bad.reason] += 1
-            raise
+        opened: list[bytes] = []
+        key = self._key_of(header.key_id)
+        refused = []
+        for packet in packets:
+            try:
+                if key is None:
+                    raise Dropped("no-key")
+                opened.append(key.open(header, packet, now))
+            except (Dropped, Malformed) as bad:
+                refused.append((bad.reason, [packet]))
+        self.counters.count(self.counters.link_read, packets, refused)
+        return opened, {reason for reason, _ in refused}
+
+    def _key_of(self, key_id: int) -> PacketKey | None:
+        for slot in KeySlot:
+            key = self.slots.get(slot)
+            if key is not None and key.key_id == key_id:
+                return key
+        return None
 
     def wrap(self, payloads: Sequence[bytes]) -> Sequence[bytes]:
         """What is to be sealed for payloads; a drop is counted for each that gives nothing."""
@@ -196,18 +174,27 @@ class ReferencePeer:
             self.counters.drops["link-emsgsize"] += wrapped.count([])
         return [part for parts in wrapped for part in parts]
 
-    def unwrap(self, payload: bytes, now: float) -> bytes | None:
-        """An opened payload as it was before ``wrap``; None for a part of one.
+    def unwrap(
+        self, payloads: Sequence[bytes], now: float
+    ) -> tuple[Sequence[bytes], list[Notification]]:
+        """Opened payloads as they were before ``wrap``, and what is to be reported.
 
-        Raises Dropped, which has been counted.
+        Parts of one are kept until it is whole; a drop is counted for what does not fit.
         """
         if self.payload is None:
-            return payload
-        try:
-            return self.payload.unwrap(payload, now)
-        except Malformed as bad:
-            self.counters.drops[bad.reason] += 1
-            raise Dropped(bad.reason) from bad
+            return payloads, []
+        whole: list[bytes] = []
+        reports: list[Notification] = []
+        for payload in payloads:
+            try:
+                unwrapped = self.payload.unwrap(payload, now)
+            except Malformed as bad:
+                self.counters.drops[bad.reason] += 1
+                if bad.reason in ("framing", "compressed"):
+                    reports += self.framing_report(self.payload.refused)
+            else:
+                whole += [] if unwrapped is None else [unwrapped]
+        return whole, reports
 
     def framing_report(self, first: int) -> list[Notification]:
         """Says, the first time only, that the peer's framing is another one than ours."""

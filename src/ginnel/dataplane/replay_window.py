@@ -48,16 +48,16 @@ class ReplayWindow:
 
     def mark(self, packet_id: int, now: float) -> None:
         """Notes that the packet of this id authenticated; ``check`` must have passed it."""
-        if packet_id > self._highest:
-            oldest_kept = packet_id - self._size + 1
-            if oldest_kept > self._highest:
-                self._marked.clear()
-            else:
-                for gone in range(self._highest - self._size + 1, oldest_kept):
-                    self._marked.pop(gone, None)
-            self._highest = packet_id
+        self._highest = max(self._highest, packet_id)
         if self._size:
             self._marked[packet_id] = now
+            if len(self._marked) >= 2 * self._size:
+                self._forget()
+
+    def _forget(self) -> None:
+        """Drops what the window has left behind, which ``check`` does not ask for any more."""
+        oldest = self._highest - self._size + 1
+        self._marked = {at: when for at, when in self._marked.items() if at >= oldest}
 
     def _sweep(self, now: float) -> None:
         """Closes everything up to the highest id that was marked too long ago."""

@@ -14,13 +14,14 @@ from ginnel.dataplane.api import PeerConfig, ServingRules
 from ginnel.dataplane.open_key import open_key
 from ginnel.dataplane.reference_inner import RouteTable
 from ginnel.dataplane.reference_keys import Dropped, PacketKey, UsageLimits
-from ginnel.dataplane.reference_offload import HEADER_LENGTH, MAX_JOINED, joined, packets_of
+from ginnel.dataplane.reference_offload import HEADER_LENGTH, MAX_JOINED, joined
 from ginnel.dataplane.reference_peer import ReferencePeer
 from ginnel.dataplane.reference_rules import ETHERNET_HEADER
 from ginnel.dataplane.reference_switch import Switch, tag, tag_of, untag
 from ginnel.options.server_model import VlanAccept, VlanOptions
 from ginnel.options.values import Secret
 from tests.fuzz.pieces import cut
+from tests.unit.dataplane.cutting import packets_of
 
 SHORTEST_PACKET = 20
 """What cannot be told to be for anybody is not written to the device."""
@@ -71,7 +72,7 @@ def device_read(data: bytes) -> None:
         joins = joined(packets, MAX_JOINED)
         assert [packet for join in joins for packet in join.packets] == packets
         for join in joins:
-            assert packets_of(b"".join(join.parts())) == join.packets
+            assert packets_of(b"".join(join.parts())) == list(join.packets)
 
 
 def frames(data: bytes) -> None:

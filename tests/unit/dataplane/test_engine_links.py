@@ -163,7 +163,8 @@ def test_an_ordinary_link_carries_a_stream_with_every_offload(
     result = joined.stream(way)
     assert (result.intact, result.size) == (True, STREAM)
     assert not joined.drops() - {"link-full"}
-    wanted = {"tun-tso", "udp-gso", "udp-gro"} | ({"tun-uso"} if engine == "rust" else set())
+    device = {"tun-tso", "tun-uso"} if engine == "rust" else {"tun-join"}
+    wanted = {*device, "udp-gso", "udp-gro"}
     for plane in joined.planes:
         assert plane.capabilities.offloads == wanted
 

@@ -13,6 +13,7 @@ from ginnel.dataplane.reference_link import (
     CONTROL_BACKLOG,
     UDP_GRO,
     LinkBroken,
+    PacketLink,
     SocketAddress,
     TcpLink,
     UdpLink,
@@ -49,13 +50,17 @@ def test_a_datagram_that_cannot_leave_is_a_reason() -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as four:
         link = open_link(Link(fd=four.fileno(), transport=Transport.UDP), b"", b"", 1500)
         target = ("127.0.0.1", 9)
-        assert link.send([bytes(65536)], Way(target)) == ["link-emsgsize"]
-        assert link.send([b"x", b"y"], Way(None)) == ["no-remote"] * 2
-        assert link.send([b"x"], Way(("255.255.255.255", 9))) == ["link-eacces"]
+        assert link.send([bytes(65536)], Way(target)) == [("link-emsgsize", [bytes(65536)])]
+        assert link.send([b"x", b"y"], Way(None)) == [("no-remote", [b"x", b"y"])]
+        assert link.send([b"x"], Way(("255.255.255.255", 9))) == [("link-eacces", [b"x"])]
         link.close()
         with pytest.raises(LinkBroken) as broken:
             link.send([b"x"], Way(target))
         assert broken.value.errno == errno.EBADF
+
+
+def packets_from(link: PacketLink, limit: int) -> list[bytes]:
+    return [packet for arrived in link.receive(limit) for packet in arrived.packets]
 
 
 def udp_pair() -> tuple[UdpLink, UdpLink, SocketAddress]:
@@ -79,11 +84,11 @@ def test_packets_arrive_as_they_were_however_they_were_sent(lengths: list[int]) 
     received: list[bytes] = []
     for _ in packets:
         assert near.send(packets[:1], Way(address)) == []
-        received += [packet for packet, _, _ in far.receive(1)]
+        received += packets_from(far, 1)
         packets.append(packets.pop(0))
     assert received == packets
     assert near.send(packets, Way(address)) == []
-    assert [packet for packet, _, _ in far.receive(len(packets))] == packets
+    assert packets_from(far, len(packets)) == packets
     near.close()
     far.close()
 
@@ -92,8 +97,10 @@ def test_a_path_that_is_too_narrow_for_a_send_of_many_gets_them_one_by_one() -> 
     near, far, address = udp_pair()
     # Two of them are more than the loopback device takes in one piece.
     packets = [bytes((number,)) * 65_500 for number in range(2)]
-    assert near.send([*packets, bytes(65_536), b"end"], Way(address)) == ["link-emsgsize"]
-    assert [packet for packet, _, _ in far.receive(4)] == [*packets, b"end"]
+    assert near.send([*packets, bytes(65_536), b"end"], Way(address)) == [
+        ("link-emsgsize", [bytes(65_536)])
+    ]
+    assert packets_from(far, 4) == [*packets, b"end"]
     near.close()
     far.close()
 
@@ -137,7 +144,7 @@ def test_waiting_control_is_bounded_and_nothing_is_torn() -> None:
 def test_what_no_record_can_hold_is_refused_and_the_stream_goes_on() -> None:
     link, far = stream()
     with far:
-        assert link.send([bytes(65536), b"after"], Way(None)) == ["link-emsgsize"]
+        assert link.send([bytes(65536), b"after"], Way(None)) == [("link-emsgsize", [bytes(65536)])]
         assert far.recv(100) == b"\x00\x05after"
         link.close()
 
@@ -158,10 +165,10 @@ def test_one_call_hands_out_no_more_than_asked() -> None:
     link, far = stream()
     with far:
         far.sendall(b"\x00\x01x" * 100)
-        assert len(link.receive(10)) == 10
+        assert len(packets_from(link, 10)) == 10
         assert link.has_records()
-        assert len(link.receive(64)) == 64
-        assert len(link.receive(64)) == 26
+        assert len(packets_from(link, 64)) == 64
+        assert len(packets_from(link, 64)) == 26
         assert not link.has_records()
         assert link.receive(64) == []
     link.close()

@@ -1,13 +1,13 @@
-"""Super-packets of the reference engine: cutting and joining, each the other's oracle."""
+"""Super-packets of the reference engine: joining, with cutting as its oracle."""
 
 import struct
 
 import pytest
 
-from ginnel.core.errors import Malformed
-from ginnel.dataplane.reference_offload import MAX_JOINED, checksum, joined, packets_of
+from ginnel.dataplane.reference_offload import MAX_JOINED, checksum, joined
 from tests.interop.lab import crafted
 from tests.interop.lab.decode import decode
+from tests.unit.dataplane.cutting import packets_of
 
 ENDS = (("10.8.0.6", "10.8.0.1"), ("fd00:8::6", "fd00:8::1"))
 
@@ -39,50 +39,53 @@ def test_what_differs_stays_apart_and_in_order() -> None:
         assert max(counts) > 1
 
 
-def test_the_last_flags_go_to_the_last_segment_and_cwr_to_the_first() -> None:
-    segment = next(crafted.Maker(*ENDS[0], seed=1).plain_flow(7, 1))
-    header = bytearray(segment[:40])
-    header[33] = 0x99  # CWR, ACK, PSH, FIN
-    whole = header + bytes(2500)
-    whole[2:4] = len(whole).to_bytes(2, "big")
-    pseudo = whole[12:20] + struct.pack("!II", len(whole) - 20, 6)
-    whole[36:38] = (0xFFFF - checksum(pseudo)).to_bytes(2, "big")
-    plan = struct.pack("=BBHHHH", 1, 0x81, 40, 1000, 20, 16)
-    packets = packets_of(plan + whole)
-    assert [packet[33] for packet in packets] == [0x90, 0x10, 0x19]
-    assert [len(decode(packet).payload) for packet in packets] == [1000, 1000, 500]
-
-
-def test_a_begun_checksum_is_completed() -> None:
-    packet = next(crafted.Maker(*ENDS[1], seed=1).udp_flow(7, 1))
-    pseudo = packet[8:40] + struct.pack("!II", len(packet) - 40, 17)
-    begun = packet[:46] + (0xFFFF - checksum(pseudo)).to_bytes(2, "big") + packet[48:]
-    assert packets_of(struct.pack("=BBHHHH", 1, 0, 0, 0, 40, 6) + begun) == [packet]
-
-
-@pytest.mark.parametrize(
-    "plan",
-    [
-        (0, 1, 40, 100, 20, 16),
-        (1, 1, 40, 0, 20, 16),
-        (1, 1, 40, 100, 19, 16),
-        (1, 1, 40, 100, 65_535, 16),
-        (1, 1, 40, 100, 20, 6),
-        (1, 3, 40, 100, 20, 6),
-        (1, 0, 0, 0, 0, 0),
-        (1, 0, 0, 0, 65_535, 65_535),
-    ],
-)
-def test_a_header_that_does_not_fit_is_refused(plan: tuple[int, ...]) -> None:
+def test_short_and_strange_packets_stay_alone() -> None:
     packet = next(crafted.Maker(*ENDS[0], seed=1).plain_flow(7, 1))
-    with pytest.raises(Malformed):
-        packets_of(struct.pack("=BBHHHH", *plan) + packet)
-
-
-def test_short_and_strange_reads_are_refused_or_left_alone() -> None:
-    packet = next(crafted.Maker(*ENDS[0], seed=1).plain_flow(7, 1))
-    plan = struct.pack("=BBHHHH", 1, 1, 40, 100, 20, 16)
     for length in range(40):
-        with pytest.raises(Malformed):
-            packets_of(plan + packet[:length])
         assert cut_again([packet[:length] or b"x"] * 2)[1] == [1, 1]
+
+
+@pytest.mark.parametrize("ends", ENDS, ids=["4", "6"])
+def test_numbers_that_begin_anew_begin_a_new_super_packet(ends: tuple[str, str]) -> None:
+    packets = list(crafted.Maker(*ends, seed=1).plain_flow(7, 5))
+    start = 20 if ends == ENDS[0] else 40
+    size = len(packets[0]) - start - 20
+    first = 2**32 - 2 * size
+    moved = [with_numbers(it, start, first + at * size, 7 + at) for at, it in enumerate(packets)]
+    assert cut_again(moved) == (moved, [2, 3])
+    if start == 20:
+        moved = [with_numbers(it, 20, at * size, 65_533 + at) for at, it in enumerate(packets)]
+        assert cut_again(moved) == (moved, [3, 2])
+
+
+@pytest.mark.parametrize("ends", ENDS, ids=["4", "6"])
+@pytest.mark.parametrize("damaged", range(3))
+def test_a_packet_with_a_wrong_checksum_stays_alone(ends: tuple[str, str], damaged: int) -> None:
+    packets = list(crafted.Maker(*ends, seed=1).plain_flow(7, 3))
+    wrong = bytearray(packets[damaged])
+    wrong[-1] ^= 1
+    packets[damaged] = bytes(wrong)
+    assert cut_again(packets) == (packets, [[1, 2], [1, 1, 1], [2, 1]][damaged])
+
+
+def test_an_ip_header_with_a_wrong_checksum_stays_alone() -> None:
+    packets = list(crafted.Maker(*ENDS[0], seed=1).plain_flow(7, 3))
+    wrong = bytearray(packets[1])
+    wrong[10] ^= 1
+    packets[1] = bytes(wrong)
+    assert cut_again(packets) == (packets, [1, 1, 1])
+
+
+def with_numbers(segment: bytes, start: int, sequence: int, identity: int) -> bytes:
+    """The segment with another sequence number, and identity where it has one."""
+    changed = bytearray(segment)
+    changed[start + 4 : start + 8] = (sequence % 2**32).to_bytes(4, "big")
+    changed[start + 16 : start + 18] = bytes(2)
+    addresses = segment[12:20] if start == 20 else segment[8:40]
+    pseudo = addresses + struct.pack("!II", len(segment) - start, 6)
+    changed[start + 16 : start + 18] = checksum(pseudo + changed[start:]).to_bytes(2, "big")
+    if start == 20:
+        changed[4:6] = (identity % 2**16).to_bytes(2, "big")
+        changed[10:12] = bytes(2)
+        changed[10:12] = checksum(changed[:20]).to_bytes(2, "big")
+    return bytes(changed)
