@@ -14,6 +14,7 @@ mod lane;
 mod links;
 mod outbound;
 mod outbox;
+mod pace;
 mod peers;
 mod state;
 mod stream;

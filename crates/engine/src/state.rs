@@ -19,6 +19,7 @@ use crate::device::Device;
 use crate::lane::{Ways, report_worn, send_payload};
 use crate::links::{FIRST_LINK, Link, Links, Open};
 use crate::outbox::Outbox;
+use crate::pace::Pace;
 use crate::peers::Peers;
 use crate::switch::{Rules, Switch};
 use crate::{Learned, LinkSpec, Transport, TunSpec};
@@ -49,6 +50,7 @@ pub(crate) struct State {
     pub(crate) incoming: Vec<u8>,
     /// A client's peer has a limit on what it is sent.
     pub(crate) has_shaper: bool,
+    pub(crate) pace: Pace,
 }
 
 impl State {
@@ -73,6 +75,7 @@ impl State {
             clock: Clock::new(),
             incoming: Vec::new(),
             has_shaper: false,
+            pace: Pace::default(),
         })
     }
 

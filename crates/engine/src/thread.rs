@@ -92,5 +92,10 @@ fn run(gate: &Gate) {
         state.read_clock();
         state.turn(ready);
         timeout = state.wait_ms();
+        let rest = state.pace.take_rest();
+        drop(guard);
+        if let Some(rest) = rest {
+            std::thread::sleep(rest);
+        }
     }
 }

@@ -107,10 +107,16 @@ impl State {
 
     fn read_datagrams(&mut self, link: u32, result: &mut Result<(), Lost>) -> Option<i32> {
         let (mut receiver, udp) = self.links.take_receiver(link)?;
+        let asked = receiver.capacity();
         let received = receiver.receive(&udp.udp);
         let front = udp.batch.front().to_vec();
         let lost = match received {
             Ok(()) => {
+                let (messages, _) = receiver.messages();
+                self.pace.brought(messages, self.clock.now);
+                if messages.len() == asked {
+                    self.pace.has_more();
+                }
                 let mut inbound = self.inbound(link);
                 take_datagrams(&mut receiver, &front, &mut inbound);
                 inbound.tun.lost
@@ -208,6 +214,7 @@ impl State {
             unassigned: &mut self.unassigned,
         };
         let mut lost = None;
+        let mut is_empty = false;
         let mut answers = Vec::new();
         for _ in 0..TUN_READS {
             let Carrier { peers, links, .. } = &mut outbound.carrier;
@@ -220,12 +227,18 @@ impl State {
                     let header = front.first_chunk::<{ vnet::LEN }>().map(VnetHeader::decode);
                     answers.extend(outbound.packet(header.unwrap_or_default(), packet));
                 }
-                Err(error) if is_retry(&error) => break,
+                Err(error) if is_retry(&error) => {
+                    is_empty = true;
+                    break;
+                }
                 Err(error) => {
                     lost = Some(errno(&error));
                     break;
                 }
             }
+        }
+        if !is_empty {
+            self.pace.has_more();
         }
         for answer in answers.iter().filter(|answer| !answer.is_empty()) {
             self.device.answer(answer);
