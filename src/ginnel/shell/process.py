@@ -165,10 +165,7 @@ def _run(process: ProcessOptions, program: Program[S], log: LogOutput) -> int:
             notifier.started()
             gc.freeze()  # what was loaded stays; the collector need not look at it
             gc.enable()
-            # Until the loop has handlers of its own; and asyncio then leaves SIGINT alone. Python
-            # would describe its handler when that is replaced, for which it imports ``inspect``.
-            with stoppable():
-                return asyncio.run(loop)
+            return asyncio.run(loop)
         finally:
             runner.close()
     finally:

@@ -2,7 +2,6 @@
 
 import logging
 import os
-import signal
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -104,17 +103,6 @@ def test_records_of_python_logging_reach_the_log(rig: Rig, verb: int, shown: boo
     run_process(ProcessOptions(verb=verb), Told(rig.told))
     assert rig.log.has("ginnel.core.session: a packet was dropped") is shown
     assert rig.log.has("asyncio: a task failed")
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_before_the_loop_has_handlers_is_a_wanted_end(rig: Rig, number: int) -> None:
-    class Early(Told):
-        async def live(self, place: Place, gathered: int) -> int:
-            signal.raise_signal(number)
-            return 1
-
-    assert run_process(ProcessOptions(verb=3), Early(rig.told)) == 0
-    assert rig.log.has(f"{signal.Signals(number).name}[hard,init_instance] received")
 
 
 def test_the_process_id_is_written_and_removed(rig: Rig, tmp_path: Path) -> None:
