@@ -5,7 +5,6 @@ Responsible for the variables of ``tls-verify`` and of every later script, with 
 """
 
 from collections.abc import Iterator, Sequence
-from hashlib import sha1, sha256
 
 from ginnel.compat.certificate_text import extension_text
 from ginnel.core.actions import CertificateInfo
@@ -22,6 +21,8 @@ def certificate_variables(
     What is tracked takes the place of the subject's fields. A certificate that OpenSSL takes and a
     stricter parser refuses is told without its fields.
     """
+    from hashlib import sha1, sha256
+
     for info in chain:
         depth = info.depth
         yield f"tls_id_{depth}", info.subject
@@ -58,6 +59,8 @@ def _tracked_fields(
 
 
 def _attribute(certificate: Certificate, oid: str) -> str | None:
+    from hashlib import sha1, sha256
+
     match oid:
         case "sha1":
             return sha1(certificate.der, usedforsecurity=False).digest().hex(":").upper()

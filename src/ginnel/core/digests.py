@@ -3,8 +3,6 @@
 Responsible for: mapping a name to Python's and its size. Not responsible for: computing HMACs.
 """
 
-import hashlib
-
 from ginnel.dataclass import dataclass
 
 
@@ -50,6 +48,10 @@ _ALIASES = {
 }
 
 
+_ALWAYS = {"sha1": 20, "sha224": 28, "sha256": 32, "sha384": 48, "sha512": 64}
+"""Sizes of what every Python has; to ask it would load the system's OpenSSL."""
+
+
 def digest_named(name: str) -> Digest:
     """Returns the digest of an OpenVPN name: any case, with or without OpenSSL's ``RSA-`` prefix.
 
@@ -61,7 +63,7 @@ def digest_named(name: str) -> Digest:
     if display is None:
         raise ValueError(f"unknown message digest '{name}'")
     try:
-        size = hashlib.new(_hashlib_spelling(wanted)).digest_size
+        size = _ALWAYS.get(wanted) or _size(wanted)
     except ValueError as missing:
         raise ValueError(f"message digest '{name}' is not available on this system") from missing
     return Digest(display, _hashlib_spelling(wanted), size)
@@ -76,6 +78,13 @@ def available_digests() -> tuple[Digest, ...]:
         except ValueError:
             continue
     return tuple(found)
+
+
+def _size(wanted: str) -> int:
+    """Raises ValueError when this system lacks it."""
+    import hashlib
+
+    return hashlib.new(_hashlib_spelling(wanted)).digest_size
 
 
 def _hashlib_spelling(wanted: str) -> str:

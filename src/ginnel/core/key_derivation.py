@@ -5,8 +5,6 @@ bytes of key material into directions (protocol-facts 3, 8, 9). Not responsible 
 itself (``core.tls``), nor for epoch keys after the first, which the data plane derives.
 """
 
-import hmac
-
 from ginnel.core.data_key import DataCipher, DataFormat, DataKey, DirectionKey
 from ginnel.core.digests import Digest
 from ginnel.core.key_files import KeyHalf, StaticKey
@@ -47,6 +45,8 @@ def tls1_prf(secret: bytes, label: bytes, seed: bytes, length: int) -> bytes:
 
 
 def _p_hash(digest: str, secret: bytes, seed: bytes, length: int) -> bytes:
+    import hmac
+
     chain = seed
     output = bytearray()
     while len(output) < length:

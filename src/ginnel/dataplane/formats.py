@@ -4,7 +4,6 @@ Pure functions over bytes, after protocol-facts 9. Not responsible for which key
 for replay protection or for limits; those belong to ``reference_keys``.
 """
 
-import hmac
 from typing import NamedTuple, Protocol
 
 from ginnel.core.data_key import DataCipher
@@ -172,6 +171,8 @@ def expand_label(secret: bytes, label: bytes, length: int) -> bytes:
     """OVPN-Expand-Label with an empty context: HKDF-Expand of SHA-256 (protocol-facts 9)."""
     name = b"ovpn " + label
     info = length.to_bytes(2, "big") + bytes((len(name),)) + name + b"\x00"
+    import hmac
+
     block = hmac.digest(secret, info + b"\x01", "sha256")
     if length > len(block):
         raise ValueError("the epoch format asks for one block only")

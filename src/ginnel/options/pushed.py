@@ -5,7 +5,6 @@ and whatever a hostile server sends stays bounded in time and memory. Rules: pro
 """
 
 from collections.abc import Sequence
-from hashlib import sha256
 
 from ginnel.dataclass import dataclass
 from ginnel.options.apply import apply_use
@@ -126,6 +125,8 @@ class _Push:
     """One push while it is being applied."""
 
     def __init__(self, options: ClientOptions) -> None:
+        from cryptography.hazmat.primitives.hashes import SHA256, Hash
+
         self.rejected: str | None = None
         self._failure: str | None = None
         self._draft = Draft(options=options)
@@ -133,7 +134,7 @@ class _Push:
         self._refused_more = 0
         self._filtered: list[str] = []
         self._classes: set[PushClass] = set()
-        self._digest = sha256()
+        self._digest = Hash(SHA256())
 
     def take(self, text: str, origin: Origin) -> None:
         """Applies one item, or refuses it."""
@@ -186,7 +187,7 @@ class _Push:
             groups=tuple(groups),
             rejected_by_filter=self.rejected,
             failure=self._failure or self._address_failure(),
-            digest=self._digest.hexdigest(),
+            digest=self._digest.finalize().hex(),
         )
 
     def _address_failure(self) -> str | None:

@@ -3,8 +3,6 @@
 This is the lowest module of the package: it imports nothing of ginnel.
 """
 
-from hmac import compare_digest
-
 from ginnel.dataclass import dataclass
 
 COMMAND_LINE = "[CMD-LINE]"
@@ -52,6 +50,8 @@ class Secret:
         return len(self._value)
 
     def __eq__(self, other: object) -> bool:
+        from hmac import compare_digest  # loads the system's OpenSSL, which few starts need
+
         return isinstance(other, Secret) and compare_digest(self._value, other._value)
 
     def __hash__(self) -> int:

@@ -19,6 +19,8 @@ MODULES = (
     "encodings.punycode",
     "encodings.utf_8",
     "getpass",
+    "hashlib",
+    "hmac",
     "importlib.metadata",
     "inspect",
     "linecache",

@@ -232,6 +232,8 @@ def test_a_client_loads_nothing_that_only_others_need(pki: TestPki, tmp_path: Pa
         "cryptography.x509",
         "dataclasses",
         "email",
+        "hashlib",
+        "hmac",
         "ssl",
         "encodings.idna",
         *LATE,

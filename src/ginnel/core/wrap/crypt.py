@@ -5,8 +5,7 @@ HMAC-SHA256 of the plaintext), and the dynamic key of later negotiations (protoc
 responsible for: wrapped client keys (``wrap.crypt_v2``).
 """
 
-from hmac import compare_digest
-
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.ciphers import Cipher
 from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.ciphers.modes import CTR
@@ -44,19 +43,23 @@ class SivKey:
 
     def seal(self, clear: bytes, secret: bytes) -> tuple[bytes, bytes]:
         """Returns (tag, ciphertext); the tag covers ``clear | secret``."""
-        tag = self._tag(clear, secret)
+        tag = self._covering(clear, secret).finalize()
         return tag, self._crypt(tag, secret)
 
     def open(self, clear: bytes, tag: bytes, ciphertext: bytes) -> bytes | None:
         """Returns the plaintext, or None when the tag does not fit."""
         secret = self._crypt(tag, ciphertext)
-        return secret if compare_digest(self._tag(clear, secret), tag) else None
+        try:
+            self._covering(clear, secret).verify(tag)
+        except InvalidSignature:
+            return None
+        return secret
 
-    def _tag(self, clear: bytes, secret: bytes) -> bytes:
+    def _covering(self, clear: bytes, secret: bytes) -> HMAC:
         covering = self._hmac.copy()
         covering.update(clear)
         covering.update(secret)
-        return covering.finalize()
+        return covering
 
     def _crypt(self, tag: bytes, text: bytes) -> bytes:
         self._context.reset_nonce(tag[:_IV_LENGTH])
