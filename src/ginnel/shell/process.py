@@ -31,7 +31,7 @@ from ginnel.shell.daemonize import PidFile, become_daemon
 from ginnel.shell.logging_setup import LogOutput, setup_logging
 from ginnel.shell.notify import Notifier
 from ginnel.shell.rights import Rights
-from ginnel.shell.signals import Stopped, stoppable
+from ginnel.shell.signals import Stopped, killable, stoppable
 
 ENGINE_VARIABLE = "GINNEL_ENGINE"
 """Environment variable that picks the data plane: ``rust`` or ``python``."""
@@ -165,7 +165,10 @@ def _run(process: ProcessOptions, program: Program[S], log: LogOutput) -> int:
             notifier.started()
             gc.freeze()  # what was loaded stays; the collector need not look at it
             gc.enable()
-            return asyncio.run(loop)
+            # asyncio's own handler of SIGINT would be described when the loop's replaces it, for an
+            # error that nobody sees, with ``inspect`` imported for that.
+            with killable():
+                return asyncio.run(loop)
         finally:
             runner.close()
     finally:

@@ -38,6 +38,16 @@ def stoppable() -> Iterator[None]:
             signal.signal(number, handler)
 
 
+@contextmanager
+def killable() -> Iterator[None]:
+    """Within the block SIGINT ends the process at once, as SIGTERM does, unless a loop takes it."""
+    previous = signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, previous)
+
+
 def _stop(number: int, _frame: FrameType | None) -> NoReturn:
     raise Stopped(signal.Signals(number).name)
 

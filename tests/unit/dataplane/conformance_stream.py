@@ -1,6 +1,7 @@
 """What every data plane must do over TCP: framing, order, and the end of a stream."""
 
 import errno
+import select
 import socket
 import struct
 from ipaddress import ip_address
@@ -222,6 +223,12 @@ def test_control_overtakes_data_and_records_stay_whole(made: Bench, engine: str)
     settle([stream.node], lambda: CONTROL + b"2" in stream.collect(), "the control packets")
     at = stream.records.index(CONTROL)
     assert stream.records[at + 1] == CONTROL + b"2"
+
+    def has_room() -> bool:
+        stream.collect()
+        return bool(select.select([], [stream.node.tun], [], 0)[1])
+
+    settle([stream.node], has_room, "room in the device")
     stream.node.inject(INNER)
 
     def last_arrived() -> bool:

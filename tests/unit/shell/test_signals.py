@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from ginnel.shell.signals import Signals, Stopped, stoppable
+from ginnel.shell.signals import Signals, Stopped, killable, stoppable
 from tests.unit.shell.loops import run, until
 
 
@@ -113,3 +113,13 @@ def test_who_wants_to_be_told_is_told_by_the_loop() -> None:
         return seen
 
     assert run(work()) == ["first", "still there"]
+
+
+def test_asyncio_leaves_the_interrupt_alone_and_it_is_given_back_afterwards() -> None:
+    async def handler() -> object:
+        return signal.getsignal(signal.SIGINT)
+
+    before = signal.getsignal(signal.SIGINT)
+    with killable():
+        assert asyncio.run(handler()) is signal.SIG_DFL
+    assert signal.getsignal(signal.SIGINT) is before
