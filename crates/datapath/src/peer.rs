@@ -17,7 +17,7 @@ pub enum Slot {
     Secondary,
 }
 
-/// What does not change while a peer exists.
+/// What a peer is added with; only the MSS limits change later.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct PeerConfig {
     /// The handle of the peer.
@@ -177,6 +177,8 @@ pub struct Peer {
     pub due_at: u64,
     /// When a bad inner source was last reported; a mark of the caller's.
     pub bad_source_at: Option<u64>,
+    /// When a packet too long for the path was last reported; a mark of the caller's.
+    pub too_long_at: Option<u64>,
     primary: Option<Key>,
     secondary: Option<Key>,
 }
@@ -196,14 +198,21 @@ impl Peer {
             local: config.local,
             due_at: u64::MAX,
             bad_source_at: None,
+            too_long_at: None,
             primary: None,
             secondary: None,
         }
     }
 
-    /// What the peer was added with.
+    /// What the peer was added with, and its MSS limits.
     pub const fn config(&self) -> &PeerConfig {
         &self.config
+    }
+
+    /// Sets the MSS limits of IPv4 and IPv6 SYNs.
+    pub const fn set_mss(&mut self, ipv4: u16, ipv6: u16) {
+        self.config.mss_ipv4 = ipv4;
+        self.config.mss_ipv6 = ipv6;
     }
 
     /// Puts a key into a slot, or empties it. What it held is wiped.

@@ -175,6 +175,11 @@ impl Engine {
         self.change(|state| state.set_payload(peer_id, payload))?
     }
 
+    /// Changes the MSS limits of a peer's SYNs, from the next packet on.
+    pub fn set_mss(&self, peer_id: u32, ipv4: u16, ipv6: u16) -> io::Result<()> {
+        self.change(|state| state.set_mss(peer_id, ipv4, ipv6))?
+    }
+
     /// Forgets a peer with its keys and routes.
     pub fn del_peer(&self, peer_id: u32) -> io::Result<()> {
         self.change(|state| state.del_peer(peer_id))?

@@ -11,9 +11,12 @@ use ginnel_netio::udp::Outcome;
 
 use crate::lane::{self, Cargo, Ways, report_worn};
 use crate::links::Links;
-use crate::outbox::Outbox;
+use crate::outbox::{Note, NoteKind, Outbox};
 use crate::peers::Peers;
 use crate::switch::{Switch, Target};
+
+/// Milliseconds between two reports on one peer's packets that are too long for the path.
+const TOO_LONG_PAUSE_MS: u64 = 1000;
 
 /// Carries packets to peers.
 pub(crate) struct Carrier<'a> {
@@ -130,9 +133,9 @@ impl Carrier<'_> {
     /// Makes room in a peer's link and returns the peer.
     fn ready(&mut self, peer_id: u32) -> Option<&mut Peer> {
         let link = self.peers.get(peer_id)?.link;
-        let (peers, now) = (&mut *self.peers, self.ways.now);
+        let (peers, outbox, now) = (&mut *self.peers, self.outbox, self.ways.now);
         self.links.make_room(self.epoll, link, |owner, outcome| {
-            count_sent(peers, owner, outcome, now);
+            count_sent(peers, owner, outcome, outbox, now);
         });
         self.peers.get(peer_id)
     }
@@ -156,8 +159,14 @@ fn is_recursive(peer: &Peer, packet: &[u8], is_ethernet: bool) -> bool {
     destination.is_some_and(|destination| peer.is_recursive(destination))
 }
 
-/// Counts what became of a peer's datagrams.
-pub(crate) fn count_sent(peers: &mut Peers, owner: u32, outcome: Outcome, now: u64) {
+/// Counts what became of a peer's datagrams, and reports that they are too long for the path.
+pub(crate) fn count_sent(
+    peers: &mut Peers,
+    owner: u32,
+    outcome: Outcome,
+    outbox: &Outbox,
+    now: u64,
+) {
     let Some(peer) = peers.get(owner) else { return };
     peer.stats.link_write_packets += outcome.packets;
     peer.stats.link_write_bytes += outcome.bytes;
@@ -166,4 +175,17 @@ pub(crate) fn count_sent(peers: &mut Peers, owner: u32, outcome: Outcome, now: u
     if outcome.packets > 0 {
         peer.clock.sent(now);
     }
+    if outcome.too_big > 0 {
+        report_too_long(peer, outbox, now);
+    }
+}
+
+/// How long the path is, whoever takes the report finds out: that needs calls of the system.
+fn report_too_long(peer: &mut Peer, outbox: &Outbox, now: u64) {
+    if peer.too_long_at.is_some_and(|last| now < last + TOO_LONG_PAUSE_MS) {
+        return;
+    }
+    peer.too_long_at = Some(now);
+    let note = Note::new(NoteKind::TooLong, peer.config().peer_id);
+    outbox.push_note(Note { remote: peer.remote, link: peer.link, local: peer.local, ..note });
 }

@@ -47,6 +47,8 @@ pub enum NoteKind {
     Relearned,
     /// A learnt address went stale.
     Forgotten,
+    /// The system refused a datagram: the path to `remote`, on `link`, takes only shorter ones.
+    TooLong,
 }
 
 /// One report; fields that do not belong to its kind are empty.
@@ -58,17 +60,17 @@ pub struct Note {
     pub peer_id: u32,
     /// For a key.
     pub key_id: u8,
-    /// For a float.
+    /// For a float, and for a datagram too long for its path.
     pub remote: Option<SocketAddr>,
     /// For a lost link or device.
     pub errno: i32,
     /// For an OCC message, and for an address.
     pub payload: Vec<u8>,
-    /// For a lost link, and for a float.
+    /// For a lost link, a float, and a datagram too long for its path.
     pub link: u32,
     /// For a learnt address.
     pub vlan: u16,
-    /// For a float: which of our addresses the peer sends to.
+    /// For a float: which of our addresses the peer sends to. For a datagram: where it is sent from.
     pub local: Option<IpAddr>,
 }
 
@@ -105,6 +107,7 @@ impl Note {
                 | NoteKind::Learned
                 | NoteKind::Relearned
                 | NoteKind::Forgotten
+                | NoteKind::TooLong
         )
     }
 }

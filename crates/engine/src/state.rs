@@ -155,6 +155,11 @@ impl State {
         Ok(())
     }
 
+    pub(crate) fn set_mss(&mut self, peer_id: u32, ipv4: u16, ipv6: u16) -> io::Result<()> {
+        self.peer(peer_id)?.set_mss(ipv4, ipv6);
+        Ok(())
+    }
+
     fn payload_of(&mut self, spec: PayloadSpec) -> Option<Payload> {
         self.has_shaper |= spec.shaper > 0 && self.switch.is_none();
         let limit = self.mtu.max(DEFAULT_MTU) + INNER_SLACK;

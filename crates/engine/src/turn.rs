@@ -260,8 +260,10 @@ impl State {
 
     /// Sends what was queued as far as the links take it.
     pub(crate) fn flush(&mut self) {
-        let (peers, now) = (&mut self.peers, self.clock.now);
-        self.links.flush(&self.epoll, |owner, outcome| count_sent(peers, owner, outcome, now));
+        let (peers, outbox, now) = (&mut self.peers, &self.outbox, self.clock.now);
+        self.links.flush(&self.epoll, |owner, outcome| {
+            count_sent(peers, owner, outcome, outbox, now);
+        });
         for (link, lost) in self.links.take_lost() {
             self.lose_link(link, lost);
         }

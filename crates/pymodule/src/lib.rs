@@ -27,7 +27,7 @@ use zeroize::Zeroizing;
 
 /// Counts changes of what this module is called with; the same number is in
 /// `ginnel.dataplane.choose`, which takes no other.
-const INTERFACE: u32 = 1;
+const INTERFACE: u32 = 2;
 
 /// Packed address, port, scope id.
 type Address = (PyBackedBytes, u16, u32);
@@ -213,6 +213,10 @@ impl Engine {
     fn set_payload(&self, py: Python<'_>, peer_id: u32, payload: PayloadDown) -> PyResult<()> {
         let payload = payload_spec(payload)?;
         py.detach(|| self.0.set_payload(peer_id, payload)).map_err(os_error)
+    }
+
+    fn set_mss(&self, py: Python<'_>, peer_id: u32, ipv4: u16, ipv6: u16) -> PyResult<()> {
+        py.detach(|| self.0.set_mss(peer_id, ipv4, ipv6)).map_err(os_error)
     }
 
     fn del_peer(&self, py: Python<'_>, peer_id: u32) -> PyResult<()> {
@@ -455,6 +459,7 @@ fn note_up(py: Python<'_>, note: Note) -> NoteUp<'_> {
         NoteKind::Learned => "learned",
         NoteKind::Relearned => "relearned",
         NoteKind::Forgotten => "forgotten",
+        NoteKind::TooLong => "too-long",
     };
     let remote = note.remote.map(|remote| address_up(py, remote));
     let payload = PyBytes::new(py, &note.payload);

@@ -26,6 +26,7 @@ from ginnel.core.notices import (
     LoginSent,
     Notice,
     OptionsImported,
+    PathNarrowed,
     PeerConnected,
     PushOptionFiltered,
     PushOptionRefused,
@@ -64,6 +65,7 @@ class Category(IntEnum):
     PUSH = 0x22
     SOCKET_BUFFERS = 0x2B
     DETAIL = 0x34
+    MTU = 0x3D
     CRYPTO = 0x41
 
 
@@ -130,6 +132,10 @@ def render(notice: Notice, *, common_name: str = "") -> tuple[LogLine, ...]:  # 
             return (_handshake(f"TLS: soft reset {printable(reason)}", verb=3),)
         case ControlMessage(keyword=keyword, text=text):
             return (_control_message(printable(keyword, 64), printable(text)),)
+        case PathNarrowed(option=option, before=before, mtu=mtu):
+            change = f"'{option} {before}' to '{option} {mtu} mtu'"
+            text = f"Note adjusting {change} according to path MTU discovery"
+            return (LogLine(text=text, verb=4, category=Category.MTU),)
         case Warned(text=text):
             return (_warning(printable(text)),)
         case Ended():

@@ -16,6 +16,7 @@ from ginnel.core.notices import (
     InitialPacket,
     KeyRenegotiating,
     Outcome,
+    PathNarrowed,
     PeerConnected,
     Warned,
 )
@@ -82,6 +83,7 @@ def render(notice: ServerNotice, *, common_name: str) -> tuple[LogLine, ...]:
             | PeerConnected()
             | KeyRenegotiating()
             | ControlMessage()
+            | PathNarrowed()
             | Warned()
             | Ended()
         ):

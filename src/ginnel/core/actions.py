@@ -129,6 +129,18 @@ class SendInner:
     payload: bytes
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FitPath:
+    """Send shorter packets to the peer: the path got narrow. Answer: Done or Failed."""
+
+    id: ActionId
+    peer_id: PeerId
+    mss_ipv4: int
+    mss_ipv6: int
+    payload: PayloadTerms | None
+    """None when nothing of it changes."""
+
+
 Action = (
     VerifyCertificates
     | AskCredentials
@@ -139,6 +151,7 @@ Action = (
     | SwapKeys
     | DeleteKey
     | SendInner
+    | FitPath
 )
 
 

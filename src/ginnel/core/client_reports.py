@@ -14,6 +14,7 @@ from ginnel.core.client_mtu_test import MtuTest
 from ginnel.core.client_sessions import ClientSessions
 from ginnel.core.occ import MTU_OPERATIONS, OccOperation, read_occ, reply_payload
 from ginnel.core.options_string import client_options_string
+from ginnel.core.path_mtu import fit_tunnel
 from ginnel.core.payload import explain_framing
 from ginnel.core.types import Instant, Transport
 
@@ -53,6 +54,8 @@ class ClientReports:
                 if course.tunnel is not None:
                     terms = course.tunnel.config.payload
                     course.outbox.warn(explain_framing(terms, first))
+            case events.PathMtuFound(mtu=mtu):
+                self._fit_path(mtu)
             case _:
                 assert_never(event)
 
@@ -80,6 +83,24 @@ class ClientReports:
             course.finish(end.restart("network-unreachable", sentence))
         elif course.link.drops["link-error"] == 1:
             course.outbox.warn(sentence)
+
+    def _fit_path(self, mtu: int) -> None:
+        """Lowers what is too large for the path, until the connection ends."""
+        course, tunnel = self._course, self._course.tunnel
+        if tunnel is None:
+            return
+        fit = fit_tunnel(
+            tunnel.config,
+            course.profile,
+            mtu,
+            remote=course.link.remote,
+            transport=course.link.transport,
+            packet=tunnel.agreement.overhead,
+        )
+        if fit is not None:
+            fit.tell(course.outbox, tunnel.config.peer_id, tunnel.config.payload)
+            course.profile = fit.profile
+            tunnel.config = fit.fitted(tunnel.config)
 
     def _handle_occ(self, payload: bytes) -> None:
         match read_occ(payload):

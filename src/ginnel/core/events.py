@@ -74,6 +74,16 @@ class FramingMismatch:
     first: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PathMtuFound:
+    """A packet was too long for the path, which takes ``mtu`` bytes, outer headers included.
+
+    Routers on the way say so, or who pretends to be one.
+    """
+
+    mtu: int
+
+
 DataPlaneEvent = (
     PeerHeard
     | PeerSilent
@@ -85,4 +95,5 @@ DataPlaneEvent = (
     | DecryptFailed
     | Floated
     | FramingMismatch
+    | PathMtuFound
 )

@@ -169,6 +169,16 @@ class ControlMessage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PathNarrowed:
+    """``Note adjusting 'mssfix 1492 mtu' to 'mssfix 1300 mtu' according to …``."""
+
+    option: str
+    before: str
+    mtu: int
+    """What the path takes, outer headers included."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Warned:
     """Something a human should know: already in plain words."""
 
@@ -228,6 +238,7 @@ Notice = (
     | KeyRenegotiating
     | Connected
     | ControlMessage
+    | PathNarrowed
     | Warned
     | Ended
 )

@@ -13,6 +13,7 @@ from ginnel.core.actions import (
     DeleteKey,
     Done,
     Failed,
+    FitPath,
     InstallKey,
     SendInner,
     Signature,
@@ -156,6 +157,7 @@ ServerAction = (
     | SwapKeys
     | DeleteKey
     | SendInner
+    | FitPath
 )
 
 

@@ -9,6 +9,7 @@ from ginnel.core.notices import (
     Ended,
     InitialPacket,
     KeyRenegotiating,
+    PathNarrowed,
     PeerConnected,
     Warned,
 )
@@ -78,6 +79,7 @@ ServerNotice = (
     | ClientMoved
     | AuthenticationFailed
     | ExitScheduled
+    | PathNarrowed
     | Warned
     | Ended
 )

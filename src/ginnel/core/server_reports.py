@@ -11,12 +11,14 @@ from ginnel.core import server_end as end
 from ginnel.core.actions import SendInner
 from ginnel.core.mtu_mirror import MtuMirror
 from ginnel.core.options_string import options_string
+from ginnel.core.path_mtu import fit_path
 from ginnel.core.payload import explain_framing
 from ginnel.core.server_course import ServerCourse, ServerTunnel
 from ginnel.core.server_exchange import server_terms
 from ginnel.core.server_notices import ClientMoved
 from ginnel.core.server_sessions import ServerSessions
 from ginnel.core.server_terms import client_overhead, own_data, server_tun_mtu
+from ginnel.core.tunnel_config import Overhead
 from ginnel.core.types import Endpoint, Instant, Transport
 from ginnel.dataclass import replace
 
@@ -53,10 +55,9 @@ class ServerReports:
             case events.Floated(remote=remote):
                 self._move(remote)
             case events.FramingMismatch(first=first):
-                if course.tunnel is not None:
-                    course.outbox.warn(
-                        explain_framing(course.tunnel.agreed.payload, first, "client")
-                    )
+                self._warn_of_framing(first)
+            case events.PathMtuFound(mtu=mtu):
+                self._fit_path(mtu)
             case _:
                 assert_never(event)
 
@@ -94,6 +95,34 @@ class ServerReports:
         tunnel.agreed = replace(tunnel.agreed, client=course.facts)
         course.outbox.tell(ClientMoved(remote=remote))
 
+    def _warn_of_framing(self, first: int) -> None:
+        course = self._course
+        if course.tunnel is not None:
+            course.outbox.warn(explain_framing(course.tunnel.agreed.payload, first, "client"))
+
+    def _fit_path(self, mtu: int) -> None:
+        """Lowers what is too large for the path to this client, until it connects anew."""
+        course, tunnel = self._course, self._course.tunnel
+        if tunnel is None:
+            return
+        agreed = tunnel.agreed
+        fit = fit_path(
+            course.options.profile,
+            mtu,
+            version=course.link.remote.address.version,
+            tun_mtu=server_tun_mtu(course.options),
+            overhead=self._overhead(tunnel),
+        )
+        if fit is not None:
+            fit.tell(course.outbox, agreed.client.peer_id, agreed.payload)
+            course.options = replace(course.options, profile=fit.profile)
+            tunnel.agreed = replace(
+                agreed,
+                mss_ipv4=fit.mss_ipv4,
+                mss_ipv6=fit.mss_ipv6,
+                payload=replace(agreed.payload, fragment=fit.fragment),
+            )
+
     # --- OCC -----------------------------------------------------------------------------------
 
     def _handle_occ(self, payload: bytes) -> None:
@@ -115,16 +144,19 @@ class ServerReports:
     ) -> None:
         """Answers a client that measures the MTU."""
         course = self._course
-        agreed = tunnel.agreed
-        own = own_data(course.options.data, agreed.terms.config)
-        cost = client_overhead(
-            course.options, agreed.client, agreed.agreement, tunnel.compression or own.compression
-        ).inside_datagram
+        cost = self._overhead(tunnel).inside_datagram
         answer = self._mirror.answer(
             operation, payload, overhead=cost, largest=server_tun_mtu(course.options) + cost
         )
         if answer is not None:
             self._send(tunnel, answer)
+
+    def _overhead(self, tunnel: ServerTunnel) -> Overhead:
+        options, agreed = self._course.options, tunnel.agreed
+        own = own_data(options.data, agreed.terms.config)
+        return client_overhead(
+            options, agreed.client, agreed.agreement, tunnel.compression or own.compression
+        )
 
     def _options_text(self) -> str:
         course = self._course

@@ -52,6 +52,7 @@ from ginnel.core.options_string import (
     expected_from_peer,
     parse_options_string,
 )
+from ginnel.core.path_mtu import fit_tunnel
 from ginnel.core.payload import explain_framing
 from ginnel.core.static_state import (
     Deadline,
@@ -67,6 +68,7 @@ from ginnel.core.static_state import (
 from ginnel.core.timers import Timers
 from ginnel.core.tunnel_config import tunnel_config
 from ginnel.core.types import ActionId, Endpoint, Instant, KeyId, Transmit, Transport
+from ginnel.dataclass import replace
 from ginnel.options.model import ClientOptions, ConnectionProfile, LinkProtocol
 
 OCC_INTERVAL = 10.0
@@ -194,6 +196,8 @@ class StaticPeerMachine:
                 config = self._config()
                 if config is not None:
                     self._outbox.warn(explain_framing(config.payload, first))
+            case events.PathMtuFound(mtu=mtu):
+                self._fit_path(mtu)
             case _:
                 assert_never(event)
 
@@ -342,6 +346,24 @@ class StaticPeerMachine:
         self.drops["link-error"] += 1
         if self.drops["link-error"] == 1:
             self._outbox.warn(end.explain_link_error(self._remote, errno))
+
+    def _fit_path(self, mtu: int) -> None:
+        state = self._state
+        if not isinstance(state, Waiting | Running):
+            return
+        config = state.config
+        fit = fit_tunnel(
+            config,
+            self._profile,
+            mtu,
+            remote=self._remote,
+            transport=self._transport,
+            packet=agree_without_tls(self._options.data, self._capabilities).overhead,
+        )
+        if fit is not None:
+            fit.tell(self._outbox, config.peer_id, config.payload)
+            self._profile = fit.profile
+            self._state = replace(state, config=fit.fitted(config))
 
     def _handle_deadline(self, name: Deadline, now: Instant) -> None:
         match name:

@@ -135,9 +135,7 @@ def overhead_of(
 
 def mss_limits(profile: ConnectionProfile, *, tun_mtu: int, overhead: Overhead) -> tuple[int, int]:
     """The MSS limits for inner IPv4 and IPv6; zeros when mssfix is off (protocol-facts 14)."""
-    size, mode = profile.mssfix, profile.mssfix_mode
-    if size is None:
-        size, mode = _default_mssfix(profile, tun_mtu)
+    size, mode = mssfix_of(profile, tun_mtu)
     if size <= 0:
         return 0, 0
     if mode != "fixed":
@@ -153,6 +151,13 @@ def fragment_size(profile: ConnectionProfile, overhead: Overhead) -> int:
         return 0
     outer = overhead.outer if profile.fragment_mtu else 0
     return max(overhead.packet.largest_payload(profile.fragment - outer) - _FRAGMENT_HEADER, 1)
+
+
+def mssfix_of(profile: ConnectionProfile, tun_mtu: int) -> tuple[int, str]:
+    """Size and mode of ``mssfix``, as written or by default."""
+    if profile.mssfix is not None:
+        return profile.mssfix, profile.mssfix_mode
+    return _default_mssfix(profile, tun_mtu)
 
 
 def _default_mssfix(profile: ConnectionProfile, tun_mtu: int) -> tuple[int, str]:

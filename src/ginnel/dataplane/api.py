@@ -196,6 +196,9 @@ class NotificationKind(Enum):
     """As LEARNED, of an address that another peer had."""
     FORGOTTEN = "forgotten"
     """A learnt address went stale. Those of a peer that is deleted go without a report."""
+    TOO_LONG = "too-long"
+    """The system refused a datagram: the path to ``remote`` (the relay, where there is one) takes
+    only shorter ones; at most once a second and peer. How long they may be, the system tells."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -210,10 +213,11 @@ class Notification:
     payload: bytes = b""
     link: LinkId = FIRST_LINK
     """Of LINK_LOST the link that is gone, with ``peer_id`` where one peer had it to itself; of
-    FLOATED the one that the peer is on now."""
+    FLOATED and TOO_LONG the one that the peer is on now."""
     vlan: int = 0
     local: IPAddress | None = None
-    """Of FLOATED: which of our addresses the peer sends to, on a ``multihome`` link."""
+    """Of FLOATED: which of our addresses the peer sends to, on a ``multihome`` link; of TOO_LONG
+    where its packets leave from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,6 +275,10 @@ class DataPlane(Protocol):
 
     def set_payload(self, peer_id: PeerId, payload: PayloadTerms) -> None:
         """Changes what is done to the peer's payloads, from the next packet on."""
+        ...
+
+    def set_mss(self, peer_id: PeerId, ipv4: int, ipv6: int) -> None:
+        """Changes the limits of ``PeerConfig``, from the next packet on."""
         ...
 
     def del_peer(self, peer_id: PeerId) -> None: ...

@@ -161,6 +161,11 @@ class RustDataPlane:
         with _reporting("set_payload", peer_id):
             self._engine.set_payload(peer_id, _payload(payload))
 
+    def set_mss(self, peer_id: PeerId, ipv4: int, ipv6: int) -> None:
+        """Changes the MSS limits of the peer's SYNs."""
+        with _reporting("set_mss", peer_id):
+            self._engine.set_mss(peer_id, ipv4, ipv6)
+
     def del_peer(self, peer_id: PeerId) -> None:
         """Forgets the peer, its keys and its iroutes."""
         with _reporting("del_peer", peer_id):

@@ -207,6 +207,11 @@ class PythonDataPlane:
         peer.payload = self._payload(payload)
         self._settle()
 
+    def set_mss(self, peer_id: PeerId, ipv4: int, ipv6: int) -> None:
+        """Changes the MSS limits of the peer's SYNs."""
+        peer = self._peer("set_mss", peer_id)
+        peer.config = replace(peer.config, mss_ipv4=ipv4, mss_ipv6=ipv6)
+
     def del_peer(self, peer_id: PeerId) -> None:
         """Forgets the peer, its keys and its iroutes."""
         self._peer("del_peer", peer_id)
@@ -635,6 +640,8 @@ class PythonDataPlane:
             self._lose_link(peer.link, broken)
             return
         self._links.note(peer.link)
+        if any(reason == "link-emsgsize" for reason, _ in refused):
+            self._outbox.report_all(peer.too_long_report(self._relay, now))
         if peer.counters.count(peer.counters.link_write, packets, refused)[0]:
             peer.clock.sent(now)
 

@@ -21,6 +21,7 @@ AT_WILL = frozenset(
         NotificationKind.LEARNED,
         NotificationKind.RELEARNED,
         NotificationKind.FORGOTTEN,
+        NotificationKind.TOO_LONG,
     }
 )
 """What a peer can cause as often as it likes; other reports come once a peer, key or link."""

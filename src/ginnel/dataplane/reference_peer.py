@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from ginnel.core.data_key import KeySlot
 from ginnel.core.errors import Malformed
-from ginnel.core.types import PeerId
+from ginnel.core.types import Endpoint, PeerId
 from ginnel.dataplane.api import (
     Keepalive,
     Notification,
@@ -21,6 +21,9 @@ from ginnel.dataplane.reference_link import SocketAddress
 from ginnel.dataplane.reference_payload import Payload
 
 NEVER = float("inf")
+
+TOO_LONG_PAUSE = 1.0
+"""Seconds between two reports on one peer's packets that are too long for the path."""
 
 
 class KeepaliveClock:
@@ -101,6 +104,8 @@ class ReferencePeer:
         """When the engine looks at its clock."""
         self.bad_source_at = -NEVER
         """When a bad source was last reported."""
+        self.too_long_at = -NEVER
+        """When a packet too long for the path was last reported."""
         self.slots: dict[KeySlot, PacketKey] = {}
         self.counters = PeerCounters()
         self.clock = KeepaliveClock(Keepalive(), now)
@@ -164,6 +169,21 @@ class ReferencePeer:
             if key is not None and key.key_id == key_id:
                 return key
         return None
+
+    def too_long_report(self, relay: Endpoint | None, now: float) -> list[Notification]:
+        """That the path takes only shorter packets, if that is to be said again."""
+        if self.on_stream or now < self.too_long_at + TOO_LONG_PAUSE:
+            return []
+        self.too_long_at = now
+        return [
+            Notification(
+                kind=NotificationKind.TOO_LONG,
+                peer_id=self.peer_id,
+                remote=relay or self.remote,
+                link=self.link,
+                local=self.local,
+            )
+        ]
 
     def wrap(self, payloads: Sequence[bytes]) -> Sequence[bytes]:
         """What is to be sealed for payloads; a drop is counted for each that gives nothing."""

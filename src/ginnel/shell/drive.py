@@ -23,6 +23,7 @@ from ginnel.core.events import (
     KeyExhausted,
     LinkLost,
     OccReceived,
+    PathMtuFound,
     PeerHeard,
     PeerSilent,
     TunLost,
@@ -31,10 +32,12 @@ from ginnel.core.notices import Advance, Connected, Ended, Notice, Outcome, Peer
 from ginnel.core.types import UNDEFINED_PEER_ID, ActionId, Instant, KeyId, PeerId, Transmit
 from ginnel.dataplane.api import DataPlane, Notification, NotificationKind, PeerStats
 from ginnel.dataplane.formats import PING
+from ginnel.options.model import LinkOptions
 from ginnel.options.values import Secret
 from ginnel.shell.clock import monotonic_now
 from ginnel.shell.link import BadRecord, Link
 from ginnel.shell.machine import Machine
+from ginnel.shell.path_mtu import fit_path, path_mtu
 from ginnel.shell.signer import Signer
 from ginnel.shell.tasks import plain_errors
 
@@ -98,6 +101,7 @@ class Drive:
         """Tasks that nobody needs once the machine has ended."""
         self._draining = False
         self._peer_id = UNDEFINED_PEER_ID
+        self._options = LinkOptions()
         self._peer_id_sent = False
         self._link_read = 0
         self._link_written = 0
@@ -239,14 +243,22 @@ class Drive:
         if data_plane is None:
             return
         for notification in data_plane.notifications():
-            event = _core_event(notification)
-            self._feed(partial(self._machine.handle_data_plane, event))
+            event = self._event_of(notification)
+            if event is not None:
+                self._feed(partial(self._machine.handle_data_plane, event))
         packets = data_plane.recv_control(READ_BATCH)
         for packet in packets:
             take = partial(self._machine.receive, packet.payload, packet.source, more=True)
             self._feed(take)
         if packets:
             self._feed(self._machine.handle_timeout)
+
+    def _event_of(self, notification: Notification) -> DataPlaneEvent | None:
+        if notification.kind is not NotificationKind.TOO_LONG:
+            return _core_event(notification)
+        remote = notification.remote
+        mtu = None if remote is None else path_mtu(remote, notification.local, self._options)
+        return None if mtu is None else PathMtuFound(mtu=mtu)
 
     # --- out -----------------------------------------------------------------------------------
 
@@ -329,6 +341,7 @@ class Drive:
                 | actions.SwapKeys()
                 | actions.DeleteKey()
                 | actions.SendInner()
+                | actions.FitPath()
             ):
                 self._complete(action.id, self._key_work(action))
             case _:
@@ -341,7 +354,11 @@ class Drive:
 
     def _key_work(
         self,
-        action: actions.InstallKey | actions.SwapKeys | actions.DeleteKey | actions.SendInner,
+        action: actions.InstallKey
+        | actions.SwapKeys
+        | actions.DeleteKey
+        | actions.SendInner
+        | actions.FitPath,
     ) -> actions.ActionResult:
         data_plane = self._data_plane
         if data_plane is None:
@@ -356,6 +373,8 @@ class Drive:
                     data_plane.del_key(action.peer_id, action.slot)
                 case actions.SendInner():
                     data_plane.send_inner(action.peer_id, action.payload)
+                case actions.FitPath():
+                    fit_path(data_plane, action)
                 case _:
                     assert_never(action)
         except DataPlaneError as error:
@@ -373,6 +392,7 @@ class Drive:
         loop.remove_reader(self._link.fileno())
         self._data_plane = opened
         self._peer_id = action.config.peer_id
+        self._options = action.config.options.link
         self._peer_id_sent = action.config.send_peer_id != UNDEFINED_PEER_ID
         loop.add_reader(opened.fileno(), self._guarded, self._read_data_plane)
         if action.await_peer:
@@ -452,7 +472,8 @@ def _core_event(notification: Notification) -> DataPlaneEvent:
             | NotificationKind.LEARNED
             | NotificationKind.RELEARNED
             | NotificationKind.FORGOTTEN
+            | NotificationKind.TOO_LONG
         ):
-            raise AssertionError("only a server's data plane reports this")
+            raise AssertionError("only a server's data plane reports this, or it is asked about")
         case _:
             assert_never(notification.kind)

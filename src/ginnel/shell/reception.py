@@ -25,6 +25,7 @@ from ginnel.core.events import (
     KeyExhausted,
     LinkLost,
     OccReceived,
+    PathMtuFound,
     PeerSilent,
 )
 from ginnel.core.listener import Admission, Dropped, Reply, Welcome
@@ -42,6 +43,7 @@ from ginnel.dataplane.api import (
 from ginnel.options.server_model import ServerOptions
 from ginnel.shell.clients import Client, Clients, client_name
 from ginnel.shell.clock import monotonic_now, unix_now
+from ginnel.shell.path_mtu import path_mtu
 from ginnel.shell.peer_log import PeerLog
 from ginnel.shell.repeats import Repeats
 from ginnel.shell.server_drive import ServerDrive
@@ -405,6 +407,12 @@ class Reception:
                     added=kind is not NotificationKind.FORGOTTEN,
                     anew=kind is NotificationKind.RELEARNED,
                 )
+            case NotificationKind.TOO_LONG:
+                remote = notification.remote
+                link = self._options.link
+                mtu = None if remote is None else path_mtu(remote, notification.local, link)
+                if mtu is not None:
+                    self._drive.tell(client, PathMtuFound(mtu=mtu))
             case NotificationKind.BAD_SOURCE:
                 self._drive.bad_source(client, _inner_address(notification.payload))
             case _:

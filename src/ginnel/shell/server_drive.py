@@ -18,6 +18,7 @@ from ginnel.core.actions import (
     DeleteKey,
     Done,
     Failed,
+    FitPath,
     InstallKey,
     SendInner,
     Signature,
@@ -45,6 +46,7 @@ from ginnel.dataplane.api import DataPlane, LinkId, PeerStats
 from ginnel.options.server_model import ServerOptions
 from ginnel.shell.clients import Client, Clients, client_name
 from ginnel.shell.clock import monotonic_now
+from ginnel.shell.path_mtu import fit_path
 from ginnel.shell.peer_log import PeerLog
 from ginnel.shell.server_hooks import Departure, ServerHooks
 from ginnel.shell.server_peers import add_peer
@@ -424,7 +426,7 @@ class ServerDrive:
                 self._answer_later(client, action.id, partial(hooks.answer_challenge, action))
             case AddClient():
                 self._complete(client, action.id, self._add(client, action.agreed))
-            case InstallKey() | SwapKeys() | DeleteKey() | SendInner():
+            case InstallKey() | SwapKeys() | DeleteKey() | SendInner() | FitPath():
                 self._complete(client, action.id, self._key_work(action))
             case _:
                 assert_never(action)
@@ -471,7 +473,9 @@ class ServerDrive:
             watcher.client_added(client)
         return Done()
 
-    def _key_work(self, action: InstallKey | SwapKeys | DeleteKey | SendInner) -> Done | Failed:
+    def _key_work(
+        self, action: InstallKey | SwapKeys | DeleteKey | SendInner | FitPath
+    ) -> Done | Failed:
         data_plane = self._data_plane
         try:
             match action:
@@ -483,6 +487,8 @@ class ServerDrive:
                     data_plane.del_key(action.peer_id, action.slot)
                 case SendInner():
                     data_plane.send_inner(action.peer_id, action.payload)
+                case FitPath():
+                    fit_path(data_plane, action)
                 case _:
                     assert_never(action)
         except DataPlaneError as error:

@@ -304,6 +304,33 @@ def test_clamps_the_mss_of_syns_both_ways(
         assert hand.delivered(number)[-1] == expected
 
 
+def test_the_mss_limits_change_while_packets_go_on(made: Bench, engine: str) -> None:
+    hand = facing(made, engine, mss_ipv4=1300, mss_ipv6=1280)
+    hand.node.plane.set_mss(PEER, 1200, 1180)
+    for number, (source, target, limit) in enumerate(
+        [("10.8.0.6", "10.8.0.1", 1200), ("fd00:8::6", "fd00:8::1", 1180)], start=1
+    ):
+        hand.node.inject(tcp_packet(source, target, flags=SYN, options=mss_option(1460)))
+        sent = unseal(hand.key, hand.expect(number)[-1]).payload
+        assert sent == tcp_packet(source, target, flags=SYN, options=mss_option(limit))
+    with pytest.raises(DataPlaneError):
+        hand.node.plane.set_mss(PeerId(77), 1200, 1180)
+
+
+def test_a_packet_too_long_for_the_path_is_reported_once_a_second(made: Bench, engine: str) -> None:
+    hand = facing(made, engine)
+    for _ in range(3):  # with what sealing adds, longer than any datagram
+        hand.node.inject(udp_packet("10.8.0.6", "10.8.0.1", bytes(65_500)))
+        hand.node.turn()
+    hand.dropped("link-emsgsize", 3)
+    (report,) = hand.node.reports
+    assert (report.kind, report.peer_id, report.remote) == (
+        NotificationKind.TOO_LONG,
+        PEER,
+        hand.endpoint,
+    )
+
+
 def test_leaves_alone_what_needs_no_clamping(made: Bench, engine: str) -> None:
     hand = facing(made, engine, mss_ipv4=1300)
     source, target = "10.8.0.6", "10.8.0.1"

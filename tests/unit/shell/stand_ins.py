@@ -217,6 +217,9 @@ class FakePlane:
     def set_payload(self, peer_id: PeerId, payload: PayloadTerms) -> None:
         self.payload = payload
 
+    def set_mss(self, peer_id: PeerId, ipv4: int, ipv6: int) -> None:
+        self.mss = (ipv4, ipv6)
+
     def del_peer(self, peer_id: PeerId) -> None:
         self._do("del-peer")
 
