@@ -10,20 +10,27 @@ import pytest
 
 from tests.interop.checks import FULL_SIZE_V4, addresses, assert_carries
 from tests.interop.lab import OFFICE_HOST, Lab, ServerSetup
+from tests.interop.lab.openvpn import Running
 from tests.interop.lab.topology import mtu
 
 NARROW = 1300
+MIDDLE = 1400
+"""Bytes of a ping that fits the first link when it is sealed, but not the narrow one."""
+ADJUSTED = (
+    f"Note adjusting 'mssfix 1492 mtu' to 'mssfix {NARROW} mtu' according to path MTU discovery"
+)
 WHOLE = ["-M", "do"]
 """No router may cut the packet inside the tunnel."""
 
 
-def start(lab: Lab, *lines: str) -> None:
-    """A tunnel of ginnel at both ends over a path that becomes narrow."""
-    lab.start_server(ServerSetup(program="ginnel", lines=lines))
-    lab.start_client(lab.client_setup(lines=lines))
+def start(lab: Lab, *lines: str, program: str = "ginnel") -> tuple[Running, Running]:
+    """A tunnel of ginnel's client over a path that becomes narrow; returns server and client."""
+    server = lab.start_server(ServerSetup(program=program, lines=lines))
+    client = lab.start_client(lab.client_setup(lines=(*lines, "verb 4")))
     lab.laptop.wait_ping(OFFICE_HOST)
     mtu(lab.internet, "to-office", NARROW)
     mtu(lab.office, "eth0", NARROW)
+    return server, client
 
 
 def learn_the_path(lab: Lab) -> None:
@@ -52,3 +59,21 @@ def test_mssfix_keeps_streams_within_a_path_that_is_not_to_be_cut_for(wide_lab: 
         assert wide_lab.stream(OFFICE_HOST, push=push, size=2 << 20).intact
     assert wide_lab.laptop.ping(OFFICE_HOST, size=1200, extra=WHOLE) == 3
     assert wide_lab.laptop.ping(OFFICE_HOST, size=FULL_SIZE_V4, count=1, extra=WHOLE, wait=1) == 0
+
+
+@pytest.mark.parametrize(
+    ("engine", "program"), [("rust", "ginnel"), ("python", "ginnel"), ("rust", "openvpn")]
+)
+def test_new_streams_fit_a_path_that_got_narrow(
+    wide_lab: Lab, monkeypatch: pytest.MonkeyPatch, engine: str, program: str
+) -> None:
+    monkeypatch.setenv("GINNEL_ENGINE", engine)
+    server, client = start(wide_lab, "mtu-disc yes", program=program)
+    wide_lab.laptop.ping(OFFICE_HOST, count=2, size=MIDDLE, wait=1)
+    client.wait_for(ADJUSTED)
+    if program == "ginnel":
+        wide_lab.office.ping(addresses(wide_lab)["inet"].local, count=1, size=MIDDLE, wait=1)
+        server.wait_for(ADJUSTED)
+    for push in (True, False):
+        assert wide_lab.stream(OFFICE_HOST, push=push, size=2 << 20).intact
+    assert client.log().count("according to path MTU discovery") == 1
