@@ -30,6 +30,7 @@ from ginnel.core.notices import (
     Notice,
     OptionsImported,
     Outcome,
+    PathNarrowed,
     PeerConnected,
     PushOptionFiltered,
     PushOptionRefused,
@@ -251,6 +252,12 @@ def test_rejection_without_a_certificate() -> None:
 def test_control_messages(keyword: str, text: str, expected: str) -> None:
     (line,) = render(ControlMessage(keyword=keyword, text=text))
     assert line.text == expected
+
+
+def test_a_path_that_got_narrow_is_told_as_openvpn_does() -> None:
+    (line,) = render(PathNarrowed(option="mssfix", before="1492 mtu", mtu=1300))
+    text = "Note adjusting 'mssfix 1492 mtu' to 'mssfix 1300 mtu' according to path MTU discovery"
+    assert line == LogLine(text=text, verb=4, category=Category.MTU)
 
 
 def test_warnings_are_shown_at_every_verb() -> None:

@@ -169,6 +169,8 @@ class FakePlane:
         self.sent: list[Transmit] = []
         self.inner: list[bytes] = []
         self.keepalive = Keepalive()
+        self.mss = (0, 0)
+        self.payload: PayloadTerms | None = None
         self.counters = PeerStats()
         self.keys: dict[KeySlot, DataKey] = {}
         self.links = 0

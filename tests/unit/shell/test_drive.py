@@ -245,6 +245,7 @@ def test_reports_are_translated(report: Notification, signal: str) -> None:
                     Notification(kind=NotificationKind.LINK_LOST, peer_id=PEER, errno=111),
                     Notification(kind=NotificationKind.KEY_EXHAUSTED, peer_id=PEER, key_id=5),
                     Notification(kind=NotificationKind.FLOATED, peer_id=PEER, remote=made.remote),
+                    Notification(kind=NotificationKind.TOO_LONG, peer_id=PEER, remote=made.remote),
                 ]
                 made.plane.reports += [*harmless, report]
                 made.plane.wake()

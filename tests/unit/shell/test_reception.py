@@ -17,6 +17,7 @@ from ginnel.core.events import (
     KeyExhausted,
     LinkLost,
     OccReceived,
+    PathMtuFound,
     PeerSilent,
 )
 from ginnel.core.listener import Admission, Dropped, Reply, Welcome
@@ -412,6 +413,19 @@ def test_learnt_addresses_and_wrong_sources_are_told() -> None:
         assert rig.lines.has("Learn: 00:00:5e:00:53:01@7 -> ")
         assert rig.lines.has("from client [10.9.8.7]")
         await until(lambda: ("00:00:5e:00:53:01", False) in rig.hooks.told, "the hook")
+
+    with_rig(work)
+
+
+def test_a_packet_too_long_has_the_system_asked_about_the_path() -> None:
+    async def work(rig: Rig) -> None:
+        client = await rig.enter(HOME)
+        client.peer_added = True
+        rig.report(NotificationKind.TOO_LONG, remote=Endpoint(ip_address("127.0.0.1"), 9))
+        rig.report(NotificationKind.TOO_LONG)  # of a peer whose address is not known
+        inputs = rig.machines[0].inputs
+        await until(lambda: PathMtuFound(mtu=65_535) in inputs, "the event")
+        assert sum(isinstance(given, PathMtuFound) for given in inputs) == 1
 
     with_rig(work)
 
