@@ -18,7 +18,15 @@ from ginnel.core.actions import (
 from ginnel.core.data_key import DataCipher, DataFormat
 from ginnel.core.errors import LocalMisuse
 from ginnel.core.negotiate import DataCapabilities
-from ginnel.core.notices import Connected, Ended, Notice, Outcome, PeerConnected, Warned
+from ginnel.core.notices import (
+    Connected,
+    Ended,
+    Notice,
+    Outcome,
+    PathNarrowed,
+    PeerConnected,
+    Warned,
+)
 from ginnel.core.occ import exit_payload, request_payload
 from ginnel.core.options_string import client_terms, expected_from_peer, options_string
 from ginnel.core.static_peer import OCC_INTERVAL, OCC_TRIES, StaticPeerMachine
@@ -211,6 +219,16 @@ def test_a_link_error_is_only_a_hint_on_udp() -> None:
     rig.report(events.LinkLost(errno=111))
     rig.report(events.LinkLost(errno=111))
     assert len(rig.told(Warned)) == 1
+
+
+def test_a_path_that_got_narrow_is_told_once() -> None:
+    rig = Rig()
+    rig.report(events.PathMtuFound(mtu=1300))
+    rig.start()
+    assert not rig.told(PathNarrowed)
+    for _ in range(2):
+        rig.report(events.PathMtuFound(mtu=1300))
+    assert len(rig.told(PathNarrowed)) == 1
 
 
 def test_the_peer_is_told_of_the_end_as_often_as_asked() -> None:
