@@ -101,7 +101,7 @@ class Drive:
         """Tasks that nobody needs once the machine has ended."""
         self._draining = False
         self._peer_id = UNDEFINED_PEER_ID
-        self._options = LinkOptions()
+        self._link_options = LinkOptions()
         self._peer_id_sent = False
         self._link_read = 0
         self._link_written = 0
@@ -257,7 +257,7 @@ class Drive:
         if notification.kind is not NotificationKind.TOO_LONG:
             return _core_event(notification)
         remote = notification.remote
-        mtu = None if remote is None else path_mtu(remote, notification.local, self._options)
+        mtu = None if remote is None else path_mtu(remote, notification.local, self._link_options)
         return None if mtu is None else PathMtuFound(mtu=mtu)
 
     # --- out -----------------------------------------------------------------------------------
@@ -392,7 +392,7 @@ class Drive:
         loop.remove_reader(self._link.fileno())
         self._data_plane = opened
         self._peer_id = action.config.peer_id
-        self._options = action.config.options.link
+        self._link_options = action.config.options.link
         self._peer_id_sent = action.config.send_peer_id != UNDEFINED_PEER_ID
         loop.add_reader(opened.fileno(), self._guarded, self._read_data_plane)
         if action.await_peer:
@@ -472,8 +472,9 @@ def _core_event(notification: Notification) -> DataPlaneEvent:
             | NotificationKind.LEARNED
             | NotificationKind.RELEARNED
             | NotificationKind.FORGOTTEN
-            | NotificationKind.TOO_LONG
         ):
-            raise AssertionError("only a server's data plane reports this, or it is asked about")
+            raise AssertionError("only a server's data plane reports this")
+        case NotificationKind.TOO_LONG:
+            raise AssertionError("the system is asked for the rest of it")
         case _:
             assert_never(notification.kind)
