@@ -96,7 +96,7 @@ def tls_cipher_names(options: TlsOptions) -> tuple[list[str], list[str]]:
     )
     context = _context(wanted, must_fit=True)
     assert context is not None
-    names = context.library.cipher_names()
+    names = context.tls_library.cipher_names()
     modern = [name for name in names if name.startswith("TLS_")]
     return modern, [iana_cipher_name(name) for name in names if not name.startswith("TLS_")]
 

@@ -107,7 +107,7 @@ class TlsLibrary(Protocol):
 class TlsContext:
     """A context ready to make channels; ``warnings`` are plain sentences for the log."""
 
-    library: TlsLibrary
+    tls_library: TlsLibrary
     policy: CertificatePolicy
     side: Side
     peer_check: "PeerCheck"
@@ -115,7 +115,9 @@ class TlsContext:
 
     def channel(self) -> "TlsChannel":
         """Makes one TLS session over memory BIOs."""
-        return self.library.channel(side=self.side, policy=self.policy, peer_check=self.peer_check)
+        return self.tls_library.channel(
+            side=self.side, policy=self.policy, peer_check=self.peer_check
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,7 +173,7 @@ def build_tls_context(
             option="ca",
         )
     return TlsContext(
-        library=library,
+        tls_library=library,
         policy=CertificatePolicy(
             options=options,
             has_trust_anchor=trusted,

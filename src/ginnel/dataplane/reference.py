@@ -181,7 +181,7 @@ class PythonDataPlane:
         self._resets = Bucket(self._clock(), count, seconds)
 
     def credit_resets(self, count: int) -> None:
-        """Gives back what was taken for resets that turned out genuine."""
+        """Gives back what was taken for resets: genuine ones, and those that get no answer."""
         self._resets.give(count)
 
     def new_peer(self, peer: PeerConfig) -> None:

@@ -31,6 +31,9 @@ async def race(signals: Signals, work: Coroutine[None, None, T]) -> T | Interrup
     except asyncio.CancelledError:
         if not interruption.is_ours():
             raise
+    except BaseException:
+        interruption.is_ours()  # or a later group of tasks would take it for one of its own
+        raise
     else:
         interruption.is_ours()
         if signals.pending is None:

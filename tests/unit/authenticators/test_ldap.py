@@ -22,28 +22,28 @@ class InvalidCredentialsError(Exception):
 
 class Connection:
     def __init__(self, library: "Library", uri: str) -> None:
-        self.library = library
+        self.fake = library
         library.told.append(uri)
 
     def set_option(self, name: str, value: object) -> None:
-        self.library.told.append(f"{name} {value}")
+        self.fake.told.append(f"{name} {value}")
 
     def start_tls_s(self) -> None:
-        self.library.told.append("start-tls")
+        self.fake.told.append("start-tls")
 
     def simple_bind_s(self, dn: str, password: str) -> None:
-        self.library.told.append(f"bind {dn}")
-        if self.library.passwords.get(dn) != password:
+        self.fake.told.append(f"bind {dn}")
+        if self.fake.passwords.get(dn) != password:
             raise InvalidCredentialsError
 
     def search_ext_s(
         self, base: str, scope: str, query: str, **_limits: object
     ) -> list[tuple[str | None, object]]:
-        self.library.told.append(f"search {base} {query}")
-        return [(None, ["a referral"]), *((dn, {}) for dn in self.library.found)]
+        self.fake.told.append(f"search {base} {query}")
+        return [(None, ["a referral"]), *((dn, {}) for dn in self.fake.found)]
 
     def unbind_s(self) -> None:
-        self.library.told.append("unbind")
+        self.fake.told.append("unbind")
 
 
 class Library:

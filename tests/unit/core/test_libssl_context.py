@@ -84,8 +84,8 @@ def test_the_lists_are_those_of_the_wheel() -> None:
     """Another release of OpenSSL may know more; what we allow is one list."""
     wheel = build_tls_context(tls_options(CA, SERVING), side=Side.CLIENT, unix_time=TIME)
     system = build(GOOD)
-    shared = set(wheel.library.cipher_names())
-    assert len(shared & set(system.library.cipher_names())) > 10
+    shared = set(wheel.tls_library.cipher_names())
+    assert len(shared & set(system.tls_library.cipher_names())) > 10
 
 
 def test_a_revoked_server_is_refused() -> None:

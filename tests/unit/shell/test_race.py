@@ -110,3 +110,22 @@ def test_a_deadline_within_the_work_stays_the_works_own() -> None:
         assert await race(Signals(), work()) == "late"
 
     asyncio.run(asyncio.wait_for(scenario(), 40))
+
+
+def test_work_that_fails_while_it_is_cancelled_leaves_the_task_uncancelled() -> None:
+    async def scenario() -> None:
+        async def work() -> None:
+            try:
+                await asyncio.get_running_loop().create_future()
+            finally:
+                raise ValueError("broken")
+
+        signals = Signals()
+        asyncio.get_running_loop().call_soon(signals.throw, "SIGTERM")
+        with pytest.raises(ValueError, match="broken"):
+            await race(signals, work())
+        task = asyncio.current_task()
+        assert task is not None
+        assert task.cancelling() == 0
+
+    asyncio.run(asyncio.wait_for(scenario(), 40))
