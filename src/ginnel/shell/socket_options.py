@@ -111,9 +111,9 @@ def configure_socket(sock: socket.socket, terms: SocketTerms, link: LinkOptions)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, link.bind_dev.encode())
     if terms.mtu_disc is not None:
         mode = _MTU_DISCOVER[terms.mtu_disc]
-        if sock.family == socket.AF_INET:
-            sock.setsockopt(socket.IPPROTO_IP, _IP_MTU_DISCOVER, mode)
-        else:
+        # A socket of IPv6 may have peers of IPv4, whose packets go by the option of IPv4.
+        sock.setsockopt(socket.IPPROTO_IP, _IP_MTU_DISCOVER, mode)
+        if sock.family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, _IPV6_MTU_DISCOVER, mode)
     if sock.family == socket.AF_INET6:
         sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, int(terms.ipv6only))

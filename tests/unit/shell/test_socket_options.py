@@ -96,6 +96,17 @@ def test_device_that_does_not_exist_is_named(kind: socket.SocketKind) -> None:
         open_socket(attempt(KINDS[kind], LOOPBACK, LinkOptions(bind_dev="no-such-dev")), kind)
 
 
+@kinds
+@pytest.mark.parametrize(("word", "mode"), [("no", 0), ("yes", 2)])
+def test_an_ipv6_socket_treats_packets_of_both_families_alike(
+    kind: socket.SocketKind, word: str, mode: int
+) -> None:
+    sock, _local = open_socket(attempt(replace(KINDS[kind], mtu_disc=word), LOOPBACK6), kind)
+    with sock:
+        assert sock.getsockopt(socket.IPPROTO_IP, 10) == mode
+        assert sock.getsockopt(socket.IPPROTO_IPV6, 23) == mode
+
+
 def test_ipv6_sockets_take_ipv4_unless_told_otherwise() -> None:
     for only in (False, True):
         profile = replace(udp_profile(), bind=True, bind_ipv6only=only)
