@@ -12,6 +12,7 @@ use ginnel_datapath::learn::{Lesson, Station, Stations};
 use ginnel_datapath::mss;
 use ginnel_datapath::payload::framing::Framing;
 use ginnel_datapath::payload::nat::{Direction as Way, NatRule};
+use ginnel_datapath::payload::refusal;
 use ginnel_datapath::payload::{Payload, PayloadSpec, Unwrapped};
 use ginnel_datapath::segment::{self, Plan};
 use ginnel_datapath::suite::{BlockCipher, Mode, Old, Suite};
@@ -114,6 +115,11 @@ pub fn inner_packets(data: &[u8]) {
         if let Some(inner) = Inner::parse(bytes) {
             assert!(inner.transport <= inner.length && inner.length <= bytes.len());
             assert!(destination(bytes).is_some() && source(bytes).is_some());
+        }
+        if let Some(answer) = refusal::too_long(bytes, 0, 20) {
+            let inner = Inner::parse(&answer).unwrap();
+            assert!(inner.length == answer.len() && answer.len() <= 1280);
+            assert_eq!(refusal::too_long(&answer, 0, 20), None);
         }
         mss::clamp(bytes, 1300, 1280);
         coalescer.push(&mut storage, range, &mut total);

@@ -4,6 +4,7 @@ Only with ``mtu-disc yes`` do packets that are too long for the path not leave, 
 2.6; else the kernel, or the network where that may, sends them in parts.
 """
 
+import signal
 from collections.abc import Sequence
 
 import pytest
@@ -77,3 +78,44 @@ def test_new_streams_fit_a_path_that_got_narrow(
     for push in (True, False):
         assert wide_lab.stream(OFFICE_HOST, push=push, size=2 << 20).intact
     assert client.log().count("according to path MTU discovery") == 1
+
+
+@pytest.mark.parametrize(
+    ("engine", "client", "server"),
+    [
+        ("rust", "ginnel", "ginnel"),
+        ("python", "ginnel", "ginnel"),
+        ("rust", "ginnel", "openvpn"),
+        ("rust", "openvpn", "ginnel"),
+        ("python", "ginnel", "openvpn"),
+        ("python", "openvpn", "ginnel"),
+    ],
+)
+def test_streams_go_on_over_a_path_that_got_narrow(
+    wide_lab: Lab, monkeypatch: pytest.MonkeyPatch, engine: str, client: str, server: str
+) -> None:
+    """They began with segments of full size: only an answer to these makes them shorter."""
+    monkeypatch.setenv("GINNEL_ENGINE", engine)
+    lines = {"ginnel": ("mtu-disc yes",), "openvpn": ()}
+    # The server's socket is one of IPv6, and the client comes over IPv4.
+    setup = ServerSetup(program=server, protocol="udp6", lines=lines[server])
+    there = wide_lab.start_server(setup)
+    here = wide_lab.start_client(
+        wide_lab.client_setup(program=client, lines=(*lines[client], "verb 4"))
+    )
+    wide_lab.laptop.wait_ping(OFFICE_HOST)
+    streams = [
+        wide_lab.start_stream(OFFICE_HOST, push=push, size=2 << 20, pauses=True)
+        for push in (True, False)
+    ]
+    for stream in streams:
+        stream.wait_for("^half$")
+    mtu(wide_lab.internet, "to-office", NARROW)
+    mtu(wide_lab.office, "eth0", NARROW)
+    for stream in streams:
+        stream.send(signal.SIGCONT)
+    for stream in streams:
+        assert wide_lab.stream_result(stream).intact
+    for running, program in ((here, client), (there, server)):
+        if program == "ginnel":
+            running.wait_for(ADJUSTED)

@@ -131,11 +131,7 @@ impl Payload {
             return None;
         }
         let Some(error) = refusal::no_route(&packet[at..], from) else { return Some(vec![]) };
-        if !self.is_ethernet {
-            return Some(error);
-        }
-        // Back to where the frame came from, as if from where it was going.
-        Some([&packet[6..12], &packet[..6], &packet[12..at], &error].concat())
+        Some(refusal::returned(packet, at, error))
     }
 
     /// Type of service, or traffic class, that the datagram of a packet gets.

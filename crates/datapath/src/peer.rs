@@ -179,6 +179,10 @@ pub struct Peer {
     pub bad_source_at: Option<u64>,
     /// When a packet too long for the path was last reported; a mark of the caller's.
     pub too_long_at: Option<u64>,
+    /// How long a packet inside may be; None for any length.
+    pub inner_mtu: Option<u16>,
+    /// When all answers to longer ones are paid for; a mark of the caller's.
+    pub answers_until: u64,
     primary: Option<Key>,
     secondary: Option<Key>,
 }
@@ -199,6 +203,8 @@ impl Peer {
             due_at: u64::MAX,
             bad_source_at: None,
             too_long_at: None,
+            inner_mtu: None,
+            answers_until: 0,
             primary: None,
             secondary: None,
         }

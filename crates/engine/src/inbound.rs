@@ -299,12 +299,19 @@ impl Inbound<'_> {
         }
         match target {
             None => {}
-            Some(Target::Peer(to)) => self.carrier.take_from_peer(to, payload),
+            Some(Target::Peer(to)) => {
+                if let Some(answer) = self.carrier.take_from_peer(to, payload)
+                    && let Some(peer) = self.carrier.peers.get(peer_id)
+                {
+                    send_payload(peer, self.carrier.links, &answer, ways);
+                }
+            }
             Some(Target::All { vlan }) => {
                 // Counted before anybody is looked at: a flood costs the same with many peers.
                 let copies = switch.count_members(self.carrier.peers, vlan).saturating_sub(1);
                 if switch.may_copy(copies, ways.now) {
                     for to in self.carrier.members(switch, vlan, Some(peer_id)) {
+                        // What is for many is answered by nobody.
                         self.carrier.take_from_peer(to, payload);
                     }
                 } else if let Some(peer) = self.carrier.peers.get(peer_id) {

@@ -175,9 +175,15 @@ impl Engine {
         self.change(|state| state.set_payload(peer_id, payload))?
     }
 
-    /// Changes the MSS limits of a peer's SYNs, from the next packet on.
-    pub fn set_mss(&self, peer_id: u32, ipv4: u16, ipv6: u16) -> io::Result<()> {
-        self.change(|state| state.set_mss(peer_id, ipv4, ipv6))?
+    /// Changes the MSS limits of a peer's SYNs of both families, and how long packets for it may
+    /// be that the device brings, from the next packet on.
+    pub fn set_path(
+        &self,
+        peer_id: u32,
+        mss: (u16, u16),
+        inner_mtu: Option<u16>,
+    ) -> io::Result<()> {
+        self.change(|state| state.set_path(peer_id, mss, inner_mtu))?
     }
 
     /// Forgets a peer with its keys and routes.

@@ -1,5 +1,6 @@
 //! From the device, or from another peer, to the links: route, cut, and seal into what is sent.
 
+use ginnel_datapath::payload::refusal;
 use ginnel_datapath::peer::Peer;
 use ginnel_datapath::route::Routes;
 use ginnel_datapath::segment::{self, Plan};
@@ -17,6 +18,11 @@ use crate::switch::{Switch, Target};
 
 /// Milliseconds between two reports on one peer's packets that are too long for the path.
 const TOO_LONG_PAUSE_MS: u64 = 1000;
+
+/// What an answer to a packet that is too long for the path of its peer costs, in milliseconds,
+/// and how many of them may be owed: as many a second, and at once, as Linux sends ICMP errors.
+const ANSWER_COST_MS: u64 = 1;
+const ANSWER_CREDIT_MS: u64 = 50;
 
 /// Carries packets to peers.
 pub(crate) struct Carrier<'a> {
@@ -89,7 +95,7 @@ impl Outbound<'_> {
 impl Carrier<'_> {
     /// Takes a packet of the device to a peer; returns what answers it instead.
     fn take_from_device(&mut self, peer_id: u32, plan: Plan, packet: &mut [u8]) -> Option<Vec<u8>> {
-        let Ways { is_ethernet, now, .. } = self.ways;
+        let ways = self.ways;
         let peer = self.ready(peer_id)?;
         let (count, bytes) = match &plan {
             Plan::Whole => (1, packet.len()),
@@ -99,7 +105,7 @@ impl Carrier<'_> {
         };
         peer.stats.tun_read_packets += count as u64;
         peer.stats.tun_read_bytes += bytes as u64;
-        if is_recursive(peer, packet, is_ethernet) {
+        if is_recursive(peer, packet, ways.is_ethernet) {
             peer.stats.drop(Drop::Recursive, count as u64);
             return None;
         }
@@ -107,17 +113,28 @@ impl Carrier<'_> {
             peer.stats.drop(Drop::BlockedIpv6, count as u64);
             return Some(answer);
         }
-        peer.clock.crossed_tun(bytes as u64, now);
+        if let Some(answer) = refuse_too_long(peer, plan, packet, ways) {
+            peer.stats.drop(Drop::TooBig, count as u64);
+            return Some(answer);
+        }
+        peer.clock.crossed_tun(bytes as u64, ways.now);
         self.send(peer_id, plan, packet);
         None
     }
 
-    /// Takes a packet of one peer to another.
-    pub(crate) fn take_from_peer(&mut self, peer_id: u32, packet: &mut [u8]) {
-        let is_ethernet = self.ways.is_ethernet;
-        if self.ready(peer_id).is_some_and(|peer| !is_recursive(peer, packet, is_ethernet)) {
-            self.send(peer_id, Plan::Whole, packet);
+    /// Takes a packet of one peer to another; returns what answers it instead.
+    pub(crate) fn take_from_peer(&mut self, peer_id: u32, packet: &mut [u8]) -> Option<Vec<u8>> {
+        let ways = self.ways;
+        let peer = self.ready(peer_id)?;
+        if is_recursive(peer, packet, ways.is_ethernet) {
+            return None;
         }
+        if let Some(answer) = refuse_too_long(peer, Plan::Whole, packet, ways) {
+            peer.stats.drop(Drop::TooBig, 1);
+            return Some(answer);
+        }
+        self.send(peer_id, Plan::Whole, packet);
+        None
     }
 
     /// The peers of a VLAN, but for one.
@@ -157,6 +174,35 @@ fn is_recursive(peer: &Peer, packet: &[u8], is_ethernet: bool) -> bool {
     let at = if is_ethernet { ether::ip_offset(packet) } else { Some(0) };
     let destination = at.and_then(|at| inner::destination(&packet[at..]));
     destination.is_some_and(|destination| peer.is_recursive(destination))
+}
+
+/// What answers a packet that the path does not take and nobody may cut: empty for no answer now.
+fn refuse_too_long(peer: &mut Peer, plan: Plan, packet: &[u8], ways: Ways) -> Option<Vec<u8>> {
+    let mtu = peer.inner_mtu?;
+    let longest = match plan {
+        Plan::Whole => packet.len(),
+        Plan::Split(segments) => segments.len(0),
+    };
+    let header = if ways.is_ethernet { ether::HEADER_LEN } else { 0 };
+    if longest <= usize::from(mtu) + header {
+        return None;
+    }
+    let at = if ways.is_ethernet { ether::ip_offset(packet)? } else { 0 };
+    // A tag takes room.
+    let mtu = mtu.saturating_sub((at - header) as u16);
+    let answer = match plan {
+        Plan::Whole => refusal::too_long(packet, at, mtu),
+        Plan::Split(segments) => {
+            let mut first = vec![0; longest];
+            segments.write(0, packet, &mut first);
+            refusal::too_long(&first, at, mtu)
+        }
+    }?;
+    if peer.answers_until > ways.now + ANSWER_CREDIT_MS {
+        return Some(vec![]);
+    }
+    peer.answers_until = peer.answers_until.max(ways.now) + ANSWER_COST_MS;
+    Some(answer)
 }
 
 /// Counts what became of a peer's datagrams, and reports that they are too long for the path.

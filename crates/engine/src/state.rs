@@ -155,8 +155,15 @@ impl State {
         Ok(())
     }
 
-    pub(crate) fn set_mss(&mut self, peer_id: u32, ipv4: u16, ipv6: u16) -> io::Result<()> {
-        self.peer(peer_id)?.set_mss(ipv4, ipv6);
+    pub(crate) fn set_path(
+        &mut self,
+        peer_id: u32,
+        (mss_ipv4, mss_ipv6): (u16, u16),
+        inner_mtu: Option<u16>,
+    ) -> io::Result<()> {
+        let peer = self.peer(peer_id)?;
+        peer.set_mss(mss_ipv4, mss_ipv6);
+        peer.inner_mtu = inner_mtu;
         Ok(())
     }
 

@@ -27,7 +27,7 @@ use zeroize::Zeroizing;
 
 /// Counts changes of what this module is called with; the same number is in
 /// `ginnel.dataplane.choose`, which takes no other.
-const INTERFACE: u32 = 2;
+const INTERFACE: u32 = 3;
 
 /// Packed address, port, scope id.
 type Address = (PyBackedBytes, u16, u32);
@@ -215,8 +215,14 @@ impl Engine {
         py.detach(|| self.0.set_payload(peer_id, payload)).map_err(os_error)
     }
 
-    fn set_mss(&self, py: Python<'_>, peer_id: u32, ipv4: u16, ipv6: u16) -> PyResult<()> {
-        py.detach(|| self.0.set_mss(peer_id, ipv4, ipv6)).map_err(os_error)
+    fn set_path(
+        &self,
+        py: Python<'_>,
+        peer_id: u32,
+        mss: (u16, u16),
+        inner_mtu: Option<u16>,
+    ) -> PyResult<()> {
+        py.detach(|| self.0.set_path(peer_id, mss, inner_mtu)).map_err(os_error)
     }
 
     fn del_peer(&self, py: Python<'_>, peer_id: u32) -> PyResult<()> {

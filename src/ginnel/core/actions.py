@@ -137,6 +137,8 @@ class FitPath:
     peer_id: PeerId
     mss_ipv4: int
     mss_ipv6: int
+    inner_mtu: int | None
+    """Longest packet that fits inside; None where all do, or longer ones are cut (``fragment``)."""
     payload: PayloadTerms | None
     """None when nothing of it changes."""
 

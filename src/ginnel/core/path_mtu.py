@@ -32,6 +32,8 @@ class Fit:
     profile: ConnectionProfile
     mss_ipv4: int
     mss_ipv6: int
+    inner_mtu: int | None
+    """As ``FitPath`` has it."""
     fragment: int
     """As ``PayloadTerms`` has it."""
     notices: tuple[PathNarrowed, ...]
@@ -52,6 +54,7 @@ class Fit:
                 peer_id=peer_id,
                 mss_ipv4=self.mss_ipv4,
                 mss_ipv6=self.mss_ipv6,
+                inner_mtu=self.inner_mtu,
                 payload=None if payload == before else payload,
             )
         )
@@ -84,7 +87,8 @@ def fit_path(
 ) -> Fit | None:
     """Lowers what is too large for packets of ``mtu`` bytes, outer headers included.
 
-    None when all fits: nothing is ever raised again but by a new connection.
+    None when all fits. What options say is never raised again but by a new connection; what is
+    answered to packets that are too long is what the system knows of the path now.
     """
     mtu = max(mtu, SMALLEST[version])
     notices: list[PathNarrowed] = []
@@ -102,13 +106,17 @@ def fit_path(
             notices.append(PathNarrowed(option="fragment", before=shown, mtu=mtu))
             # Without a size of its own, mssfix goes by fragment.
             fitting = cut
-    if not notices:
+    room = overhead.packet.largest_payload(mtu - overhead.outer) - overhead.payload
+    # Fragments carry packets of any length.
+    inner_mtu = None if profile.fragment or room >= tun_mtu else room
+    if not notices and inner_mtu is None:
         return None
     mss_ipv4, mss_ipv6 = mss_limits(fitting, tun_mtu=tun_mtu, overhead=overhead)
     return Fit(
         profile=fitting,
         mss_ipv4=mss_ipv4,
         mss_ipv6=mss_ipv6,
+        inner_mtu=inner_mtu,
         fragment=fragment_size(fitting, overhead),
         notices=tuple(notices),
     )

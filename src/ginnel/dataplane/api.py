@@ -277,8 +277,12 @@ class DataPlane(Protocol):
         """Changes what is done to the peer's payloads, from the next packet on."""
         ...
 
-    def set_mss(self, peer_id: PeerId, ipv4: int, ipv6: int) -> None:
-        """Changes the limits of ``PeerConfig``, from the next packet on."""
+    def set_path(self, peer_id: PeerId, mss: tuple[int, int], inner_mtu: int | None) -> None:
+        """Changes the MSS limits of IPv4 and IPv6, from the next packet on.
+
+        A packet of the device, or of another peer, that is longer than ``inner_mtu`` and that no
+        router may cut is dropped (``link-emsgsize``), and answered with how long it may be.
+        """
         ...
 
     def del_peer(self, peer_id: PeerId) -> None: ...

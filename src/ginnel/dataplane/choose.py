@@ -13,7 +13,7 @@ from ginnel.options.errors import ConfigError
 
 EXTENSION = "ginnel_engine"
 
-INTERFACE = 2
+INTERFACE = 3
 """Counts changes of what the extension is called with; the same number is in its ``lib.rs``."""
 
 

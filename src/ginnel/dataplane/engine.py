@@ -161,10 +161,10 @@ class RustDataPlane:
         with _reporting("set_payload", peer_id):
             self._engine.set_payload(peer_id, _payload(payload))
 
-    def set_mss(self, peer_id: PeerId, ipv4: int, ipv6: int) -> None:
-        """Changes the MSS limits of the peer's SYNs."""
-        with _reporting("set_mss", peer_id):
-            self._engine.set_mss(peer_id, ipv4, ipv6)
+    def set_path(self, peer_id: PeerId, mss: tuple[int, int], inner_mtu: int | None) -> None:
+        """Changes the MSS limits, and how long packets for the peer may be."""
+        with _reporting("set_path", peer_id):
+            self._engine.set_path(peer_id, mss, inner_mtu)
 
     def del_peer(self, peer_id: PeerId) -> None:
         """Forgets the peer, its keys and its iroutes."""

@@ -74,9 +74,6 @@ from ginnel.dataplane.reference_switch import Switch, Verdict
 BATCH = 64
 """Packets of each side after which one call reads no more; the last read may hold as many."""
 
-BAD_SOURCE_PAUSE = 1.0
-"""Seconds between two reports on one peer's bad sources."""
-
 MAX_CONTROL_LENGTH = 4096
 """A control packet holds at most 2048 bytes of TLS, a wrapped client key of 1024, and headers."""
 
@@ -207,10 +204,11 @@ class PythonDataPlane:
         peer.payload = self._payload(payload)
         self._settle()
 
-    def set_mss(self, peer_id: PeerId, ipv4: int, ipv6: int) -> None:
-        """Changes the MSS limits of the peer's SYNs."""
-        peer = self._peer("set_mss", peer_id)
-        peer.config = replace(peer.config, mss_ipv4=ipv4, mss_ipv6=ipv6)
+    def set_path(self, peer_id: PeerId, mss: tuple[int, int], inner_mtu: int | None) -> None:
+        """Changes the MSS limits, and how long packets for the peer may be."""
+        peer = self._peer("set_path", peer_id)
+        peer.config = replace(peer.config, mss_ipv4=mss[0], mss_ipv6=mss[1])
+        peer.inner_mtu = inner_mtu
 
     def del_peer(self, peer_id: PeerId) -> None:
         """Forgets the peer, its keys and its iroutes."""
@@ -484,7 +482,7 @@ class PythonDataPlane:
         try:
             has_room = self._outbox.report_room > 0
             self._outbox.report_all(switch.check_source(peer, inner, now, may_learn=has_room))
-            answers = self._blocked(peer, packets)
+            answers = peer.refused_ipv6(packets, self._layer)
             if answers is not None:
                 self._send_data(peer, answers, now)
                 return
@@ -493,22 +491,13 @@ class PythonDataPlane:
         except Dropped as bad:
             peer.counters.drops[bad.reason] += len(packets)
             if bad.reason == "source-address":
-                self._report_source(switch, peer, inner, now)
+                self._outbox.report_all(peer.bad_source_report(switch.source_of(inner), now))
             return
         self._hand_out(verdict, packets, peer, now)
         if verdict.to_device is not None:
             self._write(peer, packets if len(packets) > 1 else [verdict.to_device])
         elif verdict.peer is not None:
             peer.clock.crossed_tun(sum(map(len, packets)), now)
-
-    def _report_source(self, switch: Switch, peer: ReferencePeer, inner: bytes, now: float) -> None:
-        address = switch.source_of(inner)
-        if address[:1] == b"\xfe" and len(address) == 16 and address[1] >> 6 == 2:
-            return  # every IPv6 host has a link-local address and uses it at times
-        if now >= peer.bad_source_at + BAD_SOURCE_PAUSE:
-            peer.bad_source_at = now
-            kind = NotificationKind.BAD_SOURCE
-            self._outbox.report(Notification(kind=kind, peer_id=peer.peer_id, payload=address))
 
     def _hand_out(
         self,
@@ -530,7 +519,7 @@ class PythonDataPlane:
             found = self._peers.get(verdict.peer)
             targets = () if found is None else (found,)
         for target in targets:
-            self._send_inner(target, packets, now, from_device=sender is None)
+            self._send_inner(target, packets, sender, now)
 
     def _pump_tun(self, now: float) -> None:
         moved = 0
@@ -574,14 +563,18 @@ class PythonDataPlane:
         if peer is None:
             self._unassigned["no-route"] += len(packets)
             return
-        self._send_inner(peer, packets, now, from_device=True)
+        self._send_inner(peer, packets, None, now)
 
     def _send_inner(
-        self, peer: ReferencePeer, packets: Sequence[bytes], now: float, *, from_device: bool
+        self,
+        peer: ReferencePeer,
+        packets: Sequence[bytes],
+        sender: ReferencePeer | None,
+        now: float,
     ) -> None:
         """Sends packets of the device, or of another peer, to a peer; they have one destination."""
         inner = packets[0]
-        size = peer.counters.count(peer.counters.tun_read, packets)[1] if from_device else 0
+        size = peer.counters.count(peer.counters.tun_read, packets)[1] if sender is None else 0
         remote = peer.remote if self._relay is None else self._relay
         if (
             peer.config.drop_recursive
@@ -590,23 +583,30 @@ class PythonDataPlane:
         ):
             peer.counters.drops["recursive"] += len(packets)
             return
-        if from_device:
-            answers = self._blocked(peer, packets)
-            if answers is not None:
-                if self._tun is not None:
-                    self._tun.write(answers)
+        answers = peer.refused_ipv6(packets, self._layer) if sender is None else None
+        if answers is not None:
+            self._answer(sender, answers, now)
+            return
+        if peer.inner_mtu is not None:
+            packets, answers = peer.without_too_long(packets, peer.inner_mtu, self._layer, now)
+            self._answer(sender, answers, now)
+            if not packets:
                 return
+            size = sum(map(len, packets))
+        if sender is None:
             peer.clock.crossed_tun(size, now)
         tos = peer.payload.tos_of(inner) if peer.payload is not None else 0
         self._send_data(peer, self._clamped(peer, packets), now, tos)
 
-    def _blocked(self, peer: ReferencePeer, packets: Sequence[bytes]) -> list[bytes] | None:
-        """What answers IPv6 that is blocked; None for packets that may pass."""
-        router = peer.config.payload.block_ipv6
-        answers = None if router is None else self._layer.no_ipv6(packets, router)
-        if answers is not None:
-            peer.counters.drops["blocked-ipv6"] += len(packets)
-        return answers
+    def _answer(self, sender: ReferencePeer | None, answers: Sequence[bytes], now: float) -> None:
+        """Answers the device, or a peer, instead of sending what came from there."""
+        if sender is not None:
+            self._send_data(sender, answers, now)
+        elif answers and self._tun is not None:
+            try:
+                self._tun.write(answers)
+            except TunBroken as broken:
+                self._lose_tun(broken)
 
     def _clamped(self, peer: ReferencePeer, packets: Sequence[bytes]) -> list[bytes]:
         return self._layer.clamped(packets, peer.config.mss_ipv4, peer.config.mss_ipv6)

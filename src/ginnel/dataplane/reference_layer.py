@@ -8,7 +8,10 @@ from ipaddress import IPv6Address
 from itertools import groupby
 
 from ginnel.dataplane.reference_inner import clamp_mss, destination, ends
-from ginnel.dataplane.reference_rules import ETHERNET_HEADER, ip_offset, no_route
+from ginnel.dataplane.reference_rules import ETHERNET_HEADER, ip_offset, no_route, too_long
+
+_GROUP_BIT = 1
+"""In the first byte of a hardware address: of many stations."""
 
 
 class Layer:
@@ -52,10 +55,25 @@ class Layer:
         answers = []
         for inner in packets:
             error = no_route(inner[start:], router)
-            # On tap back to where the frame came from, as if from where it was going.
-            back = inner[6:12] + inner[:6] + inner[12:start] if start else b""
-            answers += [] if error is None else [back + error]
+            answers += [] if error is None else [_returned(inner, start, error)]
         return answers
+
+    def too_long(self, inner: bytes, mtu: int) -> bytes | None:
+        """A router's answer to a packet that is longer and may not be cut; None for others."""
+        header = ETHERNET_HEADER if self.is_ethernet else 0
+        if len(inner) <= mtu + header:
+            return None
+        start = self._ip_at(inner)
+        if start is None or (self.is_ethernet and (inner[0] | inner[6]) & _GROUP_BIT):
+            return None
+        # A tag takes room.
+        error = too_long(inner[start:], mtu - (start - header))
+        return None if error is None else _returned(inner, start, error)
 
     def _ip_at(self, inner: bytes) -> int | None:
         return ip_offset(inner) if self.is_ethernet else 0
+
+
+def _returned(frame: bytes, start: int, answer: bytes) -> bytes:
+    """On tap back to where the frame came from, as if from where it was going."""
+    return frame[6:12] + frame[:6] + frame[12:start] + answer if start else answer

@@ -17,13 +17,22 @@ from ginnel.dataplane.api import (
 from ginnel.dataplane.formats import DataHeader
 from ginnel.dataplane.reference_counters import PeerCounters
 from ginnel.dataplane.reference_keys import Dropped, PacketKey
+from ginnel.dataplane.reference_layer import Layer
 from ginnel.dataplane.reference_link import SocketAddress
 from ginnel.dataplane.reference_payload import Payload
 
 NEVER = float("inf")
 
+BAD_SOURCE_PAUSE = 1.0
+"""Seconds between two reports on one peer's bad sources."""
+
 TOO_LONG_PAUSE = 1.0
 """Seconds between two reports on one peer's packets that are too long for the path."""
+
+ANSWER_COST = 0.001
+ANSWER_CREDIT = 0.05
+"""What an answer to a packet that is too long for the path of its peer costs, in seconds, and how
+many of them may be owed: as many a second, and at once, as Linux sends ICMP errors."""
 
 
 class KeepaliveClock:
@@ -106,6 +115,10 @@ class ReferencePeer:
         """When a bad source was last reported."""
         self.too_long_at = -NEVER
         """When a packet too long for the path was last reported."""
+        self.inner_mtu: int | None = None
+        """How long a packet inside may be; None for any length."""
+        self.answers_until = -NEVER
+        """When all answers to longer ones are paid for."""
         self.slots: dict[KeySlot, PacketKey] = {}
         self.counters = PeerCounters()
         self.clock = KeepaliveClock(Keepalive(), now)
@@ -184,6 +197,41 @@ class ReferencePeer:
                 local=self.local,
             )
         ]
+
+    def bad_source_report(self, address: bytes, now: float) -> list[Notification]:
+        """What is said of an inner source that is not the peer's, once in a while."""
+        if address[:1] == b"\xfe" and len(address) == 16 and address[1] >> 6 == 2:
+            return []  # every IPv6 host has a link-local address and uses it at times
+        if now < self.bad_source_at + BAD_SOURCE_PAUSE:
+            return []
+        self.bad_source_at = now
+        kind = NotificationKind.BAD_SOURCE
+        return [Notification(kind=kind, peer_id=self.peer_id, payload=address)]
+
+    def refused_ipv6(self, packets: Sequence[bytes], layer: Layer) -> list[bytes] | None:
+        """What answers IPv6 that is blocked; None for packets that may pass."""
+        router = self.config.payload.block_ipv6
+        answers = None if router is None else layer.no_ipv6(packets, router)
+        if answers is not None:
+            self.counters.drops["blocked-ipv6"] += len(packets)
+        return answers
+
+    def without_too_long(
+        self, packets: Sequence[bytes], mtu: int, layer: Layer, now: float
+    ) -> tuple[list[bytes], list[bytes]]:
+        """Packets that may leave, and the answers to those that the path does not take."""
+        fitting: list[bytes] = []
+        answers: list[bytes] = []
+        for packet in packets:
+            answer = layer.too_long(packet, mtu)
+            if answer is None:
+                fitting.append(packet)
+                continue
+            self.counters.drops["link-emsgsize"] += 1
+            if self.answers_until <= now + ANSWER_CREDIT:
+                self.answers_until = max(self.answers_until, now) + ANSWER_COST
+                answers.append(answer)
+        return fitting, answers
 
     def wrap(self, payloads: Sequence[bytes]) -> Sequence[bytes]:
         """What is to be sealed for payloads; a drop is counted for each that gives nothing."""

@@ -1,4 +1,5 @@
-"""Rules about inner packets in the reference engine: ``client-nat`` and ``block-ipv6``.
+"""Rules about inner packets in the reference engine: ``client-nat``, ``block-ipv6``, and what is
+too long for the path.
 
 Also knows where the IP packet of an Ethernet frame begins. Hostile bytes are left as they are.
 """
@@ -13,7 +14,13 @@ ETHERNET_HEADER = 14
 _VLAN_TAG = 4
 _ETHER_VLAN = b"\x81\x00"
 _ETHER_IP = (b"\x08\x00", b"\x86\xdd")
-_TCP, _UDP, _ICMPV6 = 6, 17, 58
+_ICMP, _TCP, _UDP, _ICMPV6 = 1, 6, 17, 58
+_ICMP_ERRORS = frozenset({3, 4, 5, 11, 12})
+"""Types: unreachable, quench, redirect, exceeded, bad parameter."""
+_MAX_ICMP = 576
+"""Longest ICMP error (RFC 1812, 4.3.2.3)."""
+_LEAST_IPV6_MTU = 1280
+"""What IPv6 packets are never asked to be shorter than (RFC 8200, 5)."""
 _MAX_ERROR = 1280
 """Longest ICMPv6 error, so that it passes everywhere (RFC 4443, 2.4)."""
 
@@ -67,6 +74,41 @@ def translate(rules: Sequence[NatRule], packet: bytes, direction: Direction) -> 
 
 def no_route(packet: bytes, source: IPv6Address) -> bytes | None:
     """The ICMPv6 error that answers an IPv6 packet; None when nothing must be answered."""
+    return _icmpv6_error(packet, source.packed, b"\x01\x00", 0)
+
+
+def too_long(packet: bytes, mtu: int) -> bytes | None:
+    """The ICMP error that answers a packet, as if from where it goes.
+
+    That is the only address which is sure to be on this side of the sender's routes and filters.
+    None when the packet is not longer than ``mtu``, may be cut, or must not be answered.
+    """
+    if packet[:1] and packet[0] >> 4 == 6:
+        mtu = max(mtu, _LEAST_IPV6_MTU)
+        is_long = len(packet) > mtu
+        return _icmpv6_error(packet, packet[24:40], b"\x02\x00", mtu) if is_long else None
+    header = (packet[0] & 0x0F) * 4 if packet else 0
+    length = int.from_bytes(packet[2:4], "big")
+    if len(packet) < 20 or packet[0] >> 4 != 4 or not 20 <= header <= length <= len(packet):
+        return None
+    flags = int.from_bytes(packet[6:8], "big")
+    is_error = packet[9] == _ICMP and (len(packet) == header or packet[header] in _ICMP_ERRORS)
+    if len(packet) <= mtu or not flags & 0x4000 or flags & 0x1FFF or is_error:
+        return None
+    if not all(0 < first < 224 for first in (packet[12], packet[16])):
+        return None
+    quoted = packet[: _MAX_ICMP - 28]
+    total = (28 + len(quoted)).to_bytes(2, "big")
+    outer = b"\x45\x00" + total + bytes((0, 0, 0, 0, 255, _ICMP, 0, 0)) + packet[16:20]
+    body = b"\x03\x04" + bytes(4) + mtu.to_bytes(2, "big") + quoted
+    return _with_sum(outer + packet[12:16], 10) + _with_sum(body, 2)
+
+
+def _with_sum(packet: bytes, at: int) -> bytes:
+    return packet[:at] + (~_sum(packet) & 0xFFFF).to_bytes(2, "big") + packet[at + 2 :]
+
+
+def _icmpv6_error(packet: bytes, source: bytes, kind: bytes, value: int) -> bytes | None:
     if len(packet) < 40 or len(packet) < 40 + int.from_bytes(packet[4:6], "big"):
         return None
     asker, target = packet[8:24], packet[24:40]
@@ -74,12 +116,12 @@ def no_route(packet: bytes, source: IPv6Address) -> bytes | None:
     if is_error or not any(asker) or 0xFF in (asker[0], target[0]):
         return None
     quoted = packet[: _MAX_ERROR - 48]
-    body = b"\x01\x00\x00\x00" + bytes(4) + quoted
+    body = kind + bytes(2) + value.to_bytes(4, "big") + quoted
     length = len(body).to_bytes(2, "big")
-    pseudo = source.packed + asker + b"\x00\x00" + length + bytes((0, 0, 0, _ICMPV6))
+    pseudo = source + asker + b"\x00\x00" + length + bytes((0, 0, 0, _ICMPV6))
     total = _sum(pseudo + body)
     body = body[:2] + (~total & 0xFFFF).to_bytes(2, "big") + body[4:]
-    return b"\x60\x00\x00\x00" + length + bytes((_ICMPV6, 255)) + source.packed + asker + body
+    return b"\x60\x00\x00\x00" + length + bytes((_ICMPV6, 255)) + source + asker + body
 
 
 def _translated(rule: NatRule, address: int, direction: Direction) -> int | None:

@@ -48,6 +48,7 @@ def _choose_route(probe: socket.socket, link: LinkOptions) -> None:
 
 def fit_path(data_plane: DataPlane, action: FitPath) -> None:
     """Carries the action out. Raises DataPlaneError."""
-    data_plane.set_mss(action.peer_id, action.mss_ipv4, action.mss_ipv6)
+    mss = (action.mss_ipv4, action.mss_ipv6)
+    data_plane.set_path(action.peer_id, mss, action.inner_mtu)
     if action.payload is not None:
         data_plane.set_payload(action.peer_id, action.payload)

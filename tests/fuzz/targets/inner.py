@@ -8,7 +8,7 @@ from ginnel.core.errors import Malformed
 from ginnel.core.payload import Framing, PayloadTerms
 from ginnel.dataplane.reference_inner import clamp_mss, destination
 from ginnel.dataplane.reference_payload import INNER_SLACK, Payload
-from ginnel.dataplane.reference_rules import Direction
+from ginnel.dataplane.reference_rules import Direction, too_long
 from ginnel.options.model import NatRule
 from tests.fuzz.pieces import cut
 
@@ -21,6 +21,11 @@ def inner_packet(data: bytes) -> None:
     clamped = clamp_mss(data, 1200, 1180)
     assert len(clamped) == len(data)
     assert clamp_mss(clamped, 1200, 1180) == clamped
+    answer = too_long(data, 20)
+    if answer is not None:
+        assert len(answer) <= 1280
+        assert destination(answer) == (data[12:16] if data[0] >> 4 == 4 else data[8:24])
+        assert too_long(answer, 20) is None
 
 
 def payloads(data: bytes) -> None:

@@ -178,12 +178,22 @@ class BaseLab(ABC):
         self._service.wait_for("^ready$")
 
     def start_stream(
-        self, host: str, *, push: bool, size: int = STREAM_SIZE, where: Namespace | None = None
+        self,
+        host: str,
+        *,
+        push: bool,
+        size: int = STREAM_SIZE,
+        where: Namespace | None = None,
+        pauses: bool = False,
     ) -> Process:
-        """Starts a hashed stream from or to the laptop, or elsewhere: see ``stream_result``."""
+        """Starts a hashed stream from or to the laptop, or elsewhere: see ``stream_result``.
+
+        One that ``pauses`` says "half" when it is half-way, and goes on when SIGCONT is sent.
+        """
         self.serve_traffic()
         way = "push" if push else "pull"
         argv = module_command("traffic", way, host, f"--size={size}", f"--seed={self._started}")
+        argv += ["--pauses"] if pauses else []
         return self.spawn(where or self.laptop, argv, label=way)
 
     def stream_result(

@@ -18,6 +18,7 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from functools import partial
 
 CHUNK = 1 << 18
 HEADER = struct.Struct(">cQQ")
@@ -95,24 +96,35 @@ def _blocks(seed: int, size: int) -> Iterator[bytes]:
         yield (struct.pack(">Q", number) + base[8:])[: size - start]
 
 
-def _send(sock: socket.socket, seed: int, size: int) -> str:
+def _send(sock: socket.socket, seed: int, size: int, *, pauses: bool = False) -> str:
     digest = hashlib.sha256()
-    for block in _blocks(seed, size):
+    for number, block in enumerate(_blocks(seed, size)):
+        if pauses and number == size // CHUNK // 2:
+            _pause()
         digest.update(block)
         sock.sendall(block)
     return digest.hexdigest()
 
 
-def _receive(sock: socket.socket, size: int) -> str:
+def _receive(sock: socket.socket, size: int, *, pauses: bool = False) -> str:
     digest = hashlib.sha256()
     left = size
     while left:
+        if pauses and left <= size // 2:
+            pauses = False
+            _pause()
         block = sock.recv(min(left, CHUNK))
         if not block:
             raise ConnectionError(f"the stream ended {left} bytes early")
         digest.update(block)
         left -= len(block)
     return digest.hexdigest()
+
+
+def _pause() -> None:
+    """Stops this program until it is continued."""
+    print("half", flush=True)
+    os.kill(os.getpid(), signal.SIGSTOP)
 
 
 def _receive_exactly(sock: socket.socket, size: int) -> bytes:
@@ -186,12 +198,20 @@ def _fork_stream(listener: socket.socket) -> None:
     os._exit(status)
 
 
-def stream(host: str, port: int, size: int, seed: int, *, push: bool) -> StreamResult:
-    """Moves ``size`` bytes one way and compares nothing: the caller does, with both hashes."""
+def stream(
+    host: str, port: int, size: int, seed: int, *, push: bool, pauses: bool = False
+) -> StreamResult:
+    """Moves ``size`` bytes one way and compares nothing: the caller does, with both hashes.
+
+    One that ``pauses`` stops this program half-way, with most of the rest not sent by either end.
+    """
     with socket.create_connection((host, port), timeout=STREAM_TIMEOUT) as sock:
+        if pauses:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, CHUNK)
         started = time.monotonic()
         sock.sendall(HEADER.pack(PUSH if push else PULL, seed, size))
-        own = _send(sock, seed, size) if push else _receive(sock, size)
+        move = partial(_send, sock, seed) if push else partial(_receive, sock)
+        own = move(size, pauses=pauses)
         theirs = _receive_exactly(sock, 64).decode()
         seconds = time.monotonic() - started
     sent, received = (own, theirs) if push else (theirs, own)
@@ -283,6 +303,7 @@ def main() -> int:
         command.add_argument("--port", type=int, default=PORT)
         command.add_argument("--size", type=int, default=64 << 20)
         command.add_argument("--seed", type=int, default=1)
+        command.add_argument("--pauses", action="store_true")
     probe = commands.add_parser("probe")
     probe.add_argument("host")
     probe.add_argument("--port", type=int, default=PORT)
@@ -304,7 +325,8 @@ def main() -> int:
         print(json.dumps(asdict(prober.run(given.rate, given.seconds))))
         return 0
     push = given.command == "push"
-    print(json.dumps(asdict(stream(given.host, given.port, given.size, given.seed, push=push))))
+    moved = stream(given.host, given.port, given.size, given.seed, push=push, pauses=given.pauses)
+    print(json.dumps(asdict(moved)))
     return 0
 
 

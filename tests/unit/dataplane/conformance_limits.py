@@ -306,7 +306,7 @@ def test_clamps_the_mss_of_syns_both_ways(
 
 def test_the_mss_limits_change_while_packets_go_on(made: Bench, engine: str) -> None:
     hand = facing(made, engine, mss_ipv4=1300, mss_ipv6=1280)
-    hand.node.plane.set_mss(PEER, 1200, 1180)
+    hand.node.plane.set_path(PEER, (1200, 1180), None)
     for number, (source, target, limit) in enumerate(
         [("10.8.0.6", "10.8.0.1", 1200), ("fd00:8::6", "fd00:8::1", 1180)], start=1
     ):
@@ -314,7 +314,7 @@ def test_the_mss_limits_change_while_packets_go_on(made: Bench, engine: str) -> 
         sent = unseal(hand.key, hand.expect(number)[-1]).payload
         assert sent == tcp_packet(source, target, flags=SYN, options=mss_option(limit))
     with pytest.raises(DataPlaneError):
-        hand.node.plane.set_mss(PeerId(77), 1200, 1180)
+        hand.node.plane.set_path(PeerId(77), (1200, 1180), None)
 
 
 def test_a_packet_too_long_for_the_path_is_reported_once_a_second(made: Bench, engine: str) -> None:

@@ -21,6 +21,7 @@ from ginnel.options.errors import ConfigError
 INTERFACES = {
     "e9183fba286dbb86cd679b8b51b91dd7136185726ac6455c74ab83a5f29f1f4a": 1,
     "b6ae20dad29f63ba74646de63d34f224e7664f8ee607b7a70766a09e326e2960": 2,
+    "afd906dbaad2a6777afeb7cd675f44c266c8cad1c9beaa8a17cca8f14029fd11": 3,
 }
 """Digests of the stub, and the number of what it says."""
 MISSING = "the compiled engine (module ginnel_engine) is not installed"

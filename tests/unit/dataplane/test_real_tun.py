@@ -125,13 +125,33 @@ def traffic(*arguments: str) -> list[str]:
 def test_the_kernels_traffic_passes_whole(
     made: Bench, pair: Pair, hosts: tuple[Namespace, Namespace], vnet_headers: tuple[bool, bool]
 ) -> None:
-    left, right = hosts
     planes = connect(made, pair, hosts, vnet_headers=vnet_headers)
     for address in ADDRESSES["right"]:
         for size in (56, 4000):
             ping = ["ping", "-n", "-q", "-c", "3", "-i", "0.05", "-W", "5", "-s", str(size)]
-            printed = run_while_pumping(planes, left.command([*ping, address]))
+            printed = run_while_pumping(planes, hosts[0].command([*ping, address]))
             assert " 0% packet loss" in printed
+    assert_streams_pass(planes, hosts)
+    for plane in planes:
+        assert not set(dict(plane.stats(PEER).drops)) - {"link-full", "tun-full"}
+
+
+@pytest.mark.parametrize("vnet_header", [False, True], ids=["plain", "vnet"])
+def test_the_kernel_believes_what_it_is_answered(
+    made: Bench, engine: str, hosts: tuple[Namespace, Namespace], vnet_header: bool
+) -> None:
+    """Streams whose SYNs promised too much go on, with super-packets of shorter segments."""
+    planes = connect(made, (engine, engine), hosts, vnet_headers=(vnet_header, vnet_header))
+    for plane in planes:
+        plane.set_path(PEER, (0, 0), 1290)
+    assert_streams_pass(planes, hosts)
+    for plane in planes:
+        assert dict(plane.stats(PEER).drops)["link-emsgsize"] > 0
+
+
+def assert_streams_pass(planes: list[DataPlane], hosts: tuple[Namespace, Namespace]) -> None:
+    """One over IPv4 to the right, one over IPv6 to the left."""
+    left, right = hosts
     service = right.spawn(traffic("serve", *ADDRESSES["right"]), name="serve")
     try:
         service.wait_for("^ready$")
@@ -142,8 +162,6 @@ def test_the_kernels_traffic_passes_whole(
             assert result.size == STREAM
     finally:
         service.stop()
-    for plane in planes:
-        assert not set(dict(plane.stats(PEER).drops)) - {"link-full", "tun-full"}
 
 
 @pytest.mark.parametrize("vnet_header", [False, True], ids=["plain", "vnet"])

@@ -6,6 +6,7 @@ import pytest
 
 from ginnel.dataplane.reference_layer import Layer
 from tests.interop.lab import crafted
+from tests.unit.dataplane.inner_packets import udp_packet
 
 ROUTER = IPv6Address("fe80::1")
 FRONT = bytes(range(12)) + b"\x86\xdd"
@@ -38,6 +39,20 @@ def test_ipv6_is_answered_whence_it_came(front: bytes) -> None:
         assert layer.destination(answer) == IPV6[8:24]
     assert layer.no_ipv6([front[:12] + (front and b"\x08\x00") + IPV4], ROUTER) is None
     assert layer.no_ipv6([b""], ROUTER) is None
+
+
+def test_what_is_too_long_is_answered_to_one_station() -> None:
+    long = udp_packet(LAPTOP, OFFICE, bytes(1400))
+    assert Layer(is_ethernet=False).too_long(long, len(long)) is None
+    assert Layer(is_ethernet=False).too_long(long, len(long) - 1) is not None
+    layer = Layer(is_ethernet=True)
+    front = bytes((2,)) + FRONT[1:12] + b"\x08\x00"
+    answer = layer.too_long(front + long, 1300)
+    assert answer is not None
+    assert answer.startswith(front[6:12] + front[:6] + front[12:])
+    assert layer.too_long(front + long, len(long)) is None
+    assert layer.too_long(b"\xff" + front[1:] + long, 1300) is None
+    assert layer.too_long(bytes(1400), 1300) is None
 
 
 def test_what_is_too_short_is_not_whole() -> None:

@@ -1,7 +1,10 @@
-"""The keepalive clock of a peer, on virtual time."""
+"""The clocks of a peer, on virtual time."""
 
-from ginnel.dataplane.api import Keepalive, NotificationKind
-from ginnel.dataplane.reference_peer import NEVER, KeepaliveClock
+from ginnel.core.types import PeerId
+from ginnel.dataplane.api import Keepalive, NotificationKind, PeerConfig
+from ginnel.dataplane.reference_layer import Layer
+from ginnel.dataplane.reference_peer import NEVER, KeepaliveClock, ReferencePeer
+from tests.unit.dataplane.inner_packets import udp_packet
 
 SILENT, INACTIVE = NotificationKind.SILENT, NotificationKind.INACTIVE
 
@@ -49,3 +52,22 @@ def test_without_a_byte_limit_any_packet_is_activity() -> None:
     clock.crossed_tun(20, 59.0)
     assert clock.expired(60.0) == []
     assert clock.expired(119.0) == [INACTIVE]
+
+
+def test_answers_to_what_is_too_long_come_at_a_bounded_rate() -> None:
+    peer = ReferencePeer(
+        PeerConfig(peer_id=PeerId(0), send_peer_id=PeerId(0), remote=None), None, 0.0
+    )
+    short, long = (udp_packet("10.8.0.6", "10.8.0.1", bytes(size)) for size in (100, 1400))
+    layer = Layer(is_ethernet=False)
+
+    def answered(now: float) -> int:
+        fitting, answers = peer.without_too_long([long, short] * 200, 1300, layer, now)
+        assert fitting == [short] * 200
+        return len(answers)
+
+    assert 50 <= answered(5.0) <= 51
+    assert answered(5.0) == 0
+    assert 9 <= answered(5.01) <= 10
+    assert 50 <= answered(60.0) <= 51
+    assert peer.counters.drops["link-emsgsize"] == 800

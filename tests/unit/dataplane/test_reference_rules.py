@@ -8,6 +8,7 @@ from ginnel.dataplane.reference_rules import (
     Direction,
     ip_offset,
     no_route,
+    too_long,
     translate,
     type_of_service,
 )
@@ -27,6 +28,8 @@ def test_cut_packets_are_left_alone(length: int) -> None:
     packet = udp_packet("10.8.0.1", "10.9.0.1", b"words")[:length]
     assert translate([RULE], packet, Direction.OUT) == packet
     assert no_route(packet, IPv6Address("fe80::7")) is None
+    assert too_long(packet, 0) is None
+    assert too_long(udp_packet("fd00:8::6", "fd00:8::1", bytes(1300))[:length], 0) is None
 
 
 def test_the_first_rule_for_an_address_counts() -> None:
@@ -44,6 +47,14 @@ def test_later_fragments_keep_their_bytes() -> None:
     packet = bytearray(udp_packet("10.8.0.1", "10.9.0.1", b"words"))
     packet[7] = 9
     assert translate([RULE], bytes(packet), Direction.OUT)[20:] == packet[20:]
+
+
+def test_an_answer_is_never_answered() -> None:
+    for ends, most in ((("10.8.0.6", "10.8.0.1"), 576), (("fd00:8::6", "fd00:8::1"), 1280)):
+        answer = too_long(udp_packet(*ends, bytes(1400)), 100)
+        assert answer is not None
+        assert len(answer) == most
+        assert too_long(answer, 100) is None
 
 
 def test_finds_what_is_in_a_frame() -> None:

@@ -169,7 +169,7 @@ class FakePlane:
         self.sent: list[Transmit] = []
         self.inner: list[bytes] = []
         self.keepalive = Keepalive()
-        self.mss = (0, 0)
+        self.path: tuple[int, int, int | None] = (0, 0, None)
         self.payload: PayloadTerms | None = None
         self.counters = PeerStats()
         self.keys: dict[KeySlot, DataKey] = {}
@@ -219,8 +219,8 @@ class FakePlane:
     def set_payload(self, peer_id: PeerId, payload: PayloadTerms) -> None:
         self.payload = payload
 
-    def set_mss(self, peer_id: PeerId, ipv4: int, ipv6: int) -> None:
-        self.mss = (ipv4, ipv6)
+    def set_path(self, peer_id: PeerId, mss: tuple[int, int], inner_mtu: int | None) -> None:
+        self.path = (*mss, inner_mtu)
 
     def del_peer(self, peer_id: PeerId) -> None:
         self._do("del-peer")

@@ -36,8 +36,15 @@ def test_the_data_plane_is_told(payload: PayloadTerms | None) -> None:
     plane = FakePlane(Story())
     fit_path(
         plane,
-        FitPath(id=ActionId(1), peer_id=PeerId(0), mss_ipv4=1208, mss_ipv6=1188, payload=payload),
+        FitPath(
+            id=ActionId(1),
+            peer_id=PeerId(0),
+            mss_ipv4=1208,
+            mss_ipv6=1188,
+            inner_mtu=1248,
+            payload=payload,
+        ),
     )
-    assert plane.mss == (1208, 1188)
+    assert plane.path == (1208, 1188, 1248)
     assert plane.payload == payload
     plane.close()

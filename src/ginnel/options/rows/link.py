@@ -237,7 +237,7 @@ ROWS: tuple[OptionRow, ...] = (
         repeat=Repeat.LAST,
         default="OS default",
         in_connection=True,
-        help="Path MTU discovery on the link's socket; with yes, mssfix and fragment follow it.",
+        help="Path MTU discovery on the link's socket; with yes, packets get shorter with it.",
     ),
     OptionRow(
         name="mtu-test",
