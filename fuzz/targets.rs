@@ -10,6 +10,7 @@ use ginnel_datapath::inner::{Inner, destination, source};
 use ginnel_datapath::key::{Direction, Key, KeySpec, Limits};
 use ginnel_datapath::learn::{Lesson, Station, Stations};
 use ginnel_datapath::mss;
+use ginnel_datapath::payload::cut;
 use ginnel_datapath::payload::framing::Framing;
 use ginnel_datapath::payload::nat::{Direction as Way, NatRule};
 use ginnel_datapath::payload::refusal;
@@ -120,6 +121,10 @@ pub fn inner_packets(data: &[u8]) {
             let inner = Inner::parse(&answer).unwrap();
             assert!(inner.length == answer.len() && answer.len() <= 1280);
             assert_eq!(refusal::too_long(&answer, 0, 20), None);
+        }
+        for part in cut::cut(bytes, 0, 100).unwrap_or_default() {
+            assert!(Inner::parse(&part).is_some_and(|inner| inner.length == part.len()));
+            assert!(part.len() <= 100 && cut::cut(&part, 0, 100).is_none());
         }
         mss::clamp(bytes, 1300, 1280);
         coalescer.push(&mut storage, range, &mut total);

@@ -119,3 +119,4 @@ def test_streams_go_on_over_a_path_that_got_narrow(
     for running, program in ((here, client), (there, server)):
         if program == "ginnel":
             running.wait_for(ADJUSTED)
+    assert wide_lab.laptop.ping(OFFICE_HOST, size=MIDDLE, extra=["-M", "dont"]) == 3

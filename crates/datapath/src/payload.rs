@@ -3,6 +3,7 @@
 //! A peer has a [`Payload`] only when at least one of these is configured, so that everybody else
 //! pays for none. Order on the way out: packet, compression framing, fragment header, seal.
 
+pub mod cut;
 pub mod fragment;
 pub mod framing;
 pub mod lzo;

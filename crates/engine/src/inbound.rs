@@ -311,7 +311,7 @@ impl Inbound<'_> {
                 let copies = switch.count_members(self.carrier.peers, vlan).saturating_sub(1);
                 if switch.may_copy(copies, ways.now) {
                     for to in self.carrier.members(switch, vlan, Some(peer_id)) {
-                        // What is for many is answered by nobody.
+                        // What is for many is not answered.
                         self.carrier.take_from_peer(to, payload);
                     }
                 } else if let Some(peer) = self.carrier.peers.get(peer_id) {

@@ -15,6 +15,7 @@ mod links;
 mod outbound;
 mod outbox;
 mod pace;
+mod path;
 mod peers;
 mod state;
 mod stream;

@@ -1,6 +1,5 @@
 //! From the device, or from another peer, to the links: route, cut, and seal into what is sent.
 
-use ginnel_datapath::payload::refusal;
 use ginnel_datapath::peer::Peer;
 use ginnel_datapath::route::Routes;
 use ginnel_datapath::segment::{self, Plan};
@@ -12,17 +11,10 @@ use ginnel_netio::udp::Outcome;
 
 use crate::lane::{self, Cargo, Ways, report_worn};
 use crate::links::Links;
-use crate::outbox::{Note, NoteKind, Outbox};
+use crate::outbox::Outbox;
+use crate::path::{self, report_too_long};
 use crate::peers::Peers;
 use crate::switch::{Switch, Target};
-
-/// Milliseconds between two reports on one peer's packets that are too long for the path.
-const TOO_LONG_PAUSE_MS: u64 = 1000;
-
-/// What an answer to a packet that is too long for the path of its peer costs, in milliseconds,
-/// and how many of them may be owed: as many a second, and at once, as Linux sends ICMP errors.
-const ANSWER_COST_MS: u64 = 1;
-const ANSWER_CREDIT_MS: u64 = 50;
 
 /// Carries packets to peers.
 pub(crate) struct Carrier<'a> {
@@ -113,12 +105,12 @@ impl Carrier<'_> {
             peer.stats.drop(Drop::BlockedIpv6, count as u64);
             return Some(answer);
         }
-        if let Some(answer) = refuse_too_long(peer, plan, packet, ways) {
-            peer.stats.drop(Drop::TooBig, count as u64);
-            return Some(answer);
-        }
+        let parts = match path::fit(peer, plan, packet, ways) {
+            Ok(parts) => parts,
+            Err(answer) => return Some(answer),
+        };
         peer.clock.crossed_tun(bytes as u64, ways.now);
-        self.send(peer_id, plan, packet);
+        self.send_fitting(peer_id, plan, packet, parts);
         None
     }
 
@@ -129,12 +121,13 @@ impl Carrier<'_> {
         if is_recursive(peer, packet, ways.is_ethernet) {
             return None;
         }
-        if let Some(answer) = refuse_too_long(peer, Plan::Whole, packet, ways) {
-            peer.stats.drop(Drop::TooBig, 1);
-            return Some(answer);
+        match path::fit(peer, Plan::Whole, packet, ways) {
+            Ok(parts) => {
+                self.send_fitting(peer_id, Plan::Whole, packet, parts);
+                None
+            }
+            Err(answer) => Some(answer),
         }
-        self.send(peer_id, Plan::Whole, packet);
-        None
     }
 
     /// The peers of a VLAN, but for one.
@@ -157,6 +150,18 @@ impl Carrier<'_> {
         self.peers.get(peer_id)
     }
 
+    /// Sends a packet, or the parts that it was cut into.
+    fn send_fitting(&mut self, peer_id: u32, plan: Plan, packet: &mut [u8], parts: Vec<Vec<u8>>) {
+        if parts.is_empty() {
+            self.send(peer_id, plan, packet);
+        }
+        for mut part in parts {
+            if self.ready(peer_id).is_some() {
+                self.send(peer_id, Plan::Whole, &mut part);
+            }
+        }
+    }
+
     fn send(&mut self, peer_id: u32, plan: Plan, packet: &mut [u8]) {
         let Some(peer) = self.peers.get(peer_id) else { return };
         let tos = peer.payload.as_ref().map_or(0, |payload| payload.tos_of(packet));
@@ -174,35 +179,6 @@ fn is_recursive(peer: &Peer, packet: &[u8], is_ethernet: bool) -> bool {
     let at = if is_ethernet { ether::ip_offset(packet) } else { Some(0) };
     let destination = at.and_then(|at| inner::destination(&packet[at..]));
     destination.is_some_and(|destination| peer.is_recursive(destination))
-}
-
-/// What answers a packet that the path does not take and nobody may cut: empty for no answer now.
-fn refuse_too_long(peer: &mut Peer, plan: Plan, packet: &[u8], ways: Ways) -> Option<Vec<u8>> {
-    let mtu = peer.inner_mtu?;
-    let longest = match plan {
-        Plan::Whole => packet.len(),
-        Plan::Split(segments) => segments.len(0),
-    };
-    let header = if ways.is_ethernet { ether::HEADER_LEN } else { 0 };
-    if longest <= usize::from(mtu) + header {
-        return None;
-    }
-    let at = if ways.is_ethernet { ether::ip_offset(packet)? } else { 0 };
-    // A tag takes room.
-    let mtu = mtu.saturating_sub((at - header) as u16);
-    let answer = match plan {
-        Plan::Whole => refusal::too_long(packet, at, mtu),
-        Plan::Split(segments) => {
-            let mut first = vec![0; longest];
-            segments.write(0, packet, &mut first);
-            refusal::too_long(&first, at, mtu)
-        }
-    }?;
-    if peer.answers_until > ways.now + ANSWER_CREDIT_MS {
-        return Some(vec![]);
-    }
-    peer.answers_until = peer.answers_until.max(ways.now) + ANSWER_COST_MS;
-    Some(answer)
 }
 
 /// Counts what became of a peer's datagrams, and reports that they are too long for the path.
@@ -224,14 +200,4 @@ pub(crate) fn count_sent(
     if outcome.too_big > 0 {
         report_too_long(peer, outbox, now);
     }
-}
-
-/// How long the path is, whoever takes the report finds out: that needs calls of the system.
-fn report_too_long(peer: &mut Peer, outbox: &Outbox, now: u64) {
-    if peer.too_long_at.is_some_and(|last| now < last + TOO_LONG_PAUSE_MS) {
-        return;
-    }
-    peer.too_long_at = Some(now);
-    let note = Note::new(NoteKind::TooLong, peer.config().peer_id);
-    outbox.push_note(Note { remote: peer.remote, link: peer.link, local: peer.local, ..note });
 }

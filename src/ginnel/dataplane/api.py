@@ -280,8 +280,8 @@ class DataPlane(Protocol):
     def set_path(self, peer_id: PeerId, mss: tuple[int, int], inner_mtu: int | None) -> None:
         """Changes the MSS limits of IPv4 and IPv6, from the next packet on.
 
-        A packet of the device, or of another peer, that is longer than ``inner_mtu`` and that no
-        router may cut is dropped (``link-emsgsize``), and answered with how long it may be.
+        A packet of the device, or of another peer, that is longer than ``inner_mtu`` is cut if
+        routers may cut it; else dropped (``link-emsgsize``), and answered with how long it may be.
         """
         ...
 

@@ -588,7 +588,7 @@ class PythonDataPlane:
             self._answer(sender, answers, now)
             return
         if peer.inner_mtu is not None:
-            packets, answers = peer.without_too_long(packets, peer.inner_mtu, self._layer, now)
+            packets, answers = peer.fit_path(packets, peer.inner_mtu, self._layer, now)
             self._answer(sender, answers, now)
             if not packets:
                 return

@@ -8,7 +8,7 @@ from ipaddress import IPv6Address
 from itertools import groupby
 
 from ginnel.dataplane.reference_inner import clamp_mss, destination, ends
-from ginnel.dataplane.reference_rules import ETHERNET_HEADER, ip_offset, no_route, too_long
+from ginnel.dataplane.reference_rules import ETHERNET_HEADER, cut, ip_offset, no_route, too_long
 
 _GROUP_BIT = 1
 """In the first byte of a hardware address: of many stations."""
@@ -58,17 +58,19 @@ class Layer:
             answers += [] if error is None else [_returned(inner, start, error)]
         return answers
 
-    def too_long(self, inner: bytes, mtu: int) -> bytes | None:
-        """A router's answer to a packet that is longer and may not be cut; None for others."""
+    def fit(self, inner: bytes, mtu: int) -> tuple[list[bytes], bytes | None]:
+        """What is sent in place of a packet on a path that takes no longer ones, or its answer."""
         header = ETHERNET_HEADER if self.is_ethernet else 0
-        if len(inner) <= mtu + header:
-            return None
-        start = self._ip_at(inner)
-        if start is None or (self.is_ethernet and (inner[0] | inner[6]) & _GROUP_BIT):
-            return None
-        # A tag takes room.
-        error = too_long(inner[start:], mtu - (start - header))
-        return None if error is None else _returned(inner, start, error)
+        start = self._ip_at(inner) if len(inner) > mtu + header else None
+        if start is None:
+            return [inner], None
+        packet = inner[start:]
+        mtu -= start - header  # a tag takes room
+        is_for_one = not self.is_ethernet or not (inner[0] | inner[6]) & _GROUP_BIT
+        answer = too_long(packet, mtu) if is_for_one else None
+        if answer is not None:
+            return [], _returned(inner, start, answer)
+        return [inner[:start] + part for part in cut(packet, mtu)], None
 
     def _ip_at(self, inner: bytes) -> int | None:
         return ip_offset(inner) if self.is_ethernet else 0

@@ -216,16 +216,16 @@ class ReferencePeer:
             self.counters.drops["blocked-ipv6"] += len(packets)
         return answers
 
-    def without_too_long(
+    def fit_path(
         self, packets: Sequence[bytes], mtu: int, layer: Layer, now: float
     ) -> tuple[list[bytes], list[bytes]]:
-        """Packets that may leave, and the answers to those that the path does not take."""
+        """What to send of packets, and the answers to those that the path does not take."""
         fitting: list[bytes] = []
         answers: list[bytes] = []
         for packet in packets:
-            answer = layer.too_long(packet, mtu)
+            parts, answer = layer.fit(packet, mtu)
+            fitting += parts
             if answer is None:
-                fitting.append(packet)
                 continue
             self.counters.drops["link-emsgsize"] += 1
             if self.answers_until <= now + ANSWER_CREDIT:

@@ -17,6 +17,8 @@ _ETHER_IP = (b"\x08\x00", b"\x86\xdd")
 _ICMP, _TCP, _UDP, _ICMPV6 = 1, 6, 17, 58
 _ICMP_ERRORS = frozenset({3, 4, 5, 11, 12})
 """Types: unreachable, quench, redirect, exceeded, bad parameter."""
+_MORE, _PLACE = 0x2000, 0x1FFF
+"""Of a fragment: more follow, and where it is, in units of 8 bytes."""
 _MAX_ICMP = 576
 """Longest ICMP error (RFC 1812, 4.3.2.3)."""
 _LEAST_IPV6_MTU = 1280
@@ -102,6 +104,29 @@ def too_long(packet: bytes, mtu: int) -> bytes | None:
     outer = b"\x45\x00" + total + bytes((0, 0, 0, 0, 255, _ICMP, 0, 0)) + packet[16:20]
     body = b"\x03\x04" + bytes(4) + mtu.to_bytes(2, "big") + quoted
     return _with_sum(outer + packet[12:16], 10) + _with_sum(body, 2)
+
+
+def cut(packet: bytes, mtu: int) -> list[bytes]:
+    """Cuts an IPv4 packet into fragments that are no longer (RFC 791, 3.2), as a router does.
+
+    Only itself when it is not longer, or may not be cut; nor is one with options, which are not all
+    for every part.
+    """
+    length, field = (int.from_bytes(packet[at : at + 2], "big") for at in (2, 6))
+    room, first = (mtu - 20) // 8 * 8, field & _PLACE
+    is_plain = packet[:1] == b"\x45" and 20 <= length <= len(packet)
+    if not is_plain or length <= mtu or room <= 0 or field & 0x4000:
+        return [packet]
+    if first * 8 + length - 20 > _PLACE * 8:
+        return [packet]
+    parts = []
+    for start in range(20, length, room):
+        end = min(start + room, length)
+        place = (_MORE if end < length else field & _MORE) | first + (start - 20) // 8
+        size = (20 + end - start).to_bytes(2, "big")
+        header = packet[:2] + size + packet[4:6] + place.to_bytes(2, "big") + packet[8:10]
+        parts.append(_with_sum(header + bytes(2) + packet[12:20], 10) + packet[start:end])
+    return parts
 
 
 def _with_sum(packet: bytes, at: int) -> bytes:

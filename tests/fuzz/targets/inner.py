@@ -9,6 +9,7 @@ from ginnel.core.payload import Framing, PayloadTerms
 from ginnel.dataplane.reference_inner import clamp_mss, destination
 from ginnel.dataplane.reference_payload import INNER_SLACK, Payload
 from ginnel.dataplane.reference_rules import Direction, too_long
+from ginnel.dataplane.reference_rules import cut as cut_packet
 from ginnel.options.model import NatRule
 from tests.fuzz.pieces import cut
 
@@ -21,6 +22,8 @@ def inner_packet(data: bytes) -> None:
     clamped = clamp_mss(data, 1200, 1180)
     assert len(clamped) == len(data)
     assert clamp_mss(clamped, 1200, 1180) == clamped
+    parts = cut_packet(data, 100)
+    assert parts == [data] or all(len(part) <= 100 for part in parts)
     answer = too_long(data, 20)
     if answer is not None:
         assert len(answer) <= 1280

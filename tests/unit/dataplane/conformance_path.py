@@ -88,7 +88,7 @@ def test_what_must_not_be_answered_is_sent(made: Bench, engine: str) -> None:
     whole = of_length(1280)
     packets = [
         of_length(1280, 6),  # which every path of IPv6 takes
-        changed(whole, 6, b"\x00"),  # may be cut
+        changed(changed(whole, 6, b"\x00"), 0, b"\x46"),  # may be cut, but has options
         changed(whole, 6, b"\x40\x01"),  # not a first part
         changed(whole, 12, bytes(4)),  # from nobody
         changed(whole, 12, b"\xff\xff\xff\xff"),
@@ -102,6 +102,21 @@ def test_what_must_not_be_answered_is_sent(made: Bench, engine: str) -> None:
     sent = [unseal(hand.key, one).payload for one in hand.expect(len(packets))]
     assert sent == packets
     assert hand.node.delivered == []
+
+
+def test_what_may_be_cut_is_sent_in_parts(made: Bench, engine: str) -> None:
+    hand = narrow(made, engine)
+    whole = udp_packet(*ENDS[4], bytes(range(250)) * 12)
+    hand.node.inject(changed(whole, 6, b"\x00"))
+    parts = [unseal(hand.key, packet).payload for packet in hand.expect(3)]
+    assert [len(part) for part in parts] == [1300, 1300, 20 + 3008 - 2 * 1280]
+    assert [part[6:8] for part in parts] == [b"\x20\x00", b"\x20\xa0", b"\x01\x40"]
+    assert b"".join(part[20:] for part in parts) == whole[20:]
+    for part in parts:
+        assert int.from_bytes(part[2:4], "big") == len(part)
+        assert (part[4:6], part[12:20]) == (whole[4:6], whole[12:20])
+        assert checksum(part[:20]) == 0
+    assert hand.node.drops() == {}
 
 
 def test_a_flood_of_what_is_too_long_gets_few_answers(made: Bench, engine: str) -> None:
@@ -150,7 +165,7 @@ def test_frames_are_answered_whence_they_came(made: Bench, engine: str) -> None:
     fitting = [
         there + IPV4 + of_length(NARROW),
         there + tag + IPV4 + of_length(NARROW - 4),
-        everybody + host + IPV4 + of_length(NARROW + 1),
+        everybody + host + IPV4 + of_length(NARROW + 1),  # and may not be cut
         there + b"\x88\xb5" + bytes(NARROW + 1),
     ]
     for frame in fitting:

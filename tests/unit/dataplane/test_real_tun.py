@@ -149,6 +149,20 @@ def test_the_kernel_believes_what_it_is_answered(
         assert dict(plane.stats(PEER).drops)["link-emsgsize"] > 0
 
 
+@pytest.mark.parametrize("vnet_header", [False, True], ids=["plain", "vnet"])
+def test_streams_that_routers_may_cut_are_cut(
+    made: Bench, engine: str, hosts: tuple[Namespace, Namespace], vnet_header: bool
+) -> None:
+    """Their kernels believe no answer over IPv4, and over IPv6 all."""
+    planes = connect(made, (engine, engine), hosts, vnet_headers=(vnet_header, vnet_header))
+    for plane, host in zip(planes, hosts, strict=True):
+        host.run(["sysctl", "-qw", "net.ipv4.ip_no_pmtu_disc=1"])
+        plane.set_path(PEER, (0, 0), 1290)
+    assert_streams_pass(planes, hosts)
+    moved = planes[0].stats(PEER)
+    assert moved.link_write_packets > moved.tun_read_packets + STREAM // 2000, "two parts of most"
+
+
 def assert_streams_pass(planes: list[DataPlane], hosts: tuple[Namespace, Namespace]) -> None:
     """One over IPv4 to the right, one over IPv6 to the left."""
     left, right = hosts

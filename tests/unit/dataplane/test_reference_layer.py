@@ -43,16 +43,31 @@ def test_ipv6_is_answered_whence_it_came(front: bytes) -> None:
 
 def test_what_is_too_long_is_answered_to_one_station() -> None:
     long = udp_packet(LAPTOP, OFFICE, bytes(1400))
-    assert Layer(is_ethernet=False).too_long(long, len(long)) is None
-    assert Layer(is_ethernet=False).too_long(long, len(long) - 1) is not None
+    assert Layer(is_ethernet=False).fit(long, len(long)) == ([long], None)
+    sent, answer = Layer(is_ethernet=False).fit(long, len(long) - 1)
+    assert (sent, answer is None) == ([], False)
     layer = Layer(is_ethernet=True)
     front = bytes((2,)) + FRONT[1:12] + b"\x08\x00"
-    answer = layer.too_long(front + long, 1300)
+    sent, answer = layer.fit(front + long, 1300)
+    assert sent == []
     assert answer is not None
     assert answer.startswith(front[6:12] + front[:6] + front[12:])
-    assert layer.too_long(front + long, len(long)) is None
-    assert layer.too_long(b"\xff" + front[1:] + long, 1300) is None
-    assert layer.too_long(bytes(1400), 1300) is None
+    for frame, mtu in (
+        (front + long, len(long)),
+        (b"\xff" + front[1:] + long, 1300),
+        (bytes(1400), 1300),
+    ):
+        assert layer.fit(frame, mtu) == ([frame], None)
+
+
+@pytest.mark.parametrize("front", [b"", FRONT[:12] + b"\x08\x00"], ids=["tun", "tap"])
+def test_what_may_be_cut_is_cut(front: bytes) -> None:
+    long = udp_packet(LAPTOP, OFFICE, bytes(1400))
+    long = long[:6] + b"\x00" + long[7:]
+    sent, answer = Layer(is_ethernet=bool(front)).fit(front + long, 1300)
+    assert answer is None
+    assert [len(part) - len(front) for part in sent] == [1300, 148]
+    assert all(part.startswith(front) for part in sent)
 
 
 def test_what_is_too_short_is_not_whole() -> None:

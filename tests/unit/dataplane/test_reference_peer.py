@@ -62,7 +62,7 @@ def test_answers_to_what_is_too_long_come_at_a_bounded_rate() -> None:
     layer = Layer(is_ethernet=False)
 
     def answered(now: float) -> int:
-        fitting, answers = peer.without_too_long([long, short] * 200, 1300, layer, now)
+        fitting, answers = peer.fit_path([long, short] * 200, 1300, layer, now)
         assert fitting == [short] * 200
         return len(answers)
 
