@@ -154,6 +154,7 @@ impl Carrier<'_> {
     fn send_fitting(&mut self, peer_id: u32, plan: Plan, packet: &mut [u8], parts: Vec<Vec<u8>>) {
         if parts.is_empty() {
             self.send(peer_id, plan, packet);
+            return;
         }
         for mut part in parts {
             if self.ready(peer_id).is_some() {

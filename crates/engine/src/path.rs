@@ -26,7 +26,21 @@ pub(crate) fn fit(
     packet: &[u8],
     ways: Ways,
 ) -> Result<Vec<Vec<u8>>, Vec<u8>> {
-    let Some(mtu) = peer.inner_mtu else { return Ok(vec![]) };
+    match peer.inner_mtu {
+        None => Ok(vec![]),
+        Some(mtu) => fit_to(peer, mtu, plan, packet, ways),
+    }
+}
+
+/// Apart, so that the usual path stays short.
+#[cold]
+fn fit_to(
+    peer: &mut Peer,
+    mtu: u16,
+    plan: Plan,
+    packet: &[u8],
+    ways: Ways,
+) -> Result<Vec<Vec<u8>>, Vec<u8>> {
     let header = if ways.is_ethernet { ether::HEADER_LEN } else { 0 };
     let (count, longest) = match plan {
         Plan::Whole => (1, packet.len()),
