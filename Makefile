@@ -18,10 +18,11 @@ export VENV STAMP CARGO PYTHON REQUIRE_ENGINE
 # Folders as well: a file that goes away changes only its folder.
 RUST_SOURCES := Cargo.toml Cargo.lock $(shell find crates -type d -o -name '*.rs' \
     -o -name Cargo.toml -o -name pyproject.toml -o -name '*.pyi')
+PYTHON_SOURCES := $(shell find src -type d -name __pycache__ -prune -o -type f -name '*.py' -print)
 
 .PHONY: setup lab demo check test bench bench-check bench-baseline fuzz docs format pins hooks dist clean
 
-setup: $(STAMP)/python $(STAMP)/engine
+setup: $(STAMP)/python $(STAMP)/engine $(STAMP)/start_image
 
 $(STAMP)/venv:
 	@tools/make_venv.sh
@@ -41,6 +42,11 @@ $(STAMP)/python: pyproject.toml src/ginnel/__init__.py $(STAMP)/requirements
 # leaves no mark, and the program runs on the Python engine.
 $(STAMP)/engine: $(STAMP)/python $(RUST_SOURCES)
 	@tools/build_engine.sh
+
+# What a start imports, in one file; modules that change afterwards are imported as usual.
+$(STAMP)/start_image: $(STAMP)/engine $(PYTHON_SOURCES)
+	@$(BIN)/python -m ginnel.start_image
+	@touch $@
 
 # Root, system packages and a kernel with TUN and namespaces: what demo, tests and bench run on.
 lab: setup

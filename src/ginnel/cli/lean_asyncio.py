@@ -5,13 +5,25 @@ only to explain errors. Its modules get stand-ins for these, which import the re
 asked for something. Whatever is imported afterwards gets the real modules as usual.
 """
 
+import concurrent
 import sys
 from functools import partial
 from importlib import import_module
 from types import ModuleType
 from typing import Any, cast
 
-LATE = ("asyncio.sslproto", "inspect", "linecache", "locale", "textwrap")
+LATE = (
+    "asyncio.sslproto",
+    "asyncio.staggered",
+    "concurrent.futures",
+    "inspect",
+    "linecache",
+    "locale",
+    "logging",
+    "subprocess",
+    "textwrap",
+    "traceback",
+)
 """``shell.preload`` lists them too: they are needed after a drop of privileges."""
 
 _CO_COROUTINE = 0x80
@@ -29,12 +41,15 @@ class _StandIn(ModuleType):
 def import_asyncio() -> None:
     """Imports asyncio; for a process that runs no code but ours, which never asks it for TLS."""
     stand_ins: dict[str, ModuleType | None] = {name: _StandIn(name) for name in LATE}
-    # What every start asks, of its handlers of signals.
-    vars(stand_ins["inspect"])["iscoroutinefunction"] = _is_coroutine_function
+    for name, attributes in _ASKED_AT_ONCE.items():
+        vars(stand_ins[name]).update(attributes)
     stand_ins["ssl"] = None  # what Python takes for a module that is not there
     modules = cast(dict[str, ModuleType | None], sys.modules)
     placed = {name: module for name, module in stand_ins.items() if name not in modules}
     modules |= placed
+    if "concurrent.futures" in placed:
+        # Where the statement that imports a module of a package looks for what it binds.
+        concurrent.futures = cast(ModuleType, placed["concurrent.futures"])
     try:
         import asyncio  # noqa: F401 -- for all that import it from now on
     finally:
@@ -52,3 +67,42 @@ def _is_coroutine_function(function: object) -> bool:
         function = function.func
     code = getattr(function, "__code__", None)
     return code is not None and bool(code.co_flags & _CO_COROUTINE)
+
+
+def _extract_stack(*arguments: Any, **options: Any) -> Any:
+    return import_module("traceback").extract_stack(*arguments, **options)
+
+
+class _Logger:
+    """A logger that loads ``logging`` when there is something to say.
+
+    A message for debugging is none while ``logging`` is not loaded: nobody has asked for it then.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def debug(self, *arguments: Any, **options: Any) -> None:
+        if "logging" in sys.modules:
+            self._real().debug(*arguments, **options)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._real(), name)
+
+    def _real(self) -> Any:
+        return import_module("logging").getLogger(self._name)
+
+
+_ASKED_AT_ONCE: dict[str, dict[str, Any]] = {
+    "concurrent.futures": {
+        "ALL_COMPLETED": "ALL_COMPLETED",
+        "FIRST_COMPLETED": "FIRST_COMPLETED",
+        "FIRST_EXCEPTION": "FIRST_EXCEPTION",
+    },
+    # By handlers of signals.
+    "inspect": {"iscoroutinefunction": _is_coroutine_function},
+    "logging": {"DEBUG": 10, "getLogger": _Logger},
+    "subprocess": {"DEVNULL": -3, "PIPE": -1, "STDOUT": -2},
+    "traceback": {"extract_stack": _extract_stack},
+}
+"""What asyncio asks of these modules while it is loaded, or at every start."""

@@ -7,7 +7,13 @@ Installed or linked as ``openvpn`` the program takes OpenVPN's command line (``c
 import gc
 import os
 import sys
-from collections.abc import Sequence
+
+from ginnel import start_image
+
+# Neither from ``typing`` nor at run time: what is imported before the image costs more.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 USAGE = """\
 ginnel, a VPN that speaks OpenVPN's protocol
@@ -28,7 +34,7 @@ ginnel, a VPN that speaks OpenVPN's protocol
 USAGE_ERROR = 2
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main(argv: "Sequence[str] | None" = None) -> int:
     """Runs a command line, its first word being the program's name; returns the exit status."""
     words = list(sys.argv if argv is None else argv)
     # Not pathlib: its import would be a quarter of the time that --version takes.
@@ -97,6 +103,7 @@ def _openvpn(arguments: list[str]) -> int:
     # Nothing that is made while modules are loaded is garbage; looking through it again and again
     # would be a tenth of the start. ``shell.client`` turns the collector on.
     gc.disable()
+    start_image.install(start_image.image_path())
     from ginnel.cli import openvpn
 
     return openvpn.run(arguments)

@@ -16,7 +16,6 @@ import os
 import signal
 import socket
 import syslog
-import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from itertools import groupby
@@ -88,6 +87,8 @@ def run_helper(channel: socket.socket, runtime_dir: Path, observer: Observer | N
             finally:
                 helper.roll_back()
     except Exception:  # the top of this process, which has no other way to tell
+        import traceback
+
         syslog.openlog("ginnel-helper", syslog.LOG_PID, syslog.LOG_DAEMON)
         syslog.syslog(syslog.LOG_ERR, traceback.format_exc()[-_TRACE_LIMIT:])
         raise

@@ -11,7 +11,9 @@ from importlib import import_module
 MODULES = (
     # Imported by the standard library at the moment of use.
     "asyncio.sslproto",
+    "asyncio.staggered",
     "asyncio.subprocess",
+    "concurrent.futures",
     "concurrent.futures.thread",
     "encodings.ascii",
     "encodings.idna",
@@ -25,6 +27,7 @@ MODULES = (
     "inspect",
     "linecache",
     "locale",
+    "logging",
     "random",
     "stringprep",
     "subprocess",

@@ -8,12 +8,11 @@ before. What is done in the loop, and with which secrets, is its ``Program``'s b
 import asyncio
 import gc
 import os
-import traceback
-from collections.abc import Coroutine, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Coroutine, Sequence
 from pathlib import Path
 from typing import Protocol, TypeVar
 
+from ginnel import start_image
 from ginnel.compat import shell_lines
 from ginnel.compat.log_lines import LogLine
 from ginnel.compat.shell_lines import SignalSource
@@ -30,6 +29,7 @@ from ginnel.options.notes import Note, NoteKind
 from ginnel.shell.daemonize import PidFile, become_daemon
 from ginnel.shell.logging_setup import LogOutput, setup_logging
 from ginnel.shell.notify import Notifier
+from ginnel.shell.python_records import python_records
 from ginnel.shell.rights import Rights
 from ginnel.shell.signals import Stopped, killable, stoppable
 
@@ -80,7 +80,7 @@ def run_process(process: ProcessOptions, program: Program[S]) -> int:
     forbid_core_dumps()
     log = setup_logging(process)
     try:
-        with _python_records(log):
+        with python_records(log):
             return _run(process, program, log)
     except Stopped as stopped:
         # A wanted end is no failure, whenever it comes: service managers look at the status.
@@ -91,6 +91,8 @@ def run_process(process: ProcessOptions, program: Program[S]) -> int:
     except GinnelError as error:
         log.log_all(shell_lines.fatal(str(error)))
     except Exception as bug:
+        import traceback
+
         log.log_all(shell_lines.crashed(traceback.format_exception(bug)))
     finally:
         log.close()
@@ -165,6 +167,7 @@ def _run(process: ProcessOptions, program: Program[S], log: LogOutput) -> int:
             notifier.started()
             gc.freeze()  # what was loaded stays; the collector need not look at it
             gc.enable()
+            start_image.release()
             # asyncio's own handler of SIGINT would be described when the loop's replaces it, for an
             # error that nobody sees, with ``inspect`` imported for that.
             with killable():
@@ -175,23 +178,6 @@ def _run(process: ProcessOptions, program: Program[S], log: LogOutput) -> int:
         notifier.close()
         if pid_file is not None:
             pid_file.remove()
-
-
-@contextmanager
-def _python_records(log: LogOutput) -> Iterator[None]:
-    """Brings records of ``logging`` into the log: ours, the event loop's and libraries'."""
-    import logging
-
-    handler = log.python_handler()
-    root = logging.getLogger()
-    before = root.level
-    root.addHandler(handler)
-    root.setLevel(logging.DEBUG if log.verb >= 9 else logging.INFO)
-    try:
-        yield
-    finally:
-        root.setLevel(before)
-        root.removeHandler(handler)
 
 
 def _check_outputs(process: ProcessOptions) -> None:
