@@ -4,15 +4,18 @@ Only with ``mtu-disc yes`` do packets that are too long for the path not leave, 
 2.6; else the kernel, or the network where that may, sends them in parts.
 """
 
+import json
 import signal
 from collections.abc import Sequence
 
 import pytest
 
+from tests.deadlines import wait_until
 from tests.interop.checks import FULL_SIZE_V4, addresses, assert_carries
 from tests.interop.lab import OFFICE_HOST, Lab, ServerSetup
 from tests.interop.lab.openvpn import Running
 from tests.interop.lab.topology import mtu
+from tests.interop.test_peers import THEIRS, static_peer
 
 NARROW = 1300
 MIDDLE = 1400
@@ -20,6 +23,7 @@ MIDDLE = 1400
 ADJUSTED = (
     f"Note adjusting 'mssfix 1492 mtu' to 'mssfix {NARROW} mtu' according to path MTU discovery"
 )
+AES = "cipher AES-256-CBC"
 WHOLE = ["-M", "do"]
 """No router may cut the packet inside the tunnel."""
 
@@ -120,3 +124,24 @@ def test_streams_go_on_over_a_path_that_got_narrow(
         if program == "ginnel":
             running.wait_for(ADJUSTED)
     assert wide_lab.laptop.ping(OFFICE_HOST, size=MIDDLE, extra=["-M", "dont"]) == 3
+
+
+def test_programs_are_told_what_fits_between_peers_with_a_static_key(wide_lab: Lab) -> None:
+    """Padding to whole blocks counts, and what is told is the longest that passes."""
+    wide_lab.start_peers(
+        static_peer(wide_lab, AES, "mtu-disc yes", ours=True),
+        static_peer(wide_lab, AES, ours=False),
+    )
+    wide_lab.laptop.wait_ping(THEIRS)
+    mtu(wide_lab.internet, "to-office", NARROW)
+    mtu(wide_lab.office, "eth0", NARROW)
+
+    def told() -> int:
+        wide_lab.laptop.ping(THEIRS, count=1, size=NARROW, extra=WHOLE, wait=1)
+        (route,) = json.loads(wide_lab.laptop.ip("-j", "route", "get", THEIRS))
+        return int(dict(route.get("metrics", [{}])[0]).get("mtu", 0))
+
+    longest = wait_until(told, timeout=40, what="the length that fits")
+    headers, mac, iv, block, padding, packet_id = 28, 20, 16, 16, 1, 8
+    assert longest == (NARROW - headers - mac - iv) // block * block - padding - packet_id
+    assert wide_lab.laptop.ping(THEIRS, size=longest - 28, extra=WHOLE) == 3
