@@ -53,10 +53,12 @@ pub enum Drop {
     BroadcastFlood,
     /// There is no link of that number, or none yet.
     NoLink,
+    /// More waited than is kept while many peers sent, and most of it was this peer's.
+    Overload,
 }
 
 /// All reasons with their names on the interface.
-pub const DROPS: [(Drop, &str); 25] = [
+pub const DROPS: [(Drop, &str); 26] = [
     (Drop::Replay, "replay"),
     (Drop::Auth, "auth"),
     (Drop::NoKey, "no-key"),
@@ -82,6 +84,7 @@ pub const DROPS: [(Drop, &str); 25] = [
     (Drop::Vlan, "vlan"),
     (Drop::BroadcastFlood, "broadcast-flood"),
     (Drop::NoLink, "no-link"),
+    (Drop::Overload, "overload"),
 ];
 
 /// Counters since the peer was added; they survive key changes.

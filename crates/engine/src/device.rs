@@ -4,7 +4,7 @@ use std::io;
 use std::ops::Range;
 use std::os::fd::AsFd;
 
-use ginnel_datapath::vnet::VnetHeader;
+use ginnel_datapath::vnet::{self, VnetHeader};
 use ginnel_netio::event::{Epoll, Interest};
 use ginnel_netio::tun::{MAX_READ, Offloads, Tun};
 
@@ -43,12 +43,13 @@ impl Device {
         self.tun.as_ref().map_or(Offloads::default(), Tun::offloads)
     }
 
-    /// Reads one packet: its vnet header, or nothing, and the packet. None without a device.
-    pub(crate) fn read(&mut self) -> Option<io::Result<(&[u8], &mut [u8])>> {
+    /// Reads one packet with its vnet header, where there is one. None without a device.
+    pub(crate) fn read(&mut self) -> Option<io::Result<(VnetHeader, &mut [u8])>> {
         let tun = self.tun.as_ref()?;
         Some(tun.read(&mut self.buffer).map(|Range { start, end }| {
-            let (header, packet) = self.buffer[..end].split_at_mut(start);
-            (&*header, packet)
+            let (front, packet) = self.buffer[..end].split_at_mut(start);
+            let header = front.first_chunk::<{ vnet::LEN }>().map(VnetHeader::decode);
+            (header.unwrap_or_default(), packet)
         }))
     }
 

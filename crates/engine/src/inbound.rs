@@ -17,9 +17,12 @@ use ginnel_datapath::wire::{DataHeader, Kind, OCC_MAGIC, PING};
 use ginnel_datapath::{ether, inner};
 use ginnel_netio::sys::errno;
 use ginnel_netio::tun::Tun;
+use ginnel_netio::udp::Received;
 
+use crate::backlog::Backlog;
 use crate::bucket::Bucket;
 use crate::control::{Acquaintances, Control, Standing};
+use crate::fair::Incoming;
 use crate::lane::{clamp, report_worn, send_payload};
 use crate::outbound::Carrier;
 use crate::outbox::{Note, NoteKind};
@@ -40,6 +43,8 @@ pub(crate) struct Inbound<'a> {
     pub(crate) bucket: &'a mut Bucket,
     pub(crate) acquaintances: &'a Acquaintances,
     pub(crate) unassigned: &'a mut Stats,
+    /// What waits its turn.
+    pub(crate) backlog: &'a mut Backlog<Incoming>,
     /// The link that is read.
     pub(crate) link: u32,
 }
@@ -80,6 +85,32 @@ impl Sink for TunSink<'_> {
 }
 
 impl Inbound<'_> {
+    /// Takes what the kernel joined, which lies in `storage`; each packet begins with `front`.
+    pub(crate) fn message(&mut self, storage: &mut [u8], message: &Received, front: &[u8]) {
+        let way = Some(Way { from: message.from, local: message.local });
+        let mut start = message.range.start;
+        loop {
+            let end = (start + message.segment).min(message.range.end);
+            if storage[start..end].starts_with(front) {
+                self.packet(storage, start + front.len()..end, way);
+            } else {
+                self.unassigned.drop(Drop::Malformed, 1);
+            }
+            start = end;
+            if start >= message.range.end {
+                break;
+            }
+        }
+    }
+
+    /// The peer that says to have sent a data packet, if it is where its packets come from.
+    pub(crate) fn settled_sender(&mut self, packet: &[u8], from: SocketAddr) -> Option<u32> {
+        let peers = &mut *self.carrier.peers;
+        let Some(Kind::Data(header)) = peers.classify(packet) else { return None };
+        let peer_id = peers.sender(header.peer_id, (self.link, Some(from)))?;
+        peers.get(peer_id).filter(|peer| is_at(peer, self.link, from)).map(|_| peer_id)
+    }
+
     /// Takes one packet of the link, which lies in `storage`; on a stream it has no way.
     pub(crate) fn packet(&mut self, storage: &mut [u8], range: Range<usize>, way: Option<Way>) {
         match self.carrier.peers.classify(&storage[range.clone()]) {
@@ -97,7 +128,7 @@ impl Inbound<'_> {
         if self.tun.refused_join {
             self.coalescer.disable();
         }
-        self.unassigned.drop(Drop::TunError, self.tun.failed);
+        self.unassigned.drop(Drop::TunError, std::mem::take(&mut self.tun.failed));
     }
 
     fn control(&mut self, packet: &[u8], hard_reset: bool, way: Option<Way>) {

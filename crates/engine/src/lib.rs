@@ -5,10 +5,12 @@
 
 #![forbid(unsafe_code)]
 
+mod backlog;
 mod bucket;
 mod clock;
 mod control;
 mod device;
+mod fair;
 mod inbound;
 mod lane;
 mod links;

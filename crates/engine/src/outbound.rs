@@ -9,6 +9,7 @@ use ginnel_datapath::{ether, inner};
 use ginnel_netio::event::Epoll;
 use ginnel_netio::udp::Outcome;
 
+use crate::fair::Outgoing;
 use crate::lane::{self, Cargo, Ways, report_worn};
 use crate::links::Links;
 use crate::outbox::Outbox;
@@ -34,21 +35,23 @@ pub(crate) struct Outbound<'a> {
 }
 
 impl Outbound<'_> {
-    /// Takes one read from tun: a packet or a super-packet. Returns what has to be written back to
-    /// tun, where a packet is answered instead of sent.
-    pub(crate) fn packet(&mut self, header: VnetHeader, packet: &mut [u8]) -> Option<Vec<u8>> {
+    /// Whom one read from tun is for, and where it begins.
+    pub(crate) fn judge(&mut self, packet: &mut [u8]) -> Option<(Target, usize)> {
         let found = match self.switch {
             Some(switch) => switch.judge_devices(self.routes, packet),
             None => self.of_client(packet).map(|peer_id| (Target::Peer(peer_id), 0)),
         };
-        let (target, start) = match found {
-            Ok(found) => found,
-            Err(reason) => {
-                self.unassigned.drop(reason, 1);
-                return None;
-            }
-        };
-        let packet = &mut packet[start..];
+        found.map_err(|reason| self.unassigned.drop(reason, 1)).ok()
+    }
+
+    /// Takes one read from tun, a packet or a super-packet, to whom it is for. Returns what has to be
+    /// written back to tun, where a packet is answered instead of sent.
+    pub(crate) fn carry(
+        &mut self,
+        target: Target,
+        header: VnetHeader,
+        packet: &mut [u8],
+    ) -> Option<Vec<u8>> {
         let Ok(plan) = segment::plan(header, packet) else {
             match target {
                 Target::Peer(peer_id) => {
@@ -89,29 +92,30 @@ impl Carrier<'_> {
     fn take_from_device(&mut self, peer_id: u32, plan: Plan, packet: &mut [u8]) -> Option<Vec<u8>> {
         let ways = self.ways;
         let peer = self.ready(peer_id)?;
-        let (count, bytes) = match &plan {
-            Plan::Whole => (1, packet.len()),
-            Plan::Split(segments) => {
-                (segments.count(), (0..segments.count()).map(|index| segments.len(index)).sum())
-            }
-        };
-        peer.stats.tun_read_packets += count as u64;
-        peer.stats.tun_read_bytes += bytes as u64;
+        let (count, bytes) = count_read(peer, &plan, packet);
         if is_recursive(peer, packet, ways.is_ethernet) {
-            peer.stats.drop(Drop::Recursive, count as u64);
+            peer.stats.drop(Drop::Recursive, count);
             return None;
         }
         if let Some(answer) = peer.payload.as_ref().and_then(|payload| payload.refuse(packet)) {
-            peer.stats.drop(Drop::BlockedIpv6, count as u64);
+            peer.stats.drop(Drop::BlockedIpv6, count);
             return Some(answer);
         }
         let parts = match path::fit(peer, plan, packet, ways) {
             Ok(parts) => parts,
             Err(answer) => return Some(answer),
         };
-        peer.clock.crossed_tun(bytes as u64, ways.now);
+        peer.clock.crossed_tun(bytes, ways.now);
         self.send_fitting(peer_id, plan, packet, parts);
         None
+    }
+
+    /// Counts a read from tun that had to go for others.
+    pub(crate) fn lose(&mut self, peer_id: u32, mut lost: Outgoing) {
+        let Some(peer) = self.peers.get(peer_id) else { return };
+        let count = segment::plan(lost.header, &mut lost.packet)
+            .map_or(1, |plan| count_read(peer, &plan, &lost.packet).0);
+        peer.stats.drop(Drop::Overload, count);
     }
 
     /// Takes a packet of one peer to another; returns what answers it instead.
@@ -173,6 +177,20 @@ impl Carrier<'_> {
         lane::send(peer, self.links, cargo, self.ways, tos);
         report_worn(peer, self.outbox);
     }
+}
+
+/// Counts what the device gave for a peer; packets and bytes.
+fn count_read(peer: &mut Peer, plan: &Plan, packet: &[u8]) -> (u64, u64) {
+    let (count, bytes) = match plan {
+        Plan::Whole => (1, packet.len()),
+        Plan::Split(segments) => {
+            (segments.count(), (0..segments.count()).map(|index| segments.len(index)).sum())
+        }
+    };
+    let (count, bytes) = (count as u64, bytes as u64);
+    peer.stats.tun_read_packets += count;
+    peer.stats.tun_read_bytes += bytes;
+    (count, bytes)
 }
 
 /// True for a packet that would go around in a circle.

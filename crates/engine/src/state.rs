@@ -12,10 +12,12 @@ use ginnel_datapath::route::Routes;
 use ginnel_datapath::stats::Stats;
 use ginnel_netio::event::Epoll;
 
+use crate::backlog::Backlog;
 use crate::bucket::Bucket;
 use crate::clock::Clock;
 use crate::control::Acquaintances;
 use crate::device::Device;
+use crate::fair::{self, Incoming, Outgoing};
 use crate::lane::{Ways, report_worn, send_payload};
 use crate::links::{FIRST_LINK, Link, Links, Open};
 use crate::outbox::Outbox;
@@ -51,6 +53,9 @@ pub(crate) struct State {
     /// A client's peer has a limit on what it is sent.
     pub(crate) has_shaper: bool,
     pub(crate) pace: Pace,
+    /// What waits for peers, and from them, while a server has too much to do.
+    pub(crate) outgoing: Backlog<Outgoing>,
+    pub(crate) arrived: Backlog<Incoming>,
 }
 
 impl State {
@@ -76,6 +81,8 @@ impl State {
             incoming: Vec::new(),
             has_shaper: false,
             pace: Pace::default(),
+            outgoing: Backlog::new(fair::LIMIT),
+            arrived: Backlog::new(fair::LIMIT),
         })
     }
 
@@ -182,6 +189,8 @@ impl State {
 
     pub(crate) fn del_peer(&mut self, peer_id: u32) -> io::Result<()> {
         self.routes.remove_peer(peer_id);
+        self.outgoing.forget(peer_id);
+        self.arrived.forget(peer_id);
         if let Some(switch) = &mut self.switch {
             switch.stations.remove_peer(peer_id);
         }

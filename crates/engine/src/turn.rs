@@ -2,7 +2,6 @@
 
 use ginnel_datapath::peer::Due;
 use ginnel_datapath::stats::Drop;
-use ginnel_datapath::vnet::{self, VnetHeader};
 use ginnel_datapath::wire::{PING, UNDEFINED_PEER_ID};
 use ginnel_netio::event::Ready;
 use ginnel_netio::socket::take_error;
@@ -11,14 +10,16 @@ use ginnel_netio::udp::{Receiver, drain_errors};
 use std::os::fd::AsFd;
 
 use crate::device::TUN_TOKEN;
-use crate::inbound::{Inbound, TunSink, Way};
+use crate::fair::{DRAIN_BATCHES, Incoming, OPENED_BYTES, Outgoing, keep_datagrams, keep_reads};
+use crate::inbound::{Inbound, TunSink};
 use crate::lane::{report_worn, send_payload};
-use crate::links::Link;
+use crate::links::{FIRST_LINK, Link};
 use crate::outbound::{Carrier, Outbound, count_sent};
 use crate::outbox::{Note, NoteKind};
 use crate::peers::Peers;
 use crate::state::{State, WAKE_TOKEN};
 use crate::stream::{Lost, record};
+use crate::switch::Target;
 
 /// Most reads from tun before one send.
 const TUN_READS: usize = 64;
@@ -32,7 +33,8 @@ impl State {
 
     /// How long the thread may wait, in milliseconds.
     pub(crate) fn wait_ms(&mut self) -> i32 {
-        if self.links.has_unread() {
+        let has_waiting = !self.outgoing.is_empty() && !self.must_wait();
+        if self.links.has_unread() || has_waiting || !self.arrived.is_empty() {
             return 0;
         }
         let shaped = self.shaped_until().unwrap_or(u64::MAX);
@@ -45,16 +47,21 @@ impl State {
         for link in self.links.take_unread() {
             self.read_link(link);
         }
+        let mut reads_tun = !self.outgoing.is_empty();
         for ready in ready {
             match ready.token {
                 WAKE_TOKEN => {}
-                TUN_TOKEN => self.tun_ready(*ready),
+                TUN_TOKEN => reads_tun |= self.tun_ready(*ready),
                 token => {
                     if let Some(link) = self.links.of_token(token) {
                         self.link_ready(link, *ready);
                     }
                 }
             }
+        }
+        self.open_arrived();
+        if reads_tun && !self.must_wait() {
+            self.read_tun();
         }
         self.run_timers();
         self.flush();
@@ -95,7 +102,10 @@ impl State {
             self.incoming = buffer;
             lost
         } else {
-            self.read_datagrams(link, &mut result)
+            (0..DRAIN_BATCHES)
+                .map(|_| self.read_datagrams(link, &mut result))
+                .find(|(_, goes_on)| !goes_on)
+                .and_then(|(lost, _)| lost)
         };
         if let Some(number) = tun_lost {
             self.lose_tun(number);
@@ -105,20 +115,32 @@ impl State {
         }
     }
 
-    fn read_datagrams(&mut self, link: u32, result: &mut Result<(), Lost>) -> Option<i32> {
-        let (mut receiver, udp) = self.links.take_receiver(link)?;
+    /// Takes one batch; also tells whether another one is to follow, because it is only kept.
+    fn read_datagrams(&mut self, link: u32, result: &mut Result<(), Lost>) -> (Option<i32>, bool) {
+        let Some((mut receiver, udp)) = self.links.take_receiver(link) else {
+            return (None, false);
+        };
         let asked = receiver.capacity();
         let received = receiver.receive(&udp.udp);
         let front = udp.batch.front().to_vec();
+        let mut goes_on = false;
         let lost = match received {
             Ok(()) => {
                 let (messages, _) = receiver.messages();
                 self.pace.brought(messages, self.clock.now);
-                if messages.len() == asked {
+                let is_full = messages.len() == asked;
+                if is_full {
                     self.pace.has_more();
                 }
+                goes_on = is_full && self.arrived.is_in_use();
+                let is_mixed = messages.iter().any(|one| one.from != messages[0].from);
+                self.arrived.want(is_full && is_mixed && self.switch.is_some());
                 let mut inbound = self.inbound(link);
-                take_datagrams(&mut receiver, &front, &mut inbound);
+                if goes_on || !inbound.backlog.is_empty() {
+                    keep_datagrams(&mut receiver, &mut inbound);
+                } else {
+                    take_datagrams(&mut receiver, &front, &mut inbound);
+                }
                 inbound.tun.lost
             }
             Err(error) if is_retry(&error) => None,
@@ -133,7 +155,28 @@ impl State {
             }
         };
         self.links.restore(link, receiver);
-        lost
+        (lost, goes_on && lost.is_none())
+    }
+
+    /// Opens some of what was kept, a peer's in its turn.
+    fn open_arrived(&mut self) {
+        let mut inbound = self.inbound(FIRST_LINK);
+        let mut opened = 0;
+        while opened < OPENED_BYTES
+            && let Some((_, Incoming { link, message, mut bytes })) = inbound.backlog.pop()
+        {
+            opened += bytes.len();
+            inbound.link = link;
+            inbound.message(&mut bytes, &message, &[]);
+            inbound.finish(&mut bytes);
+        }
+        let (lost, has_more) = (inbound.tun.lost, !inbound.backlog.is_empty());
+        if has_more {
+            self.pace.has_more();
+        }
+        if let Some(number) = lost {
+            self.lose_tun(number);
+        }
     }
 
     fn read_records(
@@ -185,20 +228,20 @@ impl State {
             bucket: &mut self.bucket,
             acquaintances: &self.acquaintances,
             unassigned: &mut self.unassigned,
+            backlog: &mut self.arrived,
             link,
         }
     }
 
-    fn tun_ready(&mut self, ready: Ready) {
+    /// Tells whether the device has packets; gives it up when it is gone.
+    fn tun_ready(&mut self, ready: Ready) -> bool {
         if !ready.readable && (ready.failed || ready.hung_up) {
             self.lose_tun(libc::EIO);
-            return;
         }
-        if ready.readable && !self.must_wait() {
-            self.read_tun();
-        }
+        ready.readable
     }
 
+    /// Takes what the device has to peers: at once, or by turns when several peers' packets wait.
     fn read_tun(&mut self) {
         let ways = self.ways();
         let mut outbound = Outbound {
@@ -213,33 +256,49 @@ impl State {
             switch: self.switch.as_ref(),
             unassigned: &mut self.unassigned,
         };
+        let by_turns = self.outgoing.is_in_use();
         let mut lost = None;
         let mut is_empty = false;
+        let mut is_mixed = false;
+        let mut first = None;
         let mut answers = Vec::new();
+        if by_turns {
+            lost = keep_reads(&mut self.device, &mut self.outgoing, &mut outbound);
+        }
         for _ in 0..TUN_READS {
             let Carrier { peers, links, .. } = &mut outbound.carrier;
             if !links.has_room() || (self.has_shaper && shaped_until(peers, ways.now).is_some()) {
                 break;
             }
-            let Some(result) = self.device.read() else { break };
-            match result {
-                Ok((front, packet)) => {
-                    let header = front.first_chunk::<{ vnet::LEN }>().map(VnetHeader::decode);
-                    answers.extend(outbound.packet(header.unwrap_or_default(), packet));
+            if by_turns {
+                let Some((peer_id, Outgoing { header, mut packet })) = self.outgoing.pop() else {
+                    is_empty = true;
+                    break;
+                };
+                answers.extend(outbound.carry(Target::Peer(peer_id), header, &mut packet));
+                continue;
+            }
+            match self.device.read() {
+                Some(Ok((header, packet))) => {
+                    let Some((target, start)) = outbound.judge(packet) else { continue };
+                    is_mixed |= *first.get_or_insert(target) != target;
+                    answers.extend(outbound.carry(target, header, &mut packet[start..]));
                 }
-                Err(error) if is_retry(&error) => {
+                Some(Err(error)) if is_retry(&error) => {
                     is_empty = true;
                     break;
                 }
-                Err(error) => {
+                Some(Err(error)) => {
                     lost = Some(errno(&error));
                     break;
                 }
+                None => break,
             }
         }
         if !is_empty {
             self.pace.has_more();
         }
+        self.outgoing.want(is_mixed && !is_empty && self.switch.is_some());
         for answer in answers.iter().filter(|answer| !answer.is_empty()) {
             self.device.answer(answer);
         }
@@ -331,20 +390,7 @@ fn take_datagrams(receiver: &mut Receiver, front: &[u8], inbound: &mut Inbound<'
     inbound.unassigned.drop(Drop::Malformed, receiver.malformed());
     let (messages, storage) = receiver.messages();
     for message in messages {
-        let way = Some(Way { from: message.from, local: message.local });
-        let mut start = message.range.start;
-        loop {
-            let end = (start + message.segment).min(message.range.end);
-            if storage[start..end].starts_with(front) {
-                inbound.packet(storage, start + front.len()..end, way);
-            } else {
-                inbound.unassigned.drop(Drop::Malformed, 1);
-            }
-            start = end;
-            if start >= message.range.end {
-                break;
-            }
-        }
+        inbound.message(storage, message, front);
     }
     inbound.finish(storage);
 }

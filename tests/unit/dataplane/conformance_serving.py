@@ -78,6 +78,30 @@ def test_the_undefined_peer_id_leaves_the_address_to_tell(made: Bench, engine: s
     first.dropped("auth")
 
 
+def test_what_many_send_and_get_at_once_is_all_there_in_each_ones_order(
+    made: Bench, engine: str
+) -> None:
+    office = Office(made, engine)
+    clients = [office.client() for _ in range(3)]
+    sent: dict[str, list[bytes]] = {client.address: [] for client in clients}
+    for number in range(40):
+        for client in clients:
+            payload = bytes(number % 3 * 100) + number.to_bytes(2, "big")
+            sent[client.address].append(client.sends_to(HOST, payload))
+    office.settle(lambda: len(office.delivered) >= 120, "all at the device")
+    for client in clients:
+        own = ip_address(client.address).packed
+        assert [it for it in office.delivered if it[12:16] == own] == sent[client.address]
+    got: list[list[bytes]] = [[] for _ in clients]
+    for number in range(40):
+        for client, packets in zip(clients, got, strict=True):
+            packets.append(udp_packet(HOST, client.address, number.to_bytes(2, "big")))
+            office.node.inject(packets[-1])
+        office.settle(lambda: True, "one turn")
+    for client, packets in zip(clients, got, strict=True):
+        client.gets(*packets)
+
+
 # --- sources -----------------------------------------------------------------------------------
 
 
