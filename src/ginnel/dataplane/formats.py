@@ -8,7 +8,6 @@ from typing import NamedTuple, Protocol
 
 from ginnel.core.data_key import DataCipher
 from ginnel.core.errors import Malformed
-from ginnel.dataclass import dataclass
 from ginnel.options.values import Secret
 
 OPCODE_DATA_V1 = 6
@@ -132,8 +131,7 @@ def open_classic(aead: Aead, implicit_iv: bytes, header: DataHeader, packet: byt
     return _decrypt(aead, number + implicit_iv, body, associated)
 
 
-@dataclass(frozen=True, slots=True)
-class EpochId:
+class EpochId(NamedTuple):
     """Epoch and counter of a packet in the epoch format; both are 1 in the first packet."""
 
     epoch: int
@@ -144,8 +142,9 @@ def seal_epoch(
     aead: Aead, data_iv: bytes, header: bytes, number: EpochId, plaintext: bytes
 ) -> bytes:
     """Seals in the epoch layout under the 4-byte header."""
-    wire = number.epoch.to_bytes(2, "big") + number.counter.to_bytes(6, "big")
-    return header + wire + aead.encrypt(_epoch_nonce(data_iv, wire), plaintext, header + wire)
+    wire = (number.epoch << 48 | number.counter).to_bytes(EPOCH_ID_LENGTH, "big")
+    front = header + wire
+    return front + aead.encrypt(_epoch_nonce(data_iv, wire), plaintext, front)
 
 
 def decode_epoch_id(packet: bytes, header: DataHeader) -> EpochId:
@@ -153,18 +152,15 @@ def decode_epoch_id(packet: bytes, header: DataHeader) -> EpochId:
     end = header.length + EPOCH_ID_LENGTH
     if header.peer_id is None or len(packet) <= end + TAG_LENGTH:
         raise Malformed("malformed")
-    start = header.length
-    return EpochId(
-        int.from_bytes(packet[start : start + 2], "big"),
-        int.from_bytes(packet[start + 2 : end], "big"),
-    )
+    number = int.from_bytes(packet[header.length : end], "big")
+    return EpochId(number >> 48, number & MAX_EPOCH_COUNTER)
 
 
 def open_epoch(aead: Aead, data_iv: bytes, header: DataHeader, packet: bytes) -> bytes:
     """Opens what ``decode_epoch_id`` accepted; raises Unauthentic."""
     end = header.length + EPOCH_ID_LENGTH
-    nonce = _epoch_nonce(data_iv, packet[header.length : end])
-    return _decrypt(aead, nonce, packet[end:], packet[:end])
+    front = packet[:end]
+    return _decrypt(aead, _epoch_nonce(data_iv, front[header.length :]), packet[end:], front)
 
 
 def expand_label(secret: bytes, label: bytes, length: int) -> bytes:
@@ -191,8 +187,8 @@ def epoch_key(chain: Secret, cipher: DataCipher) -> tuple[Aead, bytes]:
 
 
 def _epoch_nonce(data_iv: bytes, wire: bytes) -> bytes:
-    mixed = int.from_bytes(data_iv[:EPOCH_ID_LENGTH], "big") ^ int.from_bytes(wire, "big")
-    return mixed.to_bytes(EPOCH_ID_LENGTH, "big") + data_iv[EPOCH_ID_LENGTH:]
+    mixed = int.from_bytes(data_iv, "big") ^ int.from_bytes(wire, "big") << 32
+    return mixed.to_bytes(len(data_iv), "big")
 
 
 def _decrypt(aead: Aead, nonce: bytes, body: bytes, associated: bytes) -> bytes:

@@ -137,7 +137,8 @@ def _is_sound(packet: bytes, start: int) -> bool:
         others = int.from_bytes(packet[12:20], "big") + len(packet) - start
     else:
         others = -int.from_bytes(packet[:4], "big") - int.from_bytes(packet[6:8], "big")
-    whole = int.from_bytes(packet, "big") << 8 * (len(packet) % 2)
+    # What is long is touched twice only: once to read it, once for the remainder.
+    whole = int.from_bytes(packet, "big") % 0xFFFF << 8 * (len(packet) % 2)
     return (whole + others + PROTOCOL_TCP) % 0xFFFF == 0
 
 
