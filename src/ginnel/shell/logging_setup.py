@@ -10,8 +10,10 @@ import os
 import stat
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
+from itertools import groupby
+from operator import attrgetter
 from typing import TYPE_CHECKING, Protocol
 
 from ginnel.compat.log_lines import LogLine, Severity, printable
@@ -28,12 +30,15 @@ DEFAULT_PROGRAM = "openvpn"
 
 
 class Sink(Protocol):
-    """A destination of finished lines. ``write`` raises OSError when it cannot take one."""
+    """A destination of finished lines. ``write`` raises OSError when it cannot take them."""
 
     stamped: bool
     """False when the destination adds the time itself."""
 
-    def write(self, text: str, severity: Severity) -> None: ...
+    def write(self, texts: Sequence[str], severity: Severity) -> None:
+        """Takes lines that came together, before it returns."""
+        ...
+
     def reopen(self) -> None:
         """Opens the destination anew, so that a rotated file is left alone."""
         ...
@@ -49,8 +54,8 @@ class DescriptorSink:
     def __init__(self, fd: int) -> None:
         self._fd = fd
 
-    def write(self, text: str, severity: Severity) -> None:
-        _write_line(self._fd, text)
+    def write(self, texts: Sequence[str], severity: Severity) -> None:
+        _write_lines(self._fd, texts)
 
     def reopen(self) -> None:
         """Nothing to open."""
@@ -73,8 +78,8 @@ class FileSink:
         self._standard_streams = standard_streams
         self._fd = self._open(truncate=not append)
 
-    def write(self, text: str, severity: Severity) -> None:
-        _write_line(self._fd, text)
+    def write(self, texts: Sequence[str], severity: Severity) -> None:
+        _write_lines(self._fd, texts)
 
     def reopen(self) -> None:
         """Opens the path again; never truncates, so that SIGHUP loses nothing."""
@@ -114,14 +119,15 @@ class SyslogSink:
         self._program = program
         self._open()
 
-    def write(self, text: str, severity: Severity) -> None:
+    def write(self, texts: Sequence[str], severity: Severity) -> None:
         if severity in {Severity.FATAL, Severity.ERROR}:
             priority = self._syslog.LOG_ERR
         elif severity is Severity.WARNING:
             priority = self._syslog.LOG_WARNING
         else:
             priority = self._syslog.LOG_NOTICE
-        self._syslog.syslog(priority, text)
+        for text in texts:
+            self._syslog.syslog(priority, text)
 
     def reopen(self) -> None:
         self._syslog.closelog()
@@ -198,17 +204,16 @@ class LogOutput:
         """Whether lines of this verbosity are written now."""
         return verb <= self.verb
 
-    def log(self, line: LogLine) -> None:
-        """Writes the line unless ``verb`` or ``mute`` keep it back."""
-        if line.verb > self.verb:
-            return
-        for ready in self._muting.admit(line):
+    def log(self, *lines: LogLine) -> None:
+        """Writes the lines in order, but those that ``verb`` or ``mute`` keep back."""
+        admit = self._muting.admit
+        ready = [some for line in lines if line.verb <= self.verb for some in admit(line)]
+        if ready:
             self._write(ready)
 
     def log_all(self, lines: Iterable[LogLine]) -> None:
-        """Writes the lines in order."""
-        for line in lines:
-            self.log(line)
+        """As ``log``, with lines that somebody has in one piece."""
+        self.log(*lines)
 
     def set_verb(self, verb: int) -> None:
         self.verb = verb
@@ -232,8 +237,7 @@ class LogOutput:
 
     def close(self) -> None:
         """Says what was muted, then closes the destination."""
-        for line in self._muting.finish():
-            self._write(line)
+        self._write(self._muting.finish())
         self._sink.close()
 
     def python_handler(self) -> "Handler":
@@ -245,15 +249,21 @@ class LogOutput:
 
         return OutputHandler(self)
 
-    def _write(self, line: LogLine) -> None:
-        self.tap(line)
-        severe = line.severity is Severity.FATAL or line.severity is Severity.ERROR
-        sink = self._error_sink if severe and self._error_sink is not None else self._sink
-        text = self._format.render(line, self._clock(), verb=self.verb, stamped=sink.stamped)
-        try:
-            sink.write(text, line.severity)
-        except OSError:
-            self.lost += 1
+    def _write(self, lines: Iterable[LogLine]) -> None:
+        """Lines that come together leave with one system call: a client of a server has a dozen."""
+        for severity, group in groupby(lines, attrgetter("severity")):
+            severe = severity is Severity.FATAL or severity is Severity.ERROR
+            sink = self._error_sink if severe and self._error_sink is not None else self._sink
+            now, verb, stamped = self._clock(), self.verb, sink.stamped
+            together = list(group)
+            render = self._format.render
+            texts = [render(line, now, verb=verb, stamped=stamped) for line in together]
+            try:
+                sink.write(texts, severity)
+            except OSError:
+                self.lost += len(texts)
+            for line in together:
+                self.tap(line)
 
 
 def _unheard(line: LogLine) -> None:
@@ -357,7 +367,7 @@ def _is_shared(path: str) -> bool:
     return stat.S_ISREG(mode) and bool(mode & (stat.S_IRWXG | stat.S_IRWXO))
 
 
-def _write_line(fd: int, text: str) -> None:
-    content = text.encode("utf-8", "backslashreplace") + b"\n"
+def _write_lines(fd: int, texts: Sequence[str]) -> None:
+    content = "\n".join((*texts, "")).encode("utf-8", "backslashreplace")
     while content:
         content = content[os.write(fd, content) :]

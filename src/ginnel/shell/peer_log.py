@@ -5,6 +5,7 @@ limit; what is left out is counted and said.
 """
 
 from collections.abc import Callable, Iterable
+from typing import Protocol
 
 from ginnel.compat.log_lines import LogLine, Severity
 from ginnel.core.types import Instant
@@ -16,6 +17,12 @@ RATE = 5.0
 """Lines a second that may follow."""
 
 
+class Log(Protocol):
+    """Where lines go; those of one call leave together."""
+
+    def __call__(self, *lines: LogLine) -> None: ...
+
+
 class PeerLog:
     """A token bucket in front of the log."""
 
@@ -23,7 +30,7 @@ class PeerLog:
 
     def __init__(
         self,
-        log: Callable[[LogLine], None],
+        log: Log,
         clock: Callable[[], Instant],
         *,
         who: str = "the server",
@@ -44,13 +51,16 @@ class PeerLog:
         now = self._clock()
         self._tokens = min(self._burst, self._tokens + (now - self._filled_at) * self._rate)
         self._filled_at = now
+        admitted: list[LogLine] = []
         for line in lines:
             if self._tokens < 1.0:
                 self._left_out += 1
                 continue
             self._tokens -= 1.0
             self.tell_left_out()
-            self._log(line)
+            admitted.append(line)
+        if admitted:
+            self._log(*admitted)
 
     def tell_left_out(self) -> None:
         """Says how many lines were left out since the last time, if any were."""

@@ -15,7 +15,6 @@ from traceback import format_exception
 from typing import Protocol
 
 from ginnel.compat import server_lines, shell_lines
-from ginnel.compat.log_lines import LogLine
 from ginnel.core.errors import DataPlaneError
 from ginnel.core.events import (
     DataPlaneEvent,
@@ -44,7 +43,7 @@ from ginnel.options.server_model import ServerOptions
 from ginnel.shell.clients import Client, Clients, client_name
 from ginnel.shell.clock import monotonic_now, unix_now
 from ginnel.shell.path_mtu import path_mtu
-from ginnel.shell.peer_log import PeerLog
+from ginnel.shell.peer_log import Log, PeerLog
 from ginnel.shell.repeats import Repeats
 from ginnel.shell.server_drive import ServerDrive
 from ginnel.shell.server_machine import ServerMachineLike
@@ -135,7 +134,7 @@ class Reception:
         drive: ServerDrive,
         listener: Gate,
         make_machine: MakeMachine,
-        log: Callable[[LogLine], None],
+        log: Log,
         owner: ReceptionOwner,
         clock: Callable[[], Instant] = monotonic_now,
     ) -> None:

@@ -47,7 +47,7 @@ from ginnel.options.server_model import ServerOptions
 from ginnel.shell.clients import Client, Clients, client_name
 from ginnel.shell.clock import monotonic_now
 from ginnel.shell.path_mtu import fit_path
-from ginnel.shell.peer_log import PeerLog
+from ginnel.shell.peer_log import Log, PeerLog
 from ginnel.shell.server_hooks import Departure, ServerHooks
 from ginnel.shell.server_peers import add_peer
 from ginnel.shell.signer import Signer
@@ -90,7 +90,7 @@ class ServerDrive:
         clients: Clients,
         hooks: ServerHooks,
         tasks: asyncio.TaskGroup,
-        log: Callable[[LogLine], None],
+        log: Log,
         shows: Callable[[int], bool] = lambda _verb: True,
         signer: Signer | None = None,
         on_leave: Callable[[], None] = lambda: None,
@@ -224,9 +224,7 @@ class ServerDrive:
     def _crashed(self, client: Client, bug: Exception) -> None:
         if client.over:
             return
-        head, *lines = shell_lines.crashed(traceback.format_exception(bug))[:-1]
-        for line in (head, *lines):
-            self._say(client, line)
+        self._say(client, *shell_lines.crashed(traceback.format_exception(bug))[:-1])
         self._finish(client, BUG)
 
     def _on_timer(self, client: Client) -> None:
@@ -274,8 +272,7 @@ class ServerDrive:
 
     def _announce(self, client: Client, notice: ServerNotice) -> None:
         if not isinstance(notice, server_lines.DETAILS) or self._shows(server_lines.DETAIL_VERB):
-            for line in server_lines.render(notice, common_name=client.common_name):
-                self._say(client, line)
+            self._say(client, *server_lines.render(notice, common_name=client.common_name))
         match notice:
             case PeerConnected(common_name=name):
                 self._clients.name(client, name)
@@ -292,10 +289,11 @@ class ServerDrive:
             case _:
                 return
 
-    def _say(self, client: Client, line: LogLine) -> None:
-        if self._shows(line.verb):
+    def _say(self, client: Client, *lines: LogLine) -> None:
+        shown = [server_lines.about(client.name, line) for line in lines if self._shows(line.verb)]
+        if shown:
             room = client.log if client.common_name else self.unproved
-            room.log_all((server_lines.about(client.name, line),))
+            room.log_all(shown)
 
     def _connected(self, client: Client, agreed: AgreedClient) -> None:
         client.connected_at = self._clock()
@@ -392,8 +390,7 @@ class ServerDrive:
         try:
             await self._hooks.disconnected(departure)
         except Exception as bug:
-            for line in shell_lines.crashed(traceback.format_exception(bug))[:-1]:
-                self._say(client, line)
+            self._say(client, *shell_lines.crashed(traceback.format_exception(bug))[:-1])
 
     # --- actions -------------------------------------------------------------------------------
 
@@ -467,8 +464,7 @@ class ServerDrive:
         except DataPlaneError as error:
             return Failed(reason=str(error))
         client.agreed = agreed
-        for line in lines:
-            self._say(client, line)
+        self._say(client, *lines)
         for watcher in self._watchers:
             watcher.client_added(client)
         return Done()

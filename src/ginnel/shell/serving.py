@@ -29,6 +29,7 @@ from ginnel.shell.addresses import own_address
 from ginnel.shell.clients import Client, Clients, client_name
 from ginnel.shell.clock import monotonic_now, unix_now
 from ginnel.shell.listeners import Listeners, OpenListener
+from ginnel.shell.peer_log import Log
 from ginnel.shell.port_share import PortSharing
 from ginnel.shell.reception import Reception
 from ginnel.shell.repeats import Repeats
@@ -77,7 +78,7 @@ class ServingMeans:
     signer: Signer | None
     tokens: TokenIssuer | None
     capabilities: DataCapabilities
-    log: Callable[[LogLine], None]
+    log: Log
     listeners: Listeners
     shows: Callable[[int], bool] = lambda _verb: True
     """Whether lines of a verbosity are written: most about a client are not."""

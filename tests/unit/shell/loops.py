@@ -1,7 +1,7 @@
 """What the shell's tests share: a loop for one coroutine with a deadline, and a log to look at."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from typing import TypeVar
 
 from ginnel.compat.log_lines import LogLine, Severity
@@ -40,11 +40,11 @@ class Lines:
     def __init__(self) -> None:
         self.texts: list[str] = []
 
-    def __call__(self, line: LogLine) -> None:
-        self.texts.append(line.text)
+    def __call__(self, *lines: LogLine) -> None:
+        self.texts += [line.text for line in lines]
 
-    def write(self, text: str, severity: Severity) -> None:
-        self.texts.append(text)
+    def write(self, texts: Sequence[str], severity: Severity) -> None:
+        self.texts += texts
 
     def reopen(self) -> None:
         """Nothing to open."""

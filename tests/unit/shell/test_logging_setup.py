@@ -5,7 +5,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -42,14 +42,16 @@ class Memory:
 
     def __init__(self) -> None:
         self.lines: list[str] = []
+        self.writes = 0
         self.reopened = 0
         self.closed = False
         self.broken = False
 
-    def write(self, text: str, severity: Severity) -> None:
+    def write(self, texts: Sequence[str], severity: Severity) -> None:
         if self.broken:
             raise BrokenPipeError
-        self.lines.append(text)
+        self.lines += texts
+        self.writes += 1
 
     def reopen(self) -> None:
         self.reopened += 1
@@ -207,6 +209,31 @@ def test_errors_can_go_elsewhere() -> None:
     assert (memory.lines, errors.lines) == (["info", "warn"], ["bad", "fatal"])
 
 
+def test_lines_that_come_together_leave_together_and_in_order() -> None:
+    memory = Memory()
+    heard: list[str] = []
+    log = output(memory, line_format=LineFormat(timestamps=False))
+    log.tap = lambda line: heard.append(line.text)
+    log.log(PUSH, LogLine(text="hidden", verb=9), LogLine(text="second"))
+    assert (memory.lines, memory.writes) == (["PUSH", "second"], 1)
+    log.log(LogLine(text="third"), BARE, LogLine(text="fourth"))
+    assert memory.lines[2:] == ["third", "Options error: x", "fourth"]
+    assert memory.writes == 4  # a destination may tell severities apart
+    log.log(LogLine(text="hidden", verb=9))
+    assert memory.writes == 4
+    assert heard == memory.lines
+
+
+def test_a_line_is_out_before_anything_else_hears_it(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    log = output(FileSink(str(path), append=False), line_format=LineFormat(timestamps=False))
+    seen: list[str] = []
+    log.tap = lambda line: seen.append(path.read_text())
+    log.log(PUSH, LogLine(text="second"))
+    assert seen == ["PUSH\nsecond\n"] * 2
+    log.close()
+
+
 def test_a_broken_destination_never_stops_the_program() -> None:
     memory = Memory()
     log = output(memory)
@@ -248,7 +275,7 @@ def test_log_file_is_private_and_starts_empty(tmp_path: Path) -> None:
     path.write_text("old\n")
     path.chmod(0o640)
     sink = FileSink(str(path), append=False)
-    sink.write("new", Severity.INFO)
+    sink.write(["new"], Severity.INFO)
     assert path.read_text() == "new\n"
     fresh = FileSink(str(tmp_path / "fresh"), append=False)
     assert (tmp_path / "fresh").stat().st_mode & 0o777 == 0o600
@@ -301,7 +328,7 @@ def test_reopen_that_fails_keeps_the_old_file(tmp_path: Path) -> None:
 def test_text_that_is_not_unicode_is_written_escaped(tmp_path: Path) -> None:
     path = tmp_path / "log"
     sink = FileSink(str(path), append=False)
-    sink.write("a\udcffb", Severity.INFO)
+    sink.write(["a\udcffb"], Severity.INFO)
     sink.close()
     assert path.read_bytes() == b"a\\udcffb\n"
 
