@@ -3,8 +3,13 @@
 Knows shapes, not meanings. Every function raises ValueError for what is not DER.
 """
 
+from functools import lru_cache
+
 BIT_STRING, OCTET_STRING, OBJECT_IDENTIFIER = 0x03, 0x04, 0x06
 INTEGER, SEQUENCE, SET = 0x02, 0x30, 0x31
+
+_SHORT = 16
+"""Octets of an object identifier up to which it is remembered: all that are in use have fewer."""
 
 
 def elements(content: bytes) -> list[tuple[int, bytes]]:
@@ -49,6 +54,10 @@ def only(tag: int, content: bytes) -> bytes:
 
 def dotted(content: bytes) -> str:
     """The content of an object identifier, as numbers with dots between."""
+    return _known(content) if len(content) <= _SHORT else _dotted(content)
+
+
+def _dotted(content: bytes) -> str:
     if not content or content[-1] & 0x80:
         raise ValueError("an object identifier is cut short")
     arcs, value = [], 0
@@ -63,6 +72,10 @@ def dotted(content: bytes) -> str:
             value = 0
     first = min(arcs[0] // 40, 2)
     return ".".join(str(arc) for arc in (first, arcs[0] - 40 * first, *arcs[1:]))
+
+
+_known = lru_cache(maxsize=64)(_dotted)
+"""Each certificate has the same few."""
 
 
 def integer(content: bytes) -> int:

@@ -6,11 +6,10 @@ module never fails: a missing extension shows when a RustDataPlane is opened.
 
 import errno
 import importlib
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from functools import lru_cache
 from ipaddress import ip_address
-from types import ModuleType
+from types import ModuleType, TracebackType
 from typing import TYPE_CHECKING
 
 from ginnel.core.data_key import DataCipher, DataFormat, DataKey, DirectionKey, KeySlot
@@ -66,7 +65,7 @@ class RustDataPlane:
     def __init__(self, tun: TunDevice | None) -> None:
         module = _extension()
         self._relay: Relay | None = None
-        with _reporting("open"):
+        with _Reporting("open"):
             self._engine: Engine = module.Engine(
                 tun.fd if tun is not None else None,
                 tun.mtu if tun is not None else _NO_TUN_MTU,
@@ -78,7 +77,7 @@ class RustDataPlane:
     def attach(self, link: Link, unread: bytes = b"", unsent: bytes = b"") -> None:
         """Starts reading the link, instead of an earlier one."""
         self._relay = link.relay
-        with _reporting("attach"):
+        with _Reporting("attach"):
             if link.relay is None:
                 self._engine.attach(*_link(link), unread, unsent, link.multihome)
             else:
@@ -88,7 +87,7 @@ class RustDataPlane:
     def serve(self, rules: ServingRules) -> None:
         """Makes this a server's data plane."""
         vlan = rules.vlan
-        with _reporting("serve"):
+        with _Reporting("serve"):
             self._engine.serve(
                 rules.client_to_client,
                 rules.tcp_queue_limit,
@@ -101,28 +100,28 @@ class RustDataPlane:
         """Starts reading one more link of a server."""
         if link.relay is not None:
             raise DataPlaneError("add_link", UNDEFINED_PEER_ID, errno.EINVAL)
-        with _reporting("add_link"):
+        with _Reporting("add_link"):
             added = self._engine.add_link(*_link(link), unread, unsent, link.multihome)
         return LinkId(added)
 
     def remove_link(self, link_id: LinkId) -> None:
         """Stops reading a link; its peers are deleted by the caller."""
-        with _reporting("remove_link"):
+        with _Reporting("remove_link"):
             self._engine.remove_link(link_id)
 
     def limit_resets(self, count: int, seconds: int) -> None:
         """Lets so many hard resets pass in so many seconds."""
-        with _reporting("limit_resets"):
+        with _Reporting("limit_resets"):
             self._engine.limit_resets(count, seconds)
 
     def credit_resets(self, count: int) -> None:
         """Gives back what was taken for resets that turned out genuine."""
-        with _reporting("credit_resets"):
+        with _Reporting("credit_resets"):
             self._engine.credit_resets(count)
 
     def learned(self) -> Sequence[Learned]:
         """Every address learnt on tap."""
-        with _reporting("learned"):
+        with _Reporting("learned"):
             found = self._engine.learned()
         return [
             Learned(address=address, vlan=vlan, peer_id=PeerId(peer_id), age=age)
@@ -131,7 +130,7 @@ class RustDataPlane:
 
     def new_peer(self, peer: PeerConfig) -> None:
         """Adds a peer without keys; its packets from tun need an iroute."""
-        with _reporting("new_peer", peer.peer_id):
+        with _Reporting("new_peer", peer.peer_id):
             self._engine.new_peer(
                 peer.peer_id,
                 peer.send_peer_id,
@@ -147,7 +146,7 @@ class RustDataPlane:
 
     def set_peer(self, peer_id: PeerId, keepalive: Keepalive) -> None:
         """Sets the limits and restarts their timers."""
-        with _reporting("set_peer", peer_id):
+        with _Reporting("set_peer", peer_id):
             self._engine.set_peer(
                 peer_id,
                 keepalive.ping_interval,
@@ -158,22 +157,22 @@ class RustDataPlane:
 
     def set_payload(self, peer_id: PeerId, payload: PayloadTerms) -> None:
         """Changes what is done to the peer's payloads."""
-        with _reporting("set_payload", peer_id):
+        with _Reporting("set_payload", peer_id):
             self._engine.set_payload(peer_id, _payload(payload))
 
     def set_path(self, peer_id: PeerId, mss: tuple[int, int], inner_mtu: int | None) -> None:
         """Changes the MSS limits, and how long packets for the peer may be."""
-        with _reporting("set_path", peer_id):
+        with _Reporting("set_path", peer_id):
             self._engine.set_path(peer_id, mss, inner_mtu)
 
     def del_peer(self, peer_id: PeerId) -> None:
         """Forgets the peer, its keys and its iroutes."""
-        with _reporting("del_peer", peer_id):
+        with _Reporting("del_peer", peer_id):
             self._engine.del_peer(peer_id)
 
     def new_key(self, peer_id: PeerId, slot: KeySlot, key: DataKey) -> None:
         """Installs a key, replacing (and wiping) what the slot held."""
-        with _reporting("new_key", peer_id):
+        with _Reporting("new_key", peer_id):
             self._engine.new_key(
                 peer_id,
                 slot.value,
@@ -186,27 +185,27 @@ class RustDataPlane:
 
     def swap_keys(self, peer_id: PeerId) -> None:
         """Exchanges the two slots."""
-        with _reporting("swap_keys", peer_id):
+        with _Reporting("swap_keys", peer_id):
             self._engine.swap_keys(peer_id)
 
     def del_key(self, peer_id: PeerId, slot: KeySlot) -> None:
         """Empties the slot, which may be empty already."""
-        with _reporting("del_key", peer_id):
+        with _Reporting("del_key", peer_id):
             self._engine.del_key(peer_id, slot.value)
 
     def add_iroute(self, peer_id: PeerId, prefix: IPNetwork) -> None:
         """Sends packets from tun for the prefix to the peer."""
-        with _reporting("add_iroute", peer_id):
+        with _Reporting("add_iroute", peer_id):
             self._engine.add_iroute(peer_id, prefix.network_address.packed, prefix.prefixlen)
 
     def del_iroute(self, peer_id: PeerId, prefix: IPNetwork) -> None:
         """Takes a prefix from the peer, if it has it."""
-        with _reporting("del_iroute", peer_id):
+        with _Reporting("del_iroute", peer_id):
             self._engine.del_iroute(peer_id, prefix.network_address.packed, prefix.prefixlen)
 
     def stats(self, peer_id: PeerId) -> PeerStats:
         """Counters of data packets since ``new_peer``."""
-        with _reporting("stats", peer_id):
+        with _Reporting("stats", peer_id):
             counters = self._engine.stats(peer_id)
         tun_read, tun_write = counters[0:2], counters[2:4]
         link_read, link_write = counters[4:6], counters[6:8]
@@ -224,7 +223,7 @@ class RustDataPlane:
 
     def unassigned_drops(self) -> dict[str, int]:
         """Drops that belong to no peer, by reason."""
-        with _reporting("unassigned_drops"):
+        with _Reporting("unassigned_drops"):
             return dict(self._engine.unassigned_drops())
 
     def fileno(self) -> int:
@@ -271,7 +270,7 @@ class RustDataPlane:
 
     def send_inner(self, peer_id: PeerId, payload: bytes) -> None:
         """Seals the payload with the primary key; no-op without one."""
-        with _reporting("send_inner", peer_id):
+        with _Reporting("send_inner", peer_id):
             self._engine.send_inner(peer_id, payload)
 
     def close(self) -> None:
@@ -289,7 +288,7 @@ class RustDataPlane:
         return relay.server if relay is not None and found == relay.address else found
 
     def _refresh(self) -> None:
-        with _reporting("capabilities"):
+        with _Reporting("capabilities"):
             offloads = frozenset(self._engine.offloads())
         self.capabilities = Capabilities(
             name="rust",
@@ -307,13 +306,26 @@ def _extension() -> ModuleType:
         raise DataPlaneError("open", UNDEFINED_PEER_ID, errno.ENOSYS) from missing
 
 
-@contextmanager
-def _reporting(operation: str, peer_id: PeerId = UNDEFINED_PEER_ID) -> Iterator[None]:
-    """Turns the extension's errors into the one of this interface."""
-    try:
-        yield
-    except (OSError, OverflowError, ValueError) as bad:
-        raise _failure(operation, peer_id, bad) from bad
+class _Reporting:
+    """Turns the extension's errors into the one of this interface.
+
+    Not a generator with ``contextmanager``: that costs more than most of the calls it is around.
+    """
+
+    __slots__ = ("_operation", "_peer_id")
+
+    def __init__(self, operation: str, peer_id: PeerId = UNDEFINED_PEER_ID) -> None:
+        self._operation = operation
+        self._peer_id = peer_id
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self, kind: object, bad: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if isinstance(bad, OSError | OverflowError | ValueError):
+            raise _failure(self._operation, self._peer_id, bad) from bad
 
 
 def _failure(operation: str, peer_id: PeerId, bad: Exception) -> DataPlaneError:

@@ -154,6 +154,8 @@ class TermsMaker:
         config = terms.config
         if self._options.tun.dev_type is not DeviceType.TUN:
             return terms  # the data plane says that they are of no use
+        if not (config.iroutes or config.iroutes_ipv6):
+            return terms
         four = tuple(dict.fromkeys(config.iroutes))
         six = tuple(dict.fromkeys(config.iroutes_ipv6))
         return replace(terms, config=replace(config, iroutes=four, iroutes_ipv6=six))
