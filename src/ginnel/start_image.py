@@ -49,7 +49,7 @@ file, and from where to where the image has its code (nothing, for one that is n
 
 def image_path() -> str:
     """Where the file belongs: with the package's own compiled modules, one for an environment."""
-    directory = os.path.dirname(__file__)  # noqa: PTH120 -- pathlib would cost what this saves
+    directory = os.path.dirname(__file__)
     environment = sys.prefix.strip("/").replace("/", "-")[-100:]
     return f"{directory}/__pycache__/start.{sys.implementation.cache_tag}.{environment}.image"
 
@@ -103,7 +103,7 @@ class StartImage:
             return None
         origin, changed, size, directories, cached, start, end = entry
         try:
-            now = os.stat(origin)  # noqa: PTH116
+            now = os.stat(origin)
         except OSError:
             return None
         if now.st_size != size or int(now.st_mtime) != changed:
@@ -154,7 +154,7 @@ def build() -> bytes:
             code = marshal.dumps(spec.loader.get_code(name))
         elif not isinstance(spec.loader, ExtensionFileLoader):
             continue
-        file = os.stat(spec.origin)  # noqa: PTH116
+        file = os.stat(spec.origin)
         directories = spec.submodule_search_locations
         entries[name] = (
             spec.origin,

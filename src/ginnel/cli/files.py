@@ -1,6 +1,6 @@
 """The file system as the options layer sees it: reads what options name, bounded."""
 
-from pathlib import Path
+import os
 
 MAX_BYTES = 16 * 1024 * 1024 + 1
 """One more than the options layer accepts, so that it can tell a file that is too large."""
@@ -14,9 +14,9 @@ class SystemFiles:
     """
 
     def __init__(self, directory: str = "") -> None:
-        self._directory = Path(directory)
+        self._directory = directory
 
     def read(self, path: str) -> bytes:
         """Returns the content, at most ``MAX_BYTES``. Raises OSError."""
-        with (self._directory / path).open("rb") as file:
+        with open(os.path.join(self._directory, path), "rb") as file:
             return file.read(MAX_BYTES)

@@ -1,7 +1,7 @@
 """``ginnel restore``: undoes what a killed ginnel left behind, and says what that was."""
 
+import os
 import sys
-from pathlib import Path
 
 from ginnel.core.errors import HostError
 from ginnel.host.executor import ChangeResult, Outcome
@@ -28,7 +28,7 @@ _DISPOSITIONS = {
 
 def run(directory: str | None) -> int:
     """Restores; returns 0 when nothing of a dead ginnel is left, else 1."""
-    path = DEFAULT_RUNTIME_DIR if directory is None else Path(directory)
+    path = DEFAULT_RUNTIME_DIR if directory is None else directory
     try:
         report = restore(path)
     except HostError as failed:
@@ -46,7 +46,7 @@ def run(directory: str | None) -> int:
 
 def _describe(journal: JournalReport) -> str:
     owner = f" of process {journal.main_pid}" if journal.main_pid else ""
-    return f"{journal.path.name}{owner}: {_DISPOSITIONS[journal.disposition]}"
+    return f"{os.path.basename(journal.path)}{owner}: {_DISPOSITIONS[journal.disposition]}"
 
 
 def _describe_change(result: ChangeResult) -> str:

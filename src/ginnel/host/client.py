@@ -9,7 +9,6 @@ import os
 import socket
 from collections.abc import Sequence
 from contextlib import suppress
-from pathlib import Path
 from typing import Self
 
 from ginnel.core.errors import HostError
@@ -19,7 +18,7 @@ from ginnel.dataplane.api import TunDevice
 from ginnel.host.diff import Change, Do
 from ginnel.host.executor import ChangeResult, Outcome
 from ginnel.host.helper import Observer, run_helper
-from ginnel.host.journal import DEFAULT_RUNTIME_DIR
+from ginnel.host.journal import DEFAULT_RUNTIME_DIR, StrPath
 from ginnel.host.messages import (
     CHANGES_PER_MESSAGE,
     MESSAGE_BYTES,
@@ -100,7 +99,7 @@ class HostClient:
 
     @classmethod
     def start(
-        cls, runtime_dir: Path = DEFAULT_RUNTIME_DIR, *, observer: Observer | None = None
+        cls, runtime_dir: StrPath = DEFAULT_RUNTIME_DIR, *, observer: Observer | None = None
     ) -> Self:
         """Forks the helper. Call before there is a thread, an event loop, or a byte of the network.
 

@@ -19,14 +19,13 @@ import syslog
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from itertools import groupby
-from pathlib import Path
 
 from ginnel.core.errors import HostError
 from ginnel.core.types import IPAddress
 from ginnel.dataclass import dataclass
 from ginnel.host.diff import Change, Do
 from ginnel.host.executor import ChangeResult, Executor, Outcome
-from ginnel.host.journal import Journal, current_owner
+from ginnel.host.journal import Journal, StrPath, current_owner
 from ginnel.host.messages import (
     CHANGES_PER_MESSAGE,
     MESSAGE_BYTES,
@@ -72,7 +71,9 @@ _EPERM = 1
 _TRACE_LIMIT = 4000
 
 
-def run_helper(channel: socket.socket, runtime_dir: Path, observer: Observer | None = None) -> None:
+def run_helper(
+    channel: socket.socket, runtime_dir: StrPath, observer: Observer | None = None
+) -> None:
     """Serves requests on ``channel`` until it closes, then rolls back. For a freshly forked child.
 
     ``observer`` sees every journal line (tests use it to kill at each of them).
@@ -140,7 +141,7 @@ class Helper:
         self,
         channel: socket.socket,
         netlink: Netlink,
-        runtime_dir: Path,
+        runtime_dir: StrPath,
         observer: Observer | None = None,
         changes: Changes | None = None,
     ) -> None:

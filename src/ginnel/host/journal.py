@@ -14,7 +14,6 @@ import os
 import stat
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from pathlib import Path
 
 from ginnel.core.errors import HostError
 from ginnel.dataclass import dataclass, field
@@ -30,7 +29,9 @@ from ginnel.host.records import (
 from ginnel.host.step_records import read_undo, undo_record
 from ginnel.host.steps import Undo
 
-DEFAULT_RUNTIME_DIR = Path("/run/ginnel")
+StrPath = str | os.PathLike[str]
+
+DEFAULT_RUNTIME_DIR = "/run/ginnel"
 SUFFIX = ".journal"
 _VERSION = 1
 _SIZE_LIMIT = 1 << 24
@@ -86,7 +87,7 @@ class Journal:
     every line that was written, with their number so far.
     """
 
-    directory: Path
+    directory: StrPath
     owner: Owner
     observer: Callable[[int], None] = _ignore
     _fd: int | None = None
@@ -130,7 +131,7 @@ class Journal:
     def finish(self) -> None:
         """Removes the file: nothing is left to undo. A later entry begins a new one."""
         if self._fd is not None:
-            self._path.unlink(missing_ok=True)
+            remove_file(self._path)
         self.abandon()
 
     def abandon(self) -> None:
@@ -142,8 +143,12 @@ class Journal:
         self._live_size = 0
 
     @property
-    def _path(self) -> Path:
-        return self.directory / f"{self.owner.helper_pid}-{self.owner.helper_start}{SUFFIX}"
+    def _path(self) -> str:
+        return os.path.join(self.directory, self._name)
+
+    @property
+    def _name(self) -> str:
+        return f"{self.owner.helper_pid}-{self.owner.helper_start}{SUFFIX}"
 
     def _write(self, line: bytes) -> None:
         try:
@@ -175,8 +180,8 @@ class Journal:
         Under another name first, so that nobody sees it unlocked or half.
         """
         ensure_directory(self.directory)
-        draft = self.directory / f".{self._path.name}"
-        draft.unlink(missing_ok=True)
+        draft = os.path.join(self.directory, f".{self._name}")
+        remove_file(draft)
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_APPEND
         content = b"".join(
             line + b"\n" for line in (render_record(_header(self.owner)), *self._live.values())
@@ -185,10 +190,10 @@ class Journal:
         try:
             fcntl.flock(fd, fcntl.LOCK_EX)
             _write_all(fd, content)
-            draft.rename(self._path)
+            os.rename(draft, self._path)
         except OSError:
             os.close(fd)
-            draft.unlink(missing_ok=True)
+            remove_file(draft)
             raise
         if self._fd is not None:
             os.close(self._fd)
@@ -201,15 +206,22 @@ def _write_all(fd: int, content: bytes) -> None:
         rest = rest[os.write(fd, rest) :]
 
 
-def ensure_directory(directory: Path) -> None:
+def remove_file(path: StrPath) -> None:
+    """Removes a file, unless somebody else has."""
+    with suppress(FileNotFoundError):
+        os.unlink(path)
+
+
+def ensure_directory(directory: StrPath) -> None:
     """Makes the runtime directory (0700) or checks that nobody else may write in it."""
-    directory.mkdir(mode=0o700, exist_ok=True)
+    with suppress(FileExistsError):
+        os.mkdir(directory, 0o700)
     check_directory(directory)
 
 
-def check_directory(directory: Path) -> None:
+def check_directory(directory: StrPath) -> None:
     """Raises ``PermissionError`` for what is no directory that only we may write in."""
-    status = directory.lstat()
+    status = os.lstat(directory)
     if not stat.S_ISDIR(status.st_mode) or not _is_ours_alone(status):
         raise PermissionError(1, f"{directory} is not a directory that only its owner may write")
 
@@ -298,19 +310,21 @@ def current_owner(main_pid: int) -> Owner:
 
 def read_boot_id() -> str:
     """A random name that the kernel gives each boot."""
-    return Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
+    with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+        return file.read().strip()
 
 
 def read_network_namespace() -> str:
     """Names the network namespace of this process."""
-    status = Path("/proc/self/ns/net").stat()
+    status = os.stat("/proc/self/ns/net")
     return f"{status.st_dev}:{status.st_ino}"
 
 
 def process_start(pid: int) -> int | None:
     """Start time of a process in clock ticks since boot; None when there is no such process."""
     try:
-        text = Path(f"/proc/{pid}/stat").read_text("utf-8", "replace")
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
+            text = file.read()
     except OSError:
         return None
     # The command name is in parentheses and may itself hold spaces and parentheses.

@@ -7,7 +7,6 @@ owner lives, or when its changes belong to another network namespace.
 import fcntl
 import os
 import time
-from pathlib import Path
 
 from ginnel.core.errors import HostError
 from ginnel.dataclass import dataclass
@@ -20,12 +19,14 @@ from ginnel.host.journal import (
     EntryState,
     JournalContent,
     Owner,
+    StrPath,
     check_directory,
     is_trusted_file,
     process_start,
     read_boot_id,
     read_journal,
     read_network_namespace,
+    remove_file,
 )
 from ginnel.host.netlink import Netlink
 from ginnel.host.records import BadRecord, render_record
@@ -52,7 +53,7 @@ class Disposition(Enum):
 class JournalReport:
     """One journal and what became of it."""
 
-    path: Path
+    path: str
     disposition: Disposition
     main_pid: int = 0
     results: tuple[ChangeResult, ...] = ()
@@ -72,7 +73,7 @@ class RestoreReport:
 
 
 def restore(
-    runtime_dir: Path = DEFAULT_RUNTIME_DIR, *, wait: float = _WAIT_SECONDS
+    runtime_dir: StrPath = DEFAULT_RUNTIME_DIR, *, wait: float = _WAIT_SECONDS
 ) -> RestoreReport:
     """Undoes the changes of every journal whose owner is gone.
 
@@ -81,7 +82,7 @@ def restore(
     kernel cannot be reached.
     """
     try:
-        paths = sorted(path for path in runtime_dir.iterdir() if path.suffix == SUFFIX)
+        names = sorted(name for name in os.listdir(runtime_dir) if name.endswith(SUFFIX))
         check_directory(runtime_dir)
     except FileNotFoundError:
         return RestoreReport()
@@ -89,16 +90,16 @@ def restore(
         raise HostError("restore", refused.errno or 0, str(refused)) from refused
     reports = []
     deadline = time.monotonic() + wait
-    for path in paths:
-        if path.name.startswith("."):
+    for name in names:
+        if name.startswith("."):
             continue
-        report = _restore_one(path, deadline)
+        report = _restore_one(os.path.join(runtime_dir, name), deadline)
         if report is not None:
             reports.append(report)
     return RestoreReport(journals=tuple(reports))
 
 
-def _restore_one(path: Path, deadline: float) -> JournalReport | None:
+def _restore_one(path: str, deadline: float) -> JournalReport | None:
     try:
         fd = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW)
     except FileNotFoundError:
@@ -137,20 +138,20 @@ def _main_lives(fd: int) -> bool:
     return process_start(owner.main_pid) == owner.main_start
 
 
-def _restore_locked(path: Path, fd: int) -> JournalReport:
+def _restore_locked(path: str, fd: int) -> JournalReport:
     try:
         content = read_journal(fd)
     except BadRecord:
         return JournalReport(path=path, disposition=Disposition.UNREADABLE)
     disposition = _foreign(content.owner)
     if disposition is Disposition.OUTDATED:
-        path.unlink(missing_ok=True)
+        remove_file(path)
     if disposition is not None:
         return JournalReport(path=path, disposition=disposition, main_pid=content.owner.main_pid)
     results = _undo_entries(content, fd)
     failed = any(result.outcome is Outcome.FAILED for result in results)
     if not failed:
-        path.unlink(missing_ok=True)
+        remove_file(path)
     return JournalReport(
         path=path,
         disposition=Disposition.INCOMPLETE if failed else Disposition.RESTORED,

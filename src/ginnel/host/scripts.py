@@ -12,7 +12,6 @@ import signal
 from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from pathlib import Path
 
 from ginnel.dataclass import dataclass
 from ginnel.enumeration import Enum
@@ -119,7 +118,7 @@ class ScriptRunner:
             output.finish()
 
 
-def export_certificate(directory: str, der: bytes) -> Path:
+def export_certificate(directory: str, der: bytes) -> str:
     """Writes a peer certificate for ``tls-export-cert``; the caller removes it. ``OSError``."""
     import tempfile  # with what it needs, six modules that a plain start does without
 
@@ -130,9 +129,9 @@ def export_certificate(directory: str, der: bytes) -> Path:
         with os.fdopen(fd, "w", encoding="ascii") as file:
             file.write("\n".join([_PEM_BEGIN, *lines, _PEM_END, ""]))
     except OSError:
-        Path(path).unlink()
+        os.unlink(path)
         raise
-    return Path(path)
+    return path
 
 
 def _executable(word: str) -> str:

@@ -7,7 +7,6 @@ Source of the numbers: the kernel's ``linux/if_tun.h``.
 import fcntl
 import os
 import stat
-from pathlib import Path
 from struct import Struct
 
 from ginnel.core.errors import HostError
@@ -163,7 +162,7 @@ def _refusal(step: str, refused: OSError) -> HostError:
     hint = {
         1: "; root or CAP_NET_ADMIN is needed",
         13: "; root or CAP_NET_ADMIN is needed",
-        2: f"; is the tun driver there? ({Path(TUN_NODE)})",
+        2: f"; is the tun driver there? ({TUN_NODE})",
         16: "; another program has it open",
     }.get(refused.errno or 0, "")
     return HostError(step, refused.errno or 0, detail + hint)

@@ -4,6 +4,7 @@ The snapshot is a value; ``take_snapshot`` fills it in the helper by netlink and
 and DHCP client's files. Nothing here changes anything.
 """
 
+import os
 from collections.abc import Collection, Iterator, Sequence
 from ipaddress import (
     IPv4Address,
@@ -13,7 +14,6 @@ from ipaddress import (
     ip_address,
     ip_network,
 )
-from pathlib import Path
 from typing import Protocol
 
 from ginnel.core.types import IPAddress, IPNetwork
@@ -63,16 +63,14 @@ class UnderlaySnapshot:
 class SystemFiles:
     """Where the system keeps what netlink does not know."""
 
-    resolver: tuple[Path, ...] = (
-        Path("/etc/resolv.conf"),
-        Path("/run/systemd/resolve/resolv.conf"),
-    )
+    resolver: tuple[str, ...] = ("/etc/resolv.conf", "/run/systemd/resolve/resolv.conf")
     """In order; a later file is read only when the earlier named nothing but this host itself."""
-    leases: tuple[tuple[Path, str], ...] = (
-        (Path("/run/systemd/netif/leases"), "*"),
-        (Path("/var/lib/NetworkManager"), "internal-*.lease"),
-        (Path("/var/lib/dhcp"), "dhclient*.leases"),
+    leases: tuple[tuple[str, str, str], ...] = (
+        ("/run/systemd/netif/leases", "", ""),
+        ("/var/lib/NetworkManager", "internal-", ".lease"),
+        ("/var/lib/dhcp", "dhclient", ".leases"),
     )
+    """Directories, with how the names of the leases in them begin and end."""
 
 
 class Tables(Protocol):
@@ -259,19 +257,20 @@ def _dns_servers(files: SystemFiles) -> tuple[IPAddress, ...]:
 
 def _dhcp_servers(files: SystemFiles) -> tuple[IPv4Address, ...]:
     found: dict[IPv4Address, None] = {}
-    for folder, pattern in files.leases:
+    for folder, beginning, ending in files.leases:
         try:
-            paths = sorted(folder.glob(pattern))[:32]
+            names = sorted(os.listdir(folder))
         except OSError:
             continue
-        for path in paths:
-            found.update(dict.fromkeys(parse_lease(_read(path))))
+        leases = [name for name in names if name.startswith(beginning) and name.endswith(ending)]
+        for name in leases[:32]:
+            found.update(dict.fromkeys(parse_lease(_read(f"{folder}/{name}"))))
     return tuple(found)[:_SERVER_LIMIT]
 
 
-def _read(path: Path) -> str:
+def _read(path: str) -> str:
     try:
-        with path.open("rb") as file:
+        with open(path, "rb") as file:
             return file.read(_FILE_LIMIT).decode("utf-8", "replace")
     except OSError:
         return ""

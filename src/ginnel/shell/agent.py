@@ -9,15 +9,14 @@ import os
 import socket
 import struct
 from contextlib import suppress
-from pathlib import Path
 from typing import Self
 
 from ginnel.compat.log_lines import printable
 from ginnel.options.values import Secret
 from ginnel.shell.readable import readable
 
-DIRECTORY = Path("/run/systemd/ask-password")
-BOOTED = Path("/run/systemd/system")
+DIRECTORY = "/run/systemd/ask-password"
+BOOTED = "/run/systemd/system"
 """Exists where systemd is the init: without it nobody looks for questions."""
 
 MAX_ANSWER = 4096
@@ -33,13 +32,13 @@ class Declined(Exception):
 class PasswordAgents:
     """Leaves questions where agents find them."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: str) -> None:
         self._directory = directory
 
     @classmethod
-    def find(cls, directory: Path = DIRECTORY, booted: Path = BOOTED) -> Self | None:
+    def find(cls, directory: str = DIRECTORY, booted: str = BOOTED) -> Self | None:
         """None where no agent would find a question, or we may not leave one."""
-        if booted.is_dir() and directory.is_dir() and os.access(directory, os.W_OK | os.X_OK):
+        if all(map(os.path.isdir, (booted, directory))) and os.access(directory, os.W_OK | os.X_OK):
             return cls(directory)
         return None
 
@@ -52,26 +51,31 @@ class PasswordAgents:
         However it ends, nothing of it is left behind, and agents see that it is void.
         """
         mark = os.urandom(8).hex()
-        answers = self._directory / f"sck.{mark}"
-        asking = self._directory / f"ask.{mark}"
-        draft = self._directory / f"tmp.{mark}"
+        answers = os.path.join(self._directory, f"sck.{mark}")
+        asking = os.path.join(self._directory, f"ask.{mark}")
+        draft = os.path.join(self._directory, f"tmp.{mark}")
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as receiver:
             try:
                 receiver.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
-                receiver.bind(str(answers))
-                answers.chmod(0o600)
-                draft.touch(mode=0o644)
-                draft.write_text(_question(question, answers, echo=echo), encoding="utf-8")
-                draft.chmod(0o644)
-                draft.rename(asking)  # agents look at whole files only
+                receiver.bind(answers)
+                os.chmod(answers, 0o600)
+                _write(draft, _question(question, answers, echo=echo))
+                os.rename(draft, asking)  # agents look at whole files only
                 return await _answer(receiver)
             finally:
                 for path in (asking, draft, answers):
                     with suppress(OSError):
-                        path.unlink()
+                        os.unlink(path)
 
 
-def _question(text: str, answers: Path, *, echo: bool) -> str:
+def _write(path: str, text: str) -> None:
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+    with open(fd, "w", encoding="utf-8") as file:
+        file.write(text)
+        os.fchmod(fd, 0o644)  # whatever the umask took away
+
+
+def _question(text: str, answers: str, *, echo: bool) -> str:
     shown = printable(text, MAX_QUESTION)
     return (
         "[Ask]\n"

@@ -8,7 +8,6 @@ import asyncio
 import os
 import pwd
 from collections.abc import Mapping
-from pathlib import Path
 
 from ginnel.dataclass import dataclass
 
@@ -50,7 +49,7 @@ def plan_opening(environment: Mapping[str, str], uid: int) -> Opening | None:
         return None
     runtime = f"/run/user/{user}"
     session = {name: environment[name] for name in _SESSION if name in environment}
-    if Path(runtime).is_dir():
+    if os.path.isdir(runtime):
         session["XDG_RUNTIME_DIR"] = runtime
         session["DBUS_SESSION_BUS_ADDRESS"] = f"unix:path={runtime}/bus"
     session |= {"HOME": account.pw_dir, "USER": account.pw_name, "LOGNAME": account.pw_name}

@@ -10,7 +10,6 @@ shows is ``logging_setup``'s business.
 import contextlib
 import os
 import sys
-from pathlib import Path
 
 
 def become_daemon(*, keep_output: bool = False) -> None:
@@ -40,14 +39,15 @@ class PidFile:
     """
 
     def __init__(self, path: str) -> None:
-        self._path = Path(path).absolute()
+        self._path = path if os.path.isabs(path) else os.path.join(os.getcwd(), path)
         self._content = f"{os.getpid()}\n"
-        self._path.write_text(self._content)
+        with open(self._path, "w") as file:
+            file.write(self._content)
 
     def remove(self) -> None:
         """Removes the file if it still holds our id and we may; after chroot it just stays."""
         with contextlib.suppress(OSError, UnicodeDecodeError):
-            with self._path.open() as file:
+            with open(self._path) as file:
                 ours = file.read(len(self._content) + 1) == self._content
             if ours:
-                self._path.unlink()
+                os.unlink(self._path)

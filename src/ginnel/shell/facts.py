@@ -1,15 +1,14 @@
 """Finds out what servers are told about this machine and program (``push-peer-info``)."""
 
 import os
-from pathlib import Path
 
 from ginnel import OPENVPN_RELEASE
 from ginnel.core.peer_info import LocalFacts
 from ginnel.core.pending import METHODS
 from ginnel.shell.prompt import somebody_is_there
 
-ROUTES = Path("/proc/net/route")
-DEVICES = Path("/sys/class/net")
+ROUTES = "/proc/net/route"
+DEVICES = "/sys/class/net"
 _UP = 0x1
 _NO_ADDRESS = "00:00:00:00:00:00"
 
@@ -32,10 +31,11 @@ def local_facts(*, in_full: bool, asks_elsewhere: bool) -> LocalFacts:
     )
 
 
-def hardware_address(routes: Path = ROUTES, devices: Path = DEVICES) -> str | None:
+def hardware_address(routes: str = ROUTES, devices: str = DEVICES) -> str | None:
     """The address of the interface behind the default route of the lowest metric, if it has one."""
     try:
-        lines = routes.read_text().splitlines()[1:]
+        with open(routes) as file:
+            lines = file.read().splitlines()[1:]
     except OSError:
         return None
     ways: list[tuple[int, str]] = []
@@ -49,7 +49,8 @@ def hardware_address(routes: Path = ROUTES, devices: Path = DEVICES) -> str | No
     if not ways:
         return None
     try:
-        address = (devices / min(ways)[1] / "address").read_text().strip()
+        with open(f"{devices}/{min(ways)[1]}/address") as file:
+            address = file.read().strip()
     except OSError:
         return None
     return address if len(address) == len(_NO_ADDRESS) and address != _NO_ADDRESS else None

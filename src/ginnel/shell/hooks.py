@@ -9,7 +9,6 @@ import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from pathlib import Path
 from typing import Protocol
 
 from ginnel.compat import shell_lines
@@ -173,10 +172,10 @@ class ClientHooks:
         directory = self._options.tls.tls_export_cert
         if directory is None:
             return await self._run(Hook.TLS_VERIFY, command, context)
-        path: Path | None = None
+        path: str | None = None
         try:
             path = export_certificate(directory, certificate.der)
-            exported = replace(context, peer_certificate=str(path))
+            exported = replace(context, peer_certificate=path)
             return await self._run(Hook.TLS_VERIFY, command, exported)
         except OSError as error:
             self._log(shell_lines.warning(f"tls-export-cert: {error}"))
@@ -184,7 +183,7 @@ class ClientHooks:
         finally:
             if path is not None:
                 with suppress(OSError):
-                    path.unlink()
+                    os.unlink(path)
 
     async def peer_connected(self, notice: PeerConnected) -> None:
         """Runs ``ipchange``; its failure is a warning."""

@@ -74,7 +74,7 @@ class FileSink:
     stamped = True
 
     def __init__(self, path: str, *, append: bool, standard_streams: bool = False) -> None:
-        self._path = os.path.abspath(path)  # noqa: PTH100 -- resolve() would follow a symlink
+        self._path = os.path.abspath(path)
         self._standard_streams = standard_streams
         self._fd = self._open(truncate=not append)
 
@@ -361,7 +361,7 @@ def private_file_warnings(options: ClientOptions) -> tuple[LogLine, ...]:
 
 def _is_shared(path: str) -> bool:
     try:
-        mode = os.stat(path).st_mode  # noqa: PTH116 -- a string from the options
+        mode = os.stat(path).st_mode
     except OSError:
         return False
     return stat.S_ISREG(mode) and bool(mode & (stat.S_IRWXG | stat.S_IRWXO))

@@ -4,9 +4,9 @@ Each source (a file, a block, the user) has an account of its own, so that conne
 of their own do not mix them up. Asking is ``prompt``'s and the frontend's business.
 """
 
+import os
 import stat
 from base64 import b64encode
-from pathlib import Path
 
 from ginnel.core.actions import Credentials
 from ginnel.core.errors import ConfigError
@@ -240,7 +240,8 @@ def _stored(stored: FileContent | None) -> tuple[str, Secret | None]:
 
 def _read_again(path: str) -> Secret:
     try:
-        return Secret(Path(path).read_bytes())
+        with open(path, "rb") as file:
+            return Secret(file.read())
     except OSError as error:
         raise ConfigError(
             f"--{_OPTION} fails with '{path}': {error.strerror}: with auth-nocache the file "
@@ -254,7 +255,7 @@ def _wipe_file(stored: FileContent | None) -> None:
     if stored is None or stored.path is None:
         return
     try:
-        again = stat.S_ISREG(Path(stored.path).stat().st_mode)
+        again = stat.S_ISREG(os.stat(stored.path).st_mode)
     except OSError:
         again = False
     if again:

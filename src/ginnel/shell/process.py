@@ -9,7 +9,6 @@ import asyncio
 import gc
 import os
 from collections.abc import Coroutine, Sequence
-from pathlib import Path
 from typing import Protocol, TypeVar
 
 from ginnel import start_image
@@ -99,9 +98,9 @@ def run_process(process: ProcessOptions, program: Program[S]) -> int:
     return 1
 
 
-def runtime_directory() -> Path:
+def runtime_directory() -> str:
     """Where the journals are kept."""
-    return Path(os.environ.get(RUNTIME_VARIABLE, DEFAULT_RUNTIME_DIR))
+    return os.environ.get(RUNTIME_VARIABLE) or DEFAULT_RUNTIME_DIR
 
 
 def chosen_engine() -> str | None:

@@ -103,7 +103,7 @@ class RevocationWatch:
     def _shape(self) -> Shape:
         path = self._file or self._directory
         try:
-            found = os.stat(path or "")  # noqa: PTH116 -- a string from the options
+            found = os.stat(path or "")
         except OSError:
             return None
         return found.st_ino, found.st_size, found.st_mtime_ns
@@ -123,7 +123,7 @@ async def _end_revoked(
 
 def _by_directory(directory: str) -> IsRevoked:
     """A file by the name of a serial number revokes it, as OpenVPN has it."""
-    revoked = {name for name in os.listdir(directory) if name.isdigit()}  # noqa: PTH208 -- names
+    revoked = {name for name in os.listdir(directory) if name.isdigit()}
 
     def is_revoked(der: bytes) -> bool:
         found = _identity(der)

@@ -8,7 +8,6 @@ import asyncio
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from types import TracebackType
 
 MAX_CONTENT = 1 << 20
@@ -35,11 +34,11 @@ class ScriptFiles:
     ) -> None:
         for path in self._paths:
             with suppress(OSError):
-                Path(path).unlink()
+                os.unlink(path)
 
     def make(self, prefix: str, content: bytes = b"") -> str:
         """Makes ``openvpn_PREFIX_….tmp`` and returns its path. Raises OSError."""
-        path = str(Path(self._directory) / f"openvpn_{prefix}_{os.urandom(16).hex()}.tmp")
+        path = os.path.join(self._directory, f"openvpn_{prefix}_{os.urandom(16).hex()}.tmp")
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         fd = os.open(path, flags, 0o600)
         self._paths.append(path)
@@ -84,7 +83,7 @@ def exported(directory: str | None, der: bytes) -> Iterator[dict[str, str]]:
 
     path = export_certificate(directory, der)
     try:
-        yield {"peer_cert": str(path)}
+        yield {"peer_cert": path}
     finally:
         with suppress(OSError):
-            path.unlink()
+            os.unlink(path)

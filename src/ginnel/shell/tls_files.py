@@ -156,7 +156,7 @@ def _out_of_reach(paths: list[str]) -> str:
 def _shape_of(path: str) -> tuple[int, int, int] | None:
     """Tells a file's shape; None without one, ``OUT_OF_REACH`` where we may not look."""
     try:
-        found = os.stat(path)  # noqa: PTH116 -- a string from the options
+        found = os.stat(path)
     except PermissionError:
         return OUT_OF_REACH
     except OSError:

@@ -27,7 +27,7 @@ def test_a_journal_that_cannot_be_read_is_a_failure(
 
 def report(disposition: Disposition, *results: ChangeResult) -> RestoreReport:
     journal = JournalReport(
-        path=Path("/run/ginnel/77.journal"),
+        path="/run/ginnel/77.journal",
         disposition=disposition,
         main_pid=77,
         results=results,
@@ -71,7 +71,7 @@ def test_status_follows_the_report(
 def test_a_refusal_of_the_system_is_named(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def refuse(path: Path) -> RestoreReport:
+    def refuse(path: str) -> RestoreReport:
         raise HostError("restore", 13, "Permission denied")
 
     monkeypatch.setattr(restore, "restore", refuse)

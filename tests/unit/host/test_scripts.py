@@ -205,7 +205,7 @@ def test_standard_input_is_empty(runner: ScriptRunner, lines: list[str], tmp_pat
 
 
 def test_exported_certificate_is_pem_and_private(tmp_path: Path) -> None:
-    path = export_certificate(str(tmp_path), bytes(range(200)))
+    path = Path(export_certificate(str(tmp_path), bytes(range(200))))
     text = path.read_text().splitlines()
     assert text[0] == "-----BEGIN CERTIFICATE-----"
     assert text[-1] == "-----END CERTIFICATE-----"

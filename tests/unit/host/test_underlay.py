@@ -68,20 +68,26 @@ def files(tmp_path: Path) -> SystemFiles:
     second.write_bytes(b"nameserver 192.0.2.53\n\xff\xfe")
     leases = tmp_path / "leases"
     leases.mkdir()
-    (leases / "3").write_text("SERVER_ADDRESS=192.0.2.1\n")
-    return SystemFiles(resolver=(first, second), leases=((leases, "*"), (tmp_path / "absent", "*")))
+    for name, server in (("3", 1), ("eth-3.lease", 2), ("eth-3.old", 3), ("wlan-3.lease", 4)):
+        (leases / name).write_text(f"SERVER_ADDRESS=192.0.2.{server}\n")
+    return SystemFiles(
+        resolver=(str(first), str(second)),
+        leases=((str(leases), "eth-", ".lease"), (str(tmp_path / "absent"), "", "")),
+    )
 
 
 def test_snapshot_reads_the_files_that_matter(tmp_path: Path) -> None:
     with Netlink() as netlink:
         snapshot = take_snapshot(netlink, None, files=files(tmp_path))
     assert snapshot.dns_servers == (IPv4Address("192.0.2.53"),)
-    assert snapshot.dhcp_servers == (IPv4Address("192.0.2.1"),)
+    assert snapshot.dhcp_servers == (IPv4Address("192.0.2.2"),)
     assert snapshot.server is None
 
 
 def test_snapshot_without_any_file_is_empty_there(tmp_path: Path) -> None:
-    absent = SystemFiles(resolver=(tmp_path / "no",), leases=((tmp_path / "none", "*"),))
+    absent = SystemFiles(
+        resolver=(str(tmp_path / "no"),), leases=((str(tmp_path / "none"), "", ""),)
+    )
     with Netlink() as netlink:
         snapshot = take_snapshot(netlink, None, files=absent)
     assert snapshot.dns_servers == ()

@@ -40,7 +40,7 @@ def answered(directory: Path, *datagrams: bytes, echo: bool = False) -> tuple[Co
     async def work() -> tuple[ConfigParser, Secret]:
         async with asyncio.TaskGroup() as tasks:
             asking = tasks.create_task(
-                PasswordAgents(directory).ask("Enter Auth Password:", echo=echo)
+                PasswordAgents(str(directory)).ask("Enter Auth Password:", echo=echo)
             )
             read = await asked(directory)
             for datagram in datagrams:
@@ -75,7 +75,7 @@ def test_declined_question(tmp_path: Path) -> None:
 def test_question_that_is_taken_back_leaves_nothing(tmp_path: Path) -> None:
     async def work() -> bool:
         async with asyncio.TaskGroup() as tasks:
-            asking = tasks.create_task(PasswordAgents(tmp_path).ask("PIN", echo=False))
+            asking = tasks.create_task(PasswordAgents(str(tmp_path)).ask("PIN", echo=False))
             await asked(tmp_path)
             asking.cancel()
         return asking.cancelled()
@@ -86,11 +86,11 @@ def test_question_that_is_taken_back_leaves_nothing(tmp_path: Path) -> None:
 
 def test_agents_are_looked_for_only_where_systemd_runs(tmp_path: Path) -> None:
     directory, booted = tmp_path / "ask-password", tmp_path / "system"
-    assert PasswordAgents.find(directory, booted) is None
+    assert PasswordAgents.find(str(directory), str(booted)) is None
     directory.mkdir()
-    assert PasswordAgents.find(directory, booted) is None
+    assert PasswordAgents.find(str(directory), str(booted)) is None
     booted.mkdir()
-    found = PasswordAgents.find(directory, booted)
+    found = PasswordAgents.find(str(directory), str(booted))
     assert found is not None
     found.close()
 

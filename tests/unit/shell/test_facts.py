@@ -21,7 +21,7 @@ def machine(directory: Path, routes: str) -> str | None:
     for name, address in (("eth0", "00:00:5e:00:53:01"), ("wlan0", "00:00:5e:00:53:02")):
         (directory / name).mkdir()
         (directory / name / "address").write_text(address + "\n")
-    return hardware_address(directory / "routes", directory)
+    return hardware_address(str(directory / "routes"), str(directory))
 
 
 @pytest.mark.parametrize(
@@ -45,8 +45,8 @@ def test_device_without_an_address_has_none(tmp_path: Path) -> None:
     (tmp_path / "routes").write_text(HEAD + WIRED)
     (tmp_path / "eth0").mkdir()
     (tmp_path / "eth0" / "address").write_text("00:00:00:00:00:00\n")
-    assert hardware_address(tmp_path / "routes", tmp_path) is None
-    assert hardware_address(tmp_path / "missing", tmp_path) is None
+    assert hardware_address(str(tmp_path / "routes"), str(tmp_path)) is None
+    assert hardware_address(str(tmp_path / "missing"), str(tmp_path)) is None
 
 
 def test_details_are_gathered_only_when_they_are_told() -> None:

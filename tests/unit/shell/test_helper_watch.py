@@ -4,7 +4,6 @@ import asyncio
 import os
 import signal
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import pytest
 
@@ -41,7 +40,7 @@ class Said:
 
 def journal(disposition: Disposition, *outcomes: Outcome) -> JournalReport:
     return JournalReport(
-        path=Path("x.journal"),
+        path="x.journal",
         disposition=disposition,
         main_pid=os.getpid(),
         results=tuple(ChangeResult(outcome=outcome, what="route") for outcome in outcomes),
@@ -69,9 +68,9 @@ def journal(disposition: Disposition, *outcomes: Outcome) -> JournalReport:
 def test_what_a_dead_helper_left_is_undone_here(
     monkeypatch: pytest.MonkeyPatch, report: RestoreReport | HostError, said: str
 ) -> None:
-    asked: list[Path] = []
+    asked: list[str] = []
 
-    def undo(directory: Path) -> RestoreReport:
+    def undo(directory: str) -> RestoreReport:
         asked.append(directory)
         if isinstance(report, HostError):
             raise report

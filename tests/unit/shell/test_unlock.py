@@ -1,7 +1,9 @@
 """The passphrase of the private key: where it comes from, what follows a wrong one."""
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import pytest
 
@@ -11,7 +13,7 @@ from ginnel.core.types import Side
 from ginnel.options.model import AuthRetry, TlsOptions
 from ginnel.options.values import Secret
 from ginnel.shell import unlock as module
-from ginnel.shell.unlock import Unlocking, unlock
+from ginnel.shell.unlock import Unlocking, build_context, unlock
 
 
 @dataclass
@@ -107,3 +109,26 @@ def test_the_terminal_is_asked_without_a_frontend(monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr(module, "ask_passphrase", ask)
     assert run(WANTED, Asked(asks_passwords=False))[0].passphrase == b"correct horse"
+
+
+def test_a_list_that_cannot_be_looked_at_is_no_permission(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A file by a serial number's name revokes it; not to know is an error, not a no."""
+    given: list[Callable[[int], bool]] = []
+
+    def build(_options: TlsOptions, *, is_revoked: Callable[[int], bool], **_: object) -> Opened:
+        given.append(is_revoked)
+        return Opened(None)
+
+    monkeypatch.setattr(module, "build_tls_context", build)
+    (tmp_path / "17").touch()
+    (tmp_path / "loop").symlink_to("loop")
+    build_context(TlsOptions(), WANTED)
+    for directory in (tmp_path, tmp_path / "absent", tmp_path / "17", tmp_path / "loop"):
+        build_context(TlsOptions(crl_verify_dir=str(directory)), WANTED)
+    without, listed, absent, a_file, untold = given
+    assert [listed(17), listed(18)] == [True, False]
+    assert not any(is_revoked(17) for is_revoked in (without, absent, a_file))
+    with pytest.raises(OSError, match="loop"):
+        untold(17)
