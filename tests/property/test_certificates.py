@@ -111,7 +111,10 @@ QUESTIONS: tuple[tuple[Callable[[Certificate], object], Reader], ...] = (
     (lambda ours: ours.serial_number, lambda theirs: theirs.serial_number),
     (
         lambda ours: ours.validity,
-        lambda theirs: (theirs.not_valid_before_utc, theirs.not_valid_after_utc),
+        lambda theirs: tuple(
+            when.utctimetuple()[:6]
+            for when in (theirs.not_valid_before_utc, theirs.not_valid_after_utc)
+        ),
     ),
     (
         lambda ours: ours.signature_algorithm,

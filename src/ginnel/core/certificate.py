@@ -5,8 +5,6 @@ trusted is OpenSSL's to say as well. The cryptography package reads the same, an
 objects bring some fifty Python modules along, a fifth of a client's start (ADR 21).
 """
 
-from datetime import UTC, datetime
-
 from ginnel.core.der import (
     BIT_STRING,
     INTEGER,
@@ -21,6 +19,7 @@ from ginnel.core.der import (
     integer,
     only,
 )
+from ginnel.core.moments import Moment, checked
 
 Attribute = tuple[str, str | bytes]
 """Object identifier and value of one part of a name."""
@@ -149,7 +148,7 @@ def _algorithm_of(element: tuple[int, bytes]) -> tuple[str, bytes]:
     return dotted(inside(OBJECT_IDENTIFIER, kind)), rest
 
 
-def _time(element: tuple[int, bytes]) -> datetime:
+def _time(element: tuple[int, bytes]) -> Moment:
     kind, content = element
     if kind == _UTC_TIME:
         content = (b"19" if content >= b"50" else b"20") + content
@@ -159,8 +158,7 @@ def _time(element: tuple[int, bytes]) -> datetime:
         raise ValueError("a date of an unknown form")
     year, *rest = (int(content[at : at + 2]) for at in range(2, 14, 2))
     month, day, hour, minute, second = rest
-    century = 100 * int(content[:2])
-    return datetime(century + year, month, day, hour, minute, second, tzinfo=UTC)
+    return checked((100 * int(content[:2]) + year, month, day, hour, minute, second))
 
 
 def _name(content: bytes) -> Name:

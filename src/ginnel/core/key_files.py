@@ -4,8 +4,8 @@ Responsible for: parsing and rendering (protocol-facts 3, 4, 20 and 23), and whi
 key serves which direction. Not responsible for: reading files, or cryptography.
 """
 
-from base64 import b64decode, b64encode
 from binascii import Error as Base64Error
+from binascii import a2b_base64, b2a_base64
 
 from ginnel.core.errors import ConfigError
 from ginnel.core.types import Side
@@ -179,13 +179,13 @@ def _parse_block(file: FileContent, name: str) -> bytes:
     if end not in lines[start:]:
         raise _error(file, f"has a '{name}' block without its END line")
     try:
-        return b64decode("".join(lines[start : lines.index(end, start)]), validate=True)
+        return a2b_base64("".join(lines[start : lines.index(end, start)]), strict_mode=True)
     except (Base64Error, ValueError) as bad:
         raise _error(file, f"has a '{name}' block that is not valid base64") from bad
 
 
 def _render_block(name: str, material: bytes) -> str:
-    text = b64encode(material).decode("ascii")
+    text = b2a_base64(material, newline=False).decode("ascii")
     rows = [text[start : start + 64] for start in range(0, len(text), 64)]
     return "\n".join([f"-----BEGIN {name}-----", *rows, f"-----END {name}-----", ""])
 

@@ -4,8 +4,8 @@ Responsible for: cutting the decrypted stream into messages, and parsing each in
 (protocol-facts 16). Not responsible for: what a message leads to, or the options inside a push.
 """
 
-from base64 import b64decode
 from binascii import Error as Base64Error
+from binascii import a2b_base64
 
 from ginnel.core.errors import Malformed
 from ginnel.dataclass import dataclass, field
@@ -270,7 +270,7 @@ def _parse_challenge(rest: str) -> DynamicChallenge | None:
         return None
     _, flags, state_id, encoded, text = parts
     try:
-        username = b64decode(encoded, validate=True).decode("utf-8", "surrogateescape")
+        username = a2b_base64(encoded, strict_mode=True).decode("utf-8", "surrogateescape")
     except (Base64Error, ValueError):
         return None
     chosen = flags.split(",")

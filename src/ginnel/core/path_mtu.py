@@ -4,12 +4,12 @@ Responsible for the numbers, for what is told of them, and for what the data pla
 long a packet may be, the shell finds out.
 """
 
+from typing import TYPE_CHECKING
+
 from ginnel.core.actions import FitPath, TunnelConfig
-from ginnel.core.client_outbox import Outbox
 from ginnel.core.notices import PathNarrowed
 from ginnel.core.packet_overhead import PacketOverhead
 from ginnel.core.payload import PayloadTerms
-from ginnel.core.server_outbox import ServerOutbox
 from ginnel.core.tunnel_config import (
     Overhead,
     fragment_size,
@@ -20,6 +20,11 @@ from ginnel.core.tunnel_config import (
 from ginnel.core.types import Endpoint, PeerId, Transport
 from ginnel.dataclass import dataclass, replace
 from ginnel.options.model import ConnectionProfile
+
+if TYPE_CHECKING:
+    # A client needs nothing else of what a server's outbox brings along.
+    from ginnel.core.client_outbox import Outbox
+    from ginnel.core.server_outbox import ServerOutbox
 
 SMALLEST = {4: 576, 6: 1280}
 """What every path takes: who says less, and anybody can send ICMP, is believed no further."""
@@ -43,7 +48,7 @@ class Fit:
         payload = replace(config.payload, fragment=self.fragment)
         return replace(config, mss_ipv4=self.mss_ipv4, mss_ipv6=self.mss_ipv6, payload=payload)
 
-    def tell(self, outbox: Outbox | ServerOutbox, peer_id: PeerId, before: PayloadTerms) -> None:
+    def tell(self, outbox: "Outbox | ServerOutbox", peer_id: PeerId, before: PayloadTerms) -> None:
         """Tells the log, and has the data plane changed; ``before`` are its terms now."""
         for notice in self.notices:
             outbox.tell(notice)

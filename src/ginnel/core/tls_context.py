@@ -7,14 +7,13 @@ Which peer certificate is acceptable is ``x509``'s business; the libraries are `
 ``libssl_context``.
 """
 
-import base64
 import binascii
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Protocol
 
 from ginnel.core.certificate import Certificate
 from ginnel.core.errors import ConfigError
+from ginnel.core.moments import moment_at, render_moment
 from ginnel.core.signing import OutsideKey
 from ginnel.core.tls_text import RSA_KEYS, openssl_cipher_name
 from ginnel.core.types import Side
@@ -441,7 +440,7 @@ def _from_pkcs12(content: FileContent, passphrase: Secret | None) -> _Identity:
     raw = content.content.reveal()
     if content.path is None:
         try:
-            raw = base64.b64decode(b"".join(raw.split()), validate=True)
+            raw = binascii.a2b_base64(b"".join(raw.split()), strict_mode=True)
         except binascii.Error as garbled:
             raise _file_error(content, "is not base64, as an inline bundle must be") from garbled
     password = None if passphrase is None else passphrase.reveal()
@@ -475,18 +474,17 @@ def _from_pkcs12(content: FileContent, passphrase: Secret | None) -> _Identity:
 
 
 def _warn_about_dates(certificate: Certificate, unix_time: int, warnings: list[str]) -> None:
-    now = datetime.fromtimestamp(unix_time, UTC)
+    now = moment_at(unix_time)
     subject = render_name(certificate.subject)
     start, end = certificate.validity
     if end < now:
         warnings.append(
-            f"WARNING: Your certificate has expired! ('{subject}' ended at "
-            f"{end:%Y-%m-%d %H:%M:%S} UTC)"
+            f"WARNING: Your certificate has expired! ('{subject}' ended at {render_moment(end)})"
         )
     elif start > now:
         warnings.append(
             f"WARNING: Your certificate is not yet valid! ('{subject}' starts at "
-            f"{start:%Y-%m-%d %H:%M:%S} UTC)"
+            f"{render_moment(start)})"
         )
 
 

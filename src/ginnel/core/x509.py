@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from ginnel.core.actions import CertificateInfo
 from ginnel.core.certificate import Certificate, Name
+from ginnel.core.moments import render_moment
 from ginnel.core.notices import CertificateAccepted, CertificateRejected
 from ginnel.dataclass import dataclass, field
 from ginnel.options.model import NameMatch, TlsOptions, VerifyName
@@ -354,7 +355,7 @@ def _any_equal(found: bytes, allowed: tuple[bytes, ...]) -> bool:
 def _explain_chain(certificate: Certificate, error: ChainError) -> str:
     subject = render_name(certificate.subject)
     issuer = render_name(certificate.issuer)
-    start, end = (f"{moment:%Y-%m-%d %H:%M:%S} UTC" for moment in certificate.validity)
+    start, end = map(render_moment, certificate.validity)
     if error.code == _EXPIRED:
         return (
             f"'{subject}' expired at {end}: it must be renewed (or this machine's clock is wrong)"

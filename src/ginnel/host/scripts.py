@@ -9,7 +9,7 @@ import asyncio
 import asyncio.subprocess
 import os
 import signal
-from base64 import b64encode
+from binascii import b2a_base64
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 
@@ -123,7 +123,7 @@ def export_certificate(directory: str, der: bytes) -> str:
     import tempfile  # with what it needs, six modules that a plain start does without
 
     fd, path = tempfile.mkstemp(prefix="openvpn_pcf_", suffix=".tmp", dir=directory)
-    text = b64encode(der).decode()
+    text = b2a_base64(der, newline=False).decode()
     lines = [text[start : start + 64] for start in range(0, len(text), 64)]
     try:
         with os.fdopen(fd, "w", encoding="ascii") as file:

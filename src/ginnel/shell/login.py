@@ -6,7 +6,7 @@ of their own do not mix them up. Asking is ``prompt``'s and the frontend's busin
 
 import os
 import stat
-from base64 import b64encode
+from binascii import b2a_base64
 
 from ginnel.core.actions import Credentials
 from ginnel.core.errors import ConfigError
@@ -210,8 +210,9 @@ def _with_response(password: Secret, response: Secret, challenge: StaticChalleng
         packed = bytearray(password.view())
         packed += response.view()
     else:
-        packed = bytearray(b"SCRV1:")
-        packed += b64encode(password.view()) + b":" + b64encode(response.view())
+        packed = bytearray(b"SCRV1")
+        for text in (password, response):
+            packed += b":" + b2a_base64(text.view(), newline=False)
     password.wipe()
     response.wipe()
     return Secret(packed)

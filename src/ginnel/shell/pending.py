@@ -6,7 +6,7 @@ terminal and pages to the user's browser, and the address is always written down
 
 import asyncio
 import os
-from base64 import b64encode
+from binascii import b2a_base64
 from collections.abc import Callable
 from typing import assert_never
 
@@ -110,7 +110,7 @@ class PendingLogin:
                 why = f"the server asks '{challenge.text}', and nobody answers: {error.message}"
                 self._log(shell_lines.warning(why))
             return
-        encoded = Secret(b64encode(response.view()))
+        encoded = Secret(b2a_base64(response.view(), newline=False))
         response.wipe()
         if not self._respond(encoded):
             self._log(shell_lines.warning("the answer to the challenge came too late"))
