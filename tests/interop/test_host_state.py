@@ -266,14 +266,19 @@ def test_kill_9_then_everything_is_restored(wide_lab: Lab) -> None:
         lab.laptop.ip("route", "del", lab.server)
 
 
+def kill_all_at_once(lab: Lab) -> None:
+    """By one command: a main process that outlives its helper for a moment cleans up after it."""
+    pids = map(str, sorted(lab.laptop.pids(), reverse=True))
+    lab.laptop.run(["kill", "-KILL", *pids], check=False)
+
+
 def test_everything_killed_then_restore(wide_lab: Lab) -> None:
     """Main process and helper both die: the next ``restore`` undoes the journal."""
     lab = wide_lab
     before = lab.snapshot()
     lab.start_server(ServerSetup(lines=['push "redirect-gateway def1"']))
     lab.start_client()
-    for pid in sorted(lab.laptop.pids(), reverse=True):
-        lab.laptop.run(["kill", "-KILL", str(pid)], check=False)
+    kill_all_at_once(lab)
     lab.laptop.wait_empty()
     assert before.difference(lab.snapshot()) != []
     if client_is_ginnel():
@@ -292,8 +297,7 @@ def test_everything_killed_then_the_next_start_cleans_up(wide_lab: Lab) -> None:
     before = lab.snapshot()
     lab.start_server(ServerSetup(keepalive="1 4", lines=['push "redirect-gateway def1"']))
     lab.start_client()
-    for pid in sorted(lab.laptop.pids(), reverse=True):
-        lab.laptop.run(["kill", "-KILL", str(pid)], check=False)
+    kill_all_at_once(lab)
     lab.laptop.wait_empty()
     client = lab.start_client(label="client-again", timeout=40)
     assert_carries(lab)
