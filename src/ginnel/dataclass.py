@@ -124,32 +124,29 @@ def _replace(instance: T, /, **changes: object) -> T:
 
 
 def _build(cls: type[T], *, frozen: bool, kw_only: bool) -> type[T]:
+    for base in cls.__mro__[1:-1]:
+        if "__quick_shape__" in base.__dict__:
+            raise TypeError(f"{cls.__name__}: a data class does not inherit from another one")
+    # All goes into the namespace before the class is made: each later change of a class costs as
+    # much as a tenth of making it.
     namespace = dict(cls.__dict__)
     shape = _shape_of(cls, namespace, kw_only=kw_only)
-    for name in ("__dict__", "__weakref__", *shape.given):
-        namespace.pop(name, None)
-    namespace |= {
-        "__slots__": shape.names,
-        "__match_args__": () if kw_only else shape.names,
-        "__quick_shape__": shape,
-        "__dataclass_fields__": _StandardFields(),
-    }
+    namespace.pop("__dict__", None)
+    namespace.pop("__weakref__", None)
+    for name in shape.given:
+        del namespace[name]
+    namespace["__slots__"] = shape.names
+    namespace["__match_args__"] = () if kw_only else shape.names
+    namespace["__qualname__"] = cls.__qualname__
+    namespace["__quick_shape__"] = shape
+    namespace["__dataclass_fields__"] = _STANDARD_FIELDS
     namespace.setdefault("__repr__", _repr)
     namespace.setdefault("__eq__", _equal)
     if frozen:
         # A class body with __eq__ alone has __hash__ set to None by Python.
         if namespace.get("__hash__") is None:
             namespace["__hash__"] = _hash
-        namespace |= {
-            "__setattr__": _refuse_assignment,
-            "__delattr__": _refuse_deletion,
-            "__getstate__": _state,
-            "__setstate__": _set_state,
-        }
-    metaclass: Any = type(cls)
-    made: Any = metaclass(cls.__name__, cls.__bases__, namespace)
-    made.__qualname__ = cls.__qualname__
-
+        namespace.update(_FROZEN)
     plain_left = PLAIN_INSTANCES
 
     def first_init(instance: T, /, *positional: object, **named: object) -> None:
@@ -159,14 +156,14 @@ def _build(cls: type[T], *, frozen: bool, kw_only: bool) -> type[T]:
             made.__init__ = _compile_init(made, shape)  # each further instance goes there at once
             made.__init__(instance, *positional, **named)
 
-    made.__init__ = first_init
+    namespace["__init__"] = first_init
+    metaclass: Any = type(cls)
+    made: Any = metaclass(cls.__name__, cls.__bases__, namespace)
     quick: type[T] = made
     return quick
 
 
 def _shape_of(cls: type, namespace: dict[str, Any], *, kw_only: bool) -> _Shape:
-    if any("__quick_shape__" in base.__dict__ for base in cls.__mro__[1:]):
-        raise TypeError(f"{cls.__name__}: a data class does not inherit from another one")
     annotations: dict[str, Any] = namespace.get("__annotations__", {})
     given = {name: namespace[name] for name in annotations if name in namespace}
     shape = _Shape(annotations, given, kw_only=kw_only)
@@ -289,6 +286,15 @@ def _set_state(self: Any, state: tuple[object, ...]) -> None:
     """For ``copy`` and ``pickle``, which set the slots of a frozen instance."""
     for name, value in zip(self.__quick_shape__.names, state, strict=True):
         object.__setattr__(self, name, value)
+
+
+_STANDARD_FIELDS = _StandardFields()
+_FROZEN = {
+    "__setattr__": _refuse_assignment,
+    "__delattr__": _refuse_deletion,
+    "__getstate__": _state,
+    "__setstate__": _set_state,
+}
 
 
 if TYPE_CHECKING:

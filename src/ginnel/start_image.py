@@ -11,6 +11,7 @@ import marshal
 import os
 import sys
 from importlib.machinery import ExtensionFileLoader, ModuleSpec, SourceFileLoader
+from mmap import ACCESS_READ, mmap
 
 # Not from ``typing``, which would come with many others from files of their own.
 TYPE_CHECKING = False
@@ -39,7 +40,6 @@ NEEDED = (
 )
 """What is put into the file, with all that these import."""
 
-_MARK = b"ginnel start image 1 "
 _LENGTH = 4
 
 _Entry = tuple[str, int, int, list[str] | None, str | None, int, int]
@@ -60,8 +60,8 @@ def install(path: str) -> "StartImage | None":
         return None
     try:
         with open(path, "rb") as file:
-            content = file.read()
-        image = StartImage(content)
+            # Read where it lies: copying all of it costs more than finding the modules.
+            image = StartImage(mmap(file.fileno(), 0, access=ACCESS_READ))
     except (OSError, ValueError, EOFError, TypeError):
         return None  # No file, or one that somebody else made: Python has its own.
     sys.meta_path.insert(0, image)
@@ -78,7 +78,7 @@ class StartImage:
 
     _entries: dict[str, _Entry]
 
-    def __init__(self, content: bytes) -> None:
+    def __init__(self, content: bytes | mmap) -> None:
         mark = _mark()
         start = len(mark) + _LENGTH
         if content[: len(mark)] != mark:
@@ -171,9 +171,7 @@ def build() -> bytes:
 
 
 def _mark() -> bytes:
-    from importlib.util import MAGIC_NUMBER
-
-    return _MARK + MAGIC_NUMBER
+    return f"ginnel start image 1, Python {sys.version}\n".encode()
 
 
 def main() -> int:
