@@ -58,8 +58,8 @@ impl<T: Item> Backlog<T> {
         self.is_wanted || !self.is_empty()
     }
 
-    /// Keeps a peer's item; returns what has to go for it, and whose that is.
-    pub(crate) fn push(&mut self, peer_id: u32, item: T) -> Option<(u32, T)> {
+    /// Keeps a peer's item. The caller takes what `overflow` has afterwards.
+    pub(crate) fn push(&mut self, peer_id: u32, item: T) {
         let queue = self.queues.entry(peer_id).or_insert_with(|| {
             self.turns.push_back(peer_id);
             Queue { items: VecDeque::new(), bytes: 0, credit: QUANTUM }
@@ -73,6 +73,10 @@ impl<T: Item> Backlog<T> {
         queue.items.extend(rest);
         queue.bytes += cost;
         self.bytes += cost;
+    }
+
+    /// What has to go because there is too much, and whose that is; None when enough has gone.
+    pub(crate) fn overflow(&mut self) -> Option<(u32, T)> {
         if self.bytes <= self.limit {
             return None;
         }
@@ -139,10 +143,12 @@ mod tests {
 
     fn filled(limit: usize, things: &[(u32, usize)]) -> (Backlog<Thing>, Vec<u32>) {
         let mut backlog = Backlog::new(limit);
-        let lost = things.iter().filter_map(|(peer, length)| {
-            backlog.push(*peer, Thing(1, *length)).map(|(peer_id, _)| peer_id)
-        });
-        let lost = lost.collect();
+        let mut lost = Vec::new();
+        for (peer, length) in things {
+            backlog.push(*peer, Thing(1, *length));
+            lost.extend(std::iter::from_fn(|| backlog.overflow()).map(|(peer_id, _)| peer_id));
+            assert!(backlog.bytes <= limit);
+        }
         (backlog, lost)
     }
 
@@ -185,6 +191,9 @@ mod tests {
         assert_eq!(order(&mut backlog), [1, 2, 2, 3]);
         let (_, lost) = filled(100, &[(1, 4000)]);
         assert_eq!(lost, [1]);
+        let many_small = [(1, 100); 40];
+        let (_, lost) = filled(10_000, &[&many_small[..], &[(2, 4000)]].concat());
+        assert_eq!(lost, [1; 15], "as many as it takes");
     }
 
     #[test]

@@ -79,7 +79,8 @@ pub(crate) fn keep_reads(
             Ok((header, packet)) => match outbound.judge(packet) {
                 Some((Target::Peer(peer_id), start)) => {
                     let kept = Outgoing { header, packet: packet[start..].to_vec() };
-                    if let Some((peer_id, lost)) = backlog.push(peer_id, kept) {
+                    backlog.push(peer_id, kept);
+                    while let Some((peer_id, lost)) = backlog.overflow() {
                         outbound.carrier.lose(peer_id, lost);
                     }
                 }
@@ -108,12 +109,12 @@ pub(crate) fn keep_datagrams(receiver: &mut Receiver, inbound: &mut Inbound<'_>)
         };
         let (link, bytes) = (inbound.link, packets.to_vec());
         let message = Received { range: 0..bytes.len(), ..message.clone() };
-        if let Some((peer_id, lost)) =
-            inbound.backlog.push(peer_id, Incoming { link, message, bytes })
-            && let Some(peer) = inbound.carrier.peers.get(peer_id)
-        {
+        inbound.backlog.push(peer_id, Incoming { link, message, bytes });
+        while let Some((peer_id, lost)) = inbound.backlog.overflow() {
             let count = lost.bytes.len().div_ceil(lost.message.segment);
-            peer.stats.drop(Drop::Overload, count as u64);
+            if let Some(peer) = inbound.carrier.peers.get(peer_id) {
+                peer.stats.drop(Drop::Overload, count as u64);
+            }
         }
     }
     inbound.finish(storage);
