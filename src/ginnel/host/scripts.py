@@ -10,7 +10,7 @@ import asyncio.subprocess
 import os
 import signal
 from binascii import b2a_base64
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 
 from ginnel.dataclass import dataclass
@@ -92,7 +92,7 @@ class ScriptRunner:
         os.set_blocking(writing, True)  # a script does not expect a pipe that refuses
         output = _Output(reading, self._log)
         try:
-            process = await asyncio.create_subprocess_exec(
+            starting = asyncio.create_subprocess_exec(
                 *words,
                 executable=_executable(words[0]),
                 stdin=self._null,
@@ -101,6 +101,7 @@ class ScriptRunner:
                 env=dict(environment),
                 start_new_session=own_session,
             )
+            process = await _started(starting, whole_group=own_session)
         except OSError as refused:
             return ScriptResult(
                 status=NOT_RUN,
@@ -139,17 +140,35 @@ def _executable(word: str) -> str:
     return word if "/" in word else f"./{word}"
 
 
+async def _started(
+    creation: Coroutine[None, None, asyncio.subprocess.Process], *, whole_group: bool
+) -> asyncio.subprocess.Process:
+    # Not in a group: cancelled with it, asyncio kills the script, but not what that has started.
+    starting = asyncio.ensure_future(creation)  # noqa: TID251
+    try:
+        await asyncio.wait([starting])
+    except asyncio.CancelledError:
+        with suppress(OSError):
+            await _kill(await starting, whole_group=whole_group)
+        raise
+    return starting.result()
+
+
 async def _wait(process: asyncio.subprocess.Process, *, whole_group: bool) -> int:
     try:
         return await process.wait()
     except asyncio.CancelledError:
-        with suppress(ProcessLookupError):  # it ended at the same moment
-            if whole_group:
-                os.killpg(process.pid, signal.SIGKILL)
-            else:
-                process.kill()
-        await process.wait()
+        await _kill(process, whole_group=whole_group)
         raise
+
+
+async def _kill(process: asyncio.subprocess.Process, *, whole_group: bool) -> None:
+    with suppress(ProcessLookupError):  # it ended at the same moment
+        if whole_group:
+            os.killpg(process.pid, signal.SIGKILL)
+        else:
+            process.kill()
+    await process.wait()
 
 
 def _result(code: int) -> ScriptResult:

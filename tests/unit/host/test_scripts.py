@@ -9,6 +9,7 @@ import stat
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -170,9 +171,21 @@ def test_cancelled_script_is_killed(runner: ScriptRunner, tmp_path: Path) -> Non
         os.kill(pid, 0)
 
 
+@pytest.mark.parametrize("known_late", [False, True])
 def test_a_cancelled_script_with_a_session_takes_its_children_along(
-    runner: ScriptRunner, tmp_path: Path
+    runner: ScriptRunner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, known_late: bool
 ) -> None:
+    """Also when asyncio has yet to say that the script runs."""
+    create = asyncio.create_subprocess_exec
+    told = asyncio.Event()
+
+    async def create_and_tell_late(*words: Any, **options: Any) -> asyncio.subprocess.Process:
+        process = await create(*words, **options)
+        await told.wait()
+        return process
+
+    if known_late:
+        monkeypatch.setattr(asyncio, "create_subprocess_exec", create_and_tell_late)
     pid_file, hold = tmp_path / "pid", tmp_path / "hold"
     os.mkfifo(pid_file)
     os.mkfifo(hold)
@@ -185,6 +198,8 @@ def test_a_cancelled_script_with_a_session_takes_its_children_along(
             loop = asyncio.get_running_loop()
             child = os.pidfd_open(int(await loop.run_in_executor(None, pid_file.read_text)))
             task.cancel()
+            await asyncio.sleep(0)
+            told.set()
         return child
 
     child = asyncio.run(asyncio.wait_for(cancel(), 40))
