@@ -125,12 +125,14 @@ class _ImageLoader(SourceFileLoader):
 
     def __init__(self, name: str, origin: str, code: memoryview) -> None:
         super().__init__(name, origin)
-        self._code = code
+        self._code: memoryview | None = code
 
     def get_code(self, fullname: str) -> "CodeType | None":
-        if fullname != self.name:
+        if self._code is None or fullname != self.name:
             return super().get_code(fullname)
         code: CodeType = marshal.loads(self._code)  # noqa: S302
+        # A module keeps its loader, which would keep the whole file.
+        self._code = None
         return code
 
 

@@ -23,6 +23,8 @@ loader = type(sys.modules[{name!r}].__spec__.loader).__name__
 start_image.release()
 print(image is not None, loader, sys.modules[{name!r}].__file__)
 assert not any(isinstance(finder, start_image.StartImage) for finder in sys.meta_path)
+del image
+assert {path!r} not in open("/proc/self/maps").read(), "forgotten as a whole"
 """
 
 

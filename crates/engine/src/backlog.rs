@@ -102,7 +102,12 @@ impl<T: Item> Backlog<T> {
     pub(crate) fn forget(&mut self, peer_id: u32) {
         if let Some(queue) = self.queues.remove(&peer_id) {
             self.bytes -= queue.bytes;
-            self.turns.retain(|other| *other != peer_id);
+            // Mostly it is the one whose turn it was: looking through all would cost each packet more.
+            if self.turns.front() == Some(&peer_id) {
+                self.turns.pop_front();
+            } else {
+                self.turns.retain(|other| *other != peer_id);
+            }
         }
     }
 

@@ -160,6 +160,9 @@ impl State {
 
     /// Opens some of what was kept, a peer's in its turn.
     fn open_arrived(&mut self) {
+        if self.arrived.is_empty() {
+            return;
+        }
         let mut inbound = self.inbound(FIRST_LINK);
         let mut opened = 0;
         while opened < OPENED_BYTES
