@@ -7,7 +7,6 @@ PATH among them.
 
 from collections.abc import Iterable, Iterator, Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
-from typing import Protocol
 
 from ginnel.compat.certificate_env import certificate_variables
 from ginnel.core.actions import CertificateInfo
@@ -25,6 +24,7 @@ from ginnel.options.model import (
     Topology,
     TunOptions,
 )
+from ginnel.protocol import Protocol
 
 _DEFAULT_PORT = "1194"
 

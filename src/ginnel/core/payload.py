@@ -5,7 +5,6 @@ them out, in the order packet, compression framing, fragment header, seal.
 """
 
 from ipaddress import IPv6Address
-from typing import Protocol
 
 from ginnel.dataclass import dataclass
 from ginnel.enumeration import Enum
@@ -17,6 +16,7 @@ from ginnel.options.model import (
     RouteOptions,
     TunOptions,
 )
+from ginnel.protocol import Protocol
 
 ERROR_SOURCE = IPv6Address("fe80::7")
 """Where the errors of ``block-ipv6`` come from when the tunnel has no IPv6 address of its own."""

@@ -7,10 +7,10 @@ left and entered again: ``Stacks`` is what the shell provides for that.
 """
 
 from collections.abc import Callable
-from typing import Protocol
 
 from ginnel.dataclass import dataclass
 from ginnel.enumeration import Enum
+from ginnel.protocol import Protocol
 
 
 class Scheme(Enum):

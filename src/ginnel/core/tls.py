@@ -6,8 +6,6 @@ which certificates are good is ``x509``'s. OpenSSL keeps its own clock and rando
 one impurity the core accepts (house-style 1).
 """
 
-from typing import Protocol
-
 from ginnel.core.actions import CertificateInfo
 from ginnel.core.certificate import Certificate
 from ginnel.core.notices import CertificateAccepted, CertificateRejected
@@ -18,6 +16,7 @@ from ginnel.core.x509 import CertificatePolicy, ChainError, describe_unreadable
 from ginnel.dataclass import dataclass
 from ginnel.enumeration import Enum
 from ginnel.options.values import Secret
+from ginnel.protocol import Protocol
 
 READ_SIZE = 16384
 MAX_CERTIFICATES = 32

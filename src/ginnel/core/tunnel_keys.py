@@ -5,14 +5,13 @@ one. When a negotiation or a session begins is the machines' business; the slots
 are ``key_ring``'s.
 """
 
-from typing import Protocol
-
 from ginnel.core.key_derivation import SessionPair
 from ginnel.core.key_ring import KeyRing
 from ginnel.core.negotiate import Agreement
 from ginnel.core.negotiation import Negotiation
 from ginnel.core.types import ActionId, Instant, KeyId, PeerId
 from ginnel.options.model import TlsOptions
+from ginnel.protocol import Protocol
 
 
 class KeyOutbox(Protocol):

@@ -6,7 +6,7 @@ Python object on this interface; control packets cross it whole and unparsed.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import NewType, Protocol
+from typing import NewType
 
 from ginnel.core.data_key import DataCipher, DataFormat, DataKey, KeySlot
 from ginnel.core.payload import PayloadTerms
@@ -14,6 +14,7 @@ from ginnel.core.types import Endpoint, IPAddress, IPNetwork, PeerId, Transmit, 
 from ginnel.dataclass import dataclass
 from ginnel.enumeration import Enum
 from ginnel.options.server_model import VlanOptions
+from ginnel.protocol import Protocol
 
 LinkId = NewType("LinkId", int)
 """One socket of a data plane; the number of one that is gone is not used again."""

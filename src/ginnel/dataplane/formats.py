@@ -4,11 +4,12 @@ Pure functions over bytes, after protocol-facts 9. Not responsible for which key
 for replay protection or for limits; those belong to ``reference_keys``.
 """
 
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from ginnel.core.data_key import DataCipher
 from ginnel.core.errors import Malformed
 from ginnel.options.values import Secret
+from ginnel.protocol import Protocol
 
 OPCODE_DATA_V1 = 6
 OPCODE_DATA_V2 = 9

@@ -5,7 +5,6 @@ sockets (``reference_peer``), nor for the layouts themselves (``formats``).
 """
 
 from collections import deque
-from typing import Protocol
 
 from ginnel.core.data_key import DataCipher, DataKey, DirectionKey
 from ginnel.dataclass import dataclass
@@ -13,6 +12,7 @@ from ginnel.dataplane import formats
 from ginnel.dataplane.formats import DataHeader, EpochId
 from ginnel.dataplane.replay_window import ReplayWindow
 from ginnel.options.values import Secret
+from ginnel.protocol import Protocol
 
 FUTURE_EPOCHS = 16
 """Epochs ahead of the current one that a receiver has keys for (protocol-facts 9)."""

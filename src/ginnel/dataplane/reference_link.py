@@ -12,12 +12,13 @@ import sys
 from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from ginnel.core.proxy_socks import datagram_header
 from ginnel.core.types import Endpoint, IPAddress, Transport
 from ginnel.dataplane.api import Link, Relay
 from ginnel.dataplane.reference_counters import Refused
+from ginnel.protocol import Protocol
 
 SocketAddress = tuple[str, int] | tuple[str, int, int, int]
 Ancillary = list[tuple[int, int, bytes]]

@@ -8,7 +8,7 @@ is in ``step_records``.
 """
 
 from collections.abc import Sequence
-from typing import Protocol, assert_never
+from typing import assert_never
 
 from ginnel.core.errors import HostError
 from ginnel.core.types import IPAddress, IPNetwork
@@ -23,6 +23,7 @@ from ginnel.host.rtnetlink import (
     LinkState,
     RouteState,
 )
+from ginnel.protocol import Protocol
 
 _EEXIST = 17
 

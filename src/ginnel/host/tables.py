@@ -6,11 +6,10 @@ it returns: what was read holds until something is heard. The way to one destina
 rules as well, and is always asked for.
 """
 
-from typing import Protocol
-
 from ginnel.core.types import IPAddress
 from ginnel.host.rtnetlink import AddressState, LinkState, RouteState
 from ginnel.host.underlay import Tables
+from ginnel.protocol import Protocol
 
 KEPT_ROWS = 4096
 """A longer table, a router's, is not kept in memory."""

@@ -14,11 +14,11 @@ from ipaddress import (
     ip_address,
     ip_network,
 )
-from typing import Protocol
 
 from ginnel.core.types import IPAddress, IPNetwork
 from ginnel.dataclass import dataclass
 from ginnel.host.rtnetlink import TYPE_UNICAST, AddressState, LinkState, RouteState
+from ginnel.protocol import Protocol
 
 OwnRoute = tuple[IPNetwork, IPAddress | None, int | None]
 """Network, gateway and device index of a route that we added."""

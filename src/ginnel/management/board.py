@@ -5,7 +5,7 @@ State only; ``executor`` carries out commands on it, ``session`` feeds it with w
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from ginnel.compat.log_lines import LogLine
 from ginnel.core.types import Endpoint, Instant, Transport
@@ -17,6 +17,7 @@ from ginnel.management.queries import Query
 from ginnel.management.state import Histories
 from ginnel.options.model import AuthRetry
 from ginnel.options.values import Secret
+from ginnel.protocol import Protocol
 
 if TYPE_CHECKING:
     from ginnel.core.server_actions import ClientId

@@ -9,7 +9,7 @@ import asyncio
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol, assert_never
+from typing import assert_never
 
 from ginnel.compat.log_lines import LogLine
 from ginnel.compat.status_file import LinkStatistics, statistics_lines
@@ -76,6 +76,7 @@ from ginnel.options.model import (
     StaticChallenge,
 )
 from ginnel.options.values import Secret
+from ginnel.protocol import Protocol
 from ginnel.shell.clock import monotonic_now, unix_now
 from ginnel.shell.logging_setup import local_time_text
 

@@ -5,11 +5,11 @@ static key. Whether a certificate is any good is found out later, by the TLS cod
 """
 
 import binascii
-from typing import Protocol
 
 from ginnel.dataclass import dataclass
 from ginnel.options.errors import ConfigError, printable
 from ginnel.options.values import FileContent, Origin, Secret
+from ginnel.protocol import Protocol
 
 INLINE_WORD = "[inline]"
 MAX_FILE_BYTES = 16 * 1024 * 1024

@@ -8,7 +8,7 @@ import asyncio
 import errno
 from collections.abc import Callable, Coroutine
 from functools import partial
-from typing import Protocol, assert_never
+from typing import assert_never
 
 from ginnel.compat.status_file import LinkStatistics
 from ginnel.core import actions
@@ -34,6 +34,7 @@ from ginnel.dataplane.api import DataPlane, Notification, NotificationKind, Peer
 from ginnel.dataplane.formats import PING
 from ginnel.options.model import LinkOptions
 from ginnel.options.values import Secret
+from ginnel.protocol import Protocol
 from ginnel.shell.clock import monotonic_now
 from ginnel.shell.link import BadRecord, Link
 from ginnel.shell.machine import Machine

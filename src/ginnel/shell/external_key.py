@@ -8,7 +8,6 @@ import asyncio
 import base64
 import os
 from collections.abc import Callable
-from typing import Protocol
 
 from ginnel.core.actions import ActionResult, Failed, Signature
 from ginnel.core.errors import ConfigError
@@ -16,6 +15,7 @@ from ginnel.core.padding import digest, digest_info, pkcs1_block, pss_block
 from ginnel.core.signing import OutsideKey, Scheme, SignatureRequest
 from ginnel.options.model import ExternalKey, TlsOptions
 from ginnel.options.values import FileContent, Origin, Secret
+from ginnel.protocol import Protocol
 from ginnel.shell.parking import ThreadStacks
 
 _BEGIN, _END = "-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----"

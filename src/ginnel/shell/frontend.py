@@ -5,7 +5,6 @@ above the shell (``management.frontend``).
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol
 
 from ginnel.compat.log_lines import LogLine
 from ginnel.compat.status_file import LinkStatistics
@@ -19,6 +18,7 @@ from ginnel.options.model import (
     StaticChallenge,
 )
 from ginnel.options.values import Secret
+from ginnel.protocol import Protocol
 
 
 class Frontend(Protocol):

@@ -3,7 +3,6 @@
 import asyncio
 import os
 from collections.abc import Callable
-from typing import Protocol
 
 from ginnel.compat import shell_lines
 from ginnel.compat.log_lines import LogLine
@@ -11,6 +10,7 @@ from ginnel.core.errors import HostError
 from ginnel.host.client import Recovered
 from ginnel.host.executor import Outcome
 from ginnel.host.recover import restore
+from ginnel.protocol import Protocol
 from ginnel.shell.process import runtime_directory
 
 

@@ -9,7 +9,6 @@ import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from typing import Protocol
 
 from ginnel.compat import shell_lines
 from ginnel.compat.log_lines import LogLine
@@ -46,6 +45,7 @@ from ginnel.host.scripts import (
 )
 from ginnel.options.errors import GinnelError
 from ginnel.options.model import ClientOptions
+from ginnel.protocol import Protocol
 from ginnel.shell.frontend import Frontend, Unattended
 from ginnel.shell.login import Login
 from ginnel.shell.tasks import plain_errors

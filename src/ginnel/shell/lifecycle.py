@@ -12,7 +12,7 @@ import asyncio
 import os
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 from ginnel.compat import log_lines, proxy_lines, shell_lines
 from ginnel.compat.shell_lines import SignalSource
@@ -33,6 +33,7 @@ from ginnel.core.types import Endpoint, Instant
 from ginnel.dataclass import dataclass, field, replace
 from ginnel.host.client import Recovered
 from ginnel.options.model import ClientOptions, ConnectionProfile
+from ginnel.protocol import Protocol
 from ginnel.shell.clock import monotonic_now
 from ginnel.shell.connect import open_link
 from ginnel.shell.destination import Destinations

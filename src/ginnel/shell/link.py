@@ -14,7 +14,6 @@ Not responsible for what a packet means, or for what follows when a link is lost
 
 import errno
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Protocol
 
 from ginnel.compat.log_lines import LogLine
 from ginnel.core.actions import Credentials
@@ -23,6 +22,7 @@ from ginnel.core.types import Endpoint, Transmit, Transport
 from ginnel.dataclass import dataclass
 from ginnel.dataplane.api import DataPlane
 from ginnel.options.model import ConnectionProfile, LinkOptions, Proxy
+from ginnel.protocol import Protocol
 
 SOCKS_ERROR = "socks-error"
 """What the restart is called after a SOCKS proxy failed."""

@@ -6,7 +6,6 @@ Which of the two a profile asks for is decided here and nowhere else.
 import os
 from collections import Counter
 from collections.abc import Callable
-from typing import Protocol
 
 from ginnel.core.actions import Action, ActionResult, Credentials
 from ginnel.core.client import ClientMachine
@@ -17,6 +16,7 @@ from ginnel.core.peer_info import LocalFacts
 from ginnel.core.tls import TlsChannel
 from ginnel.core.types import ActionId, Endpoint, Instant, Transmit
 from ginnel.options.model import ClientOptions, ConnectionProfile
+from ginnel.protocol import Protocol
 from ginnel.shell.clock import unix_now
 
 

@@ -5,10 +5,10 @@ limit; what is left out is counted and said.
 """
 
 from collections.abc import Callable, Iterable
-from typing import Protocol
 
 from ginnel.compat.log_lines import LogLine, Severity
 from ginnel.core.types import Instant
+from ginnel.protocol import Protocol
 
 BURST = 400
 """Lines that may come at once: a push with many refused options is about a hundred."""

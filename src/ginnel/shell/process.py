@@ -9,7 +9,7 @@ import asyncio
 import gc
 import os
 from collections.abc import Coroutine, Sequence
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 from ginnel import start_image
 from ginnel.compat import shell_lines
@@ -25,6 +25,7 @@ from ginnel.host.privileges import forbid_core_dumps, lock_memory, set_priority
 from ginnel.host.scripts import ScriptRunner
 from ginnel.options.model import ProcessOptions
 from ginnel.options.notes import Note, NoteKind
+from ginnel.protocol import Protocol
 from ginnel.shell.daemonize import PidFile, become_daemon
 from ginnel.shell.logging_setup import LogOutput, setup_logging
 from ginnel.shell.notify import Notifier

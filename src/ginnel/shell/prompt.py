@@ -6,10 +6,10 @@ by ``login``.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Protocol
 
 from ginnel.core.errors import ConfigError
 from ginnel.options.values import Secret
+from ginnel.protocol import Protocol
 from ginnel.shell.agent import Declined, PasswordAgents
 from ginnel.shell.terminal import NothingEntered, Terminal
 

@@ -7,7 +7,6 @@ limit and the link that wraps datagrams for a SOCKS relay.
 import asyncio
 import socket
 from collections.abc import Sequence
-from typing import Protocol
 
 from ginnel.compat import proxy_lines
 from ginnel.core.actions import Credentials
@@ -30,6 +29,7 @@ from ginnel.options.model import (
     LinkProtocol,
     Proxy,
 )
+from ginnel.protocol import Protocol
 from ginnel.shell.addresses import own_address
 from ginnel.shell.link import (
     SOCKS_ERROR,

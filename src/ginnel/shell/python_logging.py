@@ -4,9 +4,9 @@ A module of its own because ``logging`` costs start-up time that the short comma
 """
 
 import logging
-from typing import Protocol
 
 from ginnel.compat.log_lines import LogLine, Severity
+from ginnel.protocol import Protocol
 
 
 class LineLog(Protocol):

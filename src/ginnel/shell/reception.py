@@ -12,7 +12,6 @@ from collections.abc import Callable
 from functools import partial
 from ipaddress import ip_address
 from traceback import format_exception
-from typing import Protocol
 
 from ginnel.compat import server_lines, shell_lines
 from ginnel.core.errors import DataPlaneError
@@ -40,6 +39,7 @@ from ginnel.dataplane.api import (
     NotificationKind,
 )
 from ginnel.options.server_model import ServerOptions
+from ginnel.protocol import Protocol
 from ginnel.shell.clients import Client, Clients, client_name
 from ginnel.shell.clock import monotonic_now, unix_now
 from ginnel.shell.path_mtu import path_mtu

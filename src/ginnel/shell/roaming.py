@@ -9,7 +9,6 @@ import socket
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from typing import Protocol
 
 from ginnel.compat import shell_lines
 from ginnel.compat.log_lines import LogLine
@@ -19,6 +18,7 @@ from ginnel.core.roaming import Absence, Footing, Path, Reaction, react
 from ginnel.core.types import Endpoint, IPAddress, Transport
 from ginnel.dataclass import dataclass
 from ginnel.host.underlay import UnderlaySnapshot
+from ginnel.protocol import Protocol
 from ginnel.shell.clock import monotonic_now
 from ginnel.shell.link import Link
 

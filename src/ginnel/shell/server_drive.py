@@ -10,7 +10,7 @@ import time
 import traceback
 from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
-from typing import Protocol, assert_never
+from typing import assert_never
 
 from ginnel.compat import server_lines, shell_lines
 from ginnel.compat.log_lines import LogLine
@@ -44,6 +44,7 @@ from ginnel.core.types import ActionId, Endpoint, Instant, IPAddress, Transmit, 
 from ginnel.dataclass import replace
 from ginnel.dataplane.api import DataPlane, LinkId, PeerStats
 from ginnel.options.server_model import ServerOptions
+from ginnel.protocol import Protocol
 from ginnel.shell.clients import Client, Clients, client_name
 from ginnel.shell.clock import monotonic_now
 from ginnel.shell.path_mtu import fit_path

@@ -7,12 +7,12 @@ the server (``ServerControl``, implemented by the shell). The rows it shows are
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Protocol
 
 from ginnel.compat.server_status import ClientRow, RouteRow
 from ginnel.core.server_actions import ClientFacts, ClientId
 from ginnel.core.types import Endpoint, Transport
 from ginnel.dataclass import dataclass
+from ginnel.protocol import Protocol
 from ginnel.shell.frontend import Frontend, Unattended
 from ginnel.shell.server_hooks import Pend
 

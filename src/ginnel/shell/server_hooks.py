@@ -5,7 +5,6 @@ client's end cancels it. None of them may block the loop.
 """
 
 from collections.abc import Callable
-from typing import Protocol
 
 from ginnel.core.actions import CertificateInfo, Done, Failed
 from ginnel.core.server_actions import (
@@ -21,6 +20,7 @@ from ginnel.core.server_actions import (
 )
 from ginnel.dataclass import dataclass
 from ginnel.dataplane.api import PeerStats
+from ginnel.protocol import Protocol
 
 Pend = Callable[[int, str], bool]
 """Asks the client for patience (AUTH_PENDING): seconds, and what it is told besides."""

@@ -1,7 +1,6 @@
 """What the server's drive feeds and drains: the machine of one client, as a protocol."""
 
 from collections.abc import Sequence
-from typing import Protocol
 
 from ginnel.core.events import DataPlaneEvent
 from ginnel.core.server_actions import (
@@ -11,6 +10,7 @@ from ginnel.core.server_actions import (
 )
 from ginnel.core.server_notices import ServerNotice
 from ginnel.core.types import ActionId, Endpoint, Instant, Transmit
+from ginnel.protocol import Protocol
 
 
 class ServerMachineLike(Protocol):

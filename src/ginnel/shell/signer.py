@@ -1,9 +1,8 @@
 """Who owns a private key outside this process, as the drive sees it."""
 
-from typing import Protocol
-
 from ginnel.core.actions import ActionResult
 from ginnel.core.signing import SignatureRequest
+from ginnel.protocol import Protocol
 
 
 class Signer(Protocol):

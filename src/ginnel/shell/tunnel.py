@@ -8,7 +8,6 @@ import asyncio
 import os
 from collections.abc import Callable, Sequence
 from ipaddress import IPv4Network, IPv6Network
-from typing import Protocol
 
 from ginnel.compat import shell_lines
 from ginnel.compat.log_lines import LogLine
@@ -26,6 +25,7 @@ from ginnel.host.steps import AddAddress, AddRoute, RemoveRoute, SetLink, descri
 from ginnel.host.tun import DeviceRequest
 from ginnel.host.underlay import UnderlaySnapshot
 from ginnel.options.model import DeviceType
+from ginnel.protocol import Protocol
 from ginnel.shell.link import Link
 from ginnel.shell.names import Lookup, resolve_names
 from ginnel.shell.resolve import resolve_ipv4

@@ -3,7 +3,7 @@
 import asyncio
 import os
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from ginnel.compat import shell_lines
 from ginnel.compat.log_lines import LogLine
@@ -19,6 +19,7 @@ from ginnel.core.types import Side
 from ginnel.dataclass import dataclass, replace
 from ginnel.options.model import AuthRetry, TlsOptions
 from ginnel.options.values import Secret
+from ginnel.protocol import Protocol
 from ginnel.shell.clock import unix_now
 from ginnel.shell.prompt import ask_passphrase
 
