@@ -137,11 +137,9 @@ class CertificatePolicy:
         return pinned and error.code in _NO_ISSUER
 
     def _check_hash(self, described: CertificateInfo) -> tuple[str, str] | None:
-        from hashlib import new as new_digest
-
         options = self.options
         if described.depth == 1 and options.verify_hash:
-            found = new_digest(options.verify_hash_algorithm, described.der).digest()
+            found = _digest(options.verify_hash_algorithm, described.der)
             if not _any_equal(found, options.verify_hash):
                 return (
                     "verify-hash failed",
@@ -149,7 +147,7 @@ class CertificatePolicy:
                     f"{found.hex(':').upper()}, which verify-hash does not list",
                 )
         if described.depth == 0 and options.peer_fingerprint:
-            found = new_digest("sha256", described.der).digest()
+            found = _digest("sha256", described.der)
             if not _any_equal(found, options.peer_fingerprint):
                 return (
                     "peer-fingerprint mismatch",
@@ -344,6 +342,12 @@ def _name_field(certificate: Certificate, field: str) -> str | None:
         if _short_name(kind).lower() == field.lower():
             found = value if isinstance(value, str) else None
     return found  # the last one counts, as in OpenVPN
+
+
+def _digest(algorithm: str, der: bytes) -> bytes:
+    import hashlib  # loads the system's OpenSSL, which few configurations need
+
+    return hashlib.new(algorithm, der).digest()
 
 
 def _any_equal(found: bytes, allowed: tuple[bytes, ...]) -> bool:
