@@ -91,7 +91,7 @@ def tunnel_config(flags: frozenset[RedirectFlag] | None, *routes: Route4) -> Tun
         tun_mtu=1360,
         mss_ipv4=0,
         mss_ipv6=0,
-        pulled_digest="",
+        device_items=(),
         allow_float=False,
     )
 

@@ -149,4 +149,4 @@ def test_a_session_that_begins_anew_finds_the_tunnel_that_was_agreed_on() -> Non
     pair.advance(1.0)
     (update,) = updates(pair)
     opened = next(a for a in pair.actions if isinstance(a, actions.OpenTunnel))
-    assert update.config.pulled_digest == opened.config.pulled_digest
+    assert update.config.device_items == opened.config.device_items

@@ -65,8 +65,9 @@ class TunnelConfig:
     payload: PayloadTerms = PayloadTerms()
     overhead: int = 0
     """Bytes that a packet of the tunnel grows by inside its datagram."""
-    pulled_digest: str
-    """Equal digests mean that a kept tun device still fits (``persist-tun``)."""
+    device_items: tuple[str, ...]
+    """What was pushed that the device follows from: with equal ones a kept device still fits
+    (``persist-tun``)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -108,7 +108,7 @@ class ClientMessages:
         warning = digest_warning(imported.agreement, imported.options.data.auth, self.peer_auth)
         if warning is not None:
             course.outbox.warn(warning)
-        self._setup.open(imported.options, imported.agreement, imported.digest, now)
+        self._setup.open(imported.options, imported.agreement, imported.device_items, now)
 
     def _handle_update(self, items: Sequence[str]) -> None:
         """Applies an update at once, or when the tunnel is up; before a reply there is none."""

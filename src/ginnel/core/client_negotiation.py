@@ -175,4 +175,4 @@ class ClientNegotiation:
         except PeerIncompatible as mismatch:
             self._course.finish(end.tls_error(options, mismatch.reason))
             return
-        self._setup.open(options, agreement, "", now)
+        self._setup.open(options, agreement, (), now)

@@ -34,7 +34,7 @@ class Imported:
 
     options: ClientOptions
     agreement: Agreement
-    digest: str
+    device_items: tuple[str, ...]
 
 
 class PushImport:
@@ -90,7 +90,9 @@ class PushImport:
         except PeerIncompatible as mismatch:
             return end.restart(PUSH_FAILED, mismatch.reason)
         self._applied = tuple(items)
-        return Imported(options=result.options, agreement=agreement, digest=result.digest)
+        return Imported(
+            options=result.options, agreement=agreement, device_items=result.device_items
+        )
 
     def update(self, items: Sequence[str]) -> ClientOptions | Ended:
         """Applies a whole update to what was pushed before; the new options."""

@@ -33,10 +33,16 @@ class ClientSetup:
         self._updating: dict[ActionId, TunnelConfig] = {}
         self._mtu_test = mtu_test
 
-    def open(self, options: ClientOptions, agreement: Agreement, digest: str, now: Instant) -> None:
+    def open(
+        self,
+        options: ClientOptions,
+        agreement: Agreement,
+        device_items: tuple[str, ...],
+        now: Instant,
+    ) -> None:
         """Asks for the tunnel; goes on with the one that there is when it fits.
 
-        ``options`` are those after the push, whose digest is ``digest``.
+        ``options`` are those after the push, ``device_items`` what of it the device follows from.
         """
         course = self._course
         config = tunnel_config(
@@ -45,7 +51,7 @@ class ClientSetup:
             remote=course.link.remote,
             transport=course.link.transport,
             agreement=agreement,
-            pulled_digest=digest,
+            device_items=device_items,
         )
         if options.link.explicit_exit_notify and course.link.transport is Transport.TCP:
             course.outbox.warn(EXIT_NOTIFY_REFUSED)
@@ -123,7 +129,7 @@ class ClientSetup:
             remote=course.link.remote,
             transport=course.link.transport,
             agreement=tunnel.agreement,
-            pulled_digest=tunnel.config.pulled_digest,
+            device_items=tunnel.config.device_items,
         )
         if course.finish_if(_contradiction(config)):
             return

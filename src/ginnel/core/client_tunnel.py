@@ -34,7 +34,7 @@ class ClientTunnel:
     def fits(self, config: TunnelConfig, agreement: Agreement) -> bool:
         """Whether a session that replaced a failed one agreed on the very same terms."""
         return (
-            config.pulled_digest == self.config.pulled_digest
+            config.device_items == self.config.device_items
             and config.send_peer_id == self.config.send_peer_id
             and agreement == self.agreement
         )

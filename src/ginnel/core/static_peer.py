@@ -134,7 +134,7 @@ class StaticPeerMachine:
             remote=self._remote,
             transport=self._transport,
             agreement=agreement,
-            pulled_digest="",
+            device_items=(),
         )
         self._outbox.enter(ManagementState.ASSIGN_IP)
         action_id = self._outbox.ask(lambda new: OpenTunnel(id=new, config=config, await_peer=True))

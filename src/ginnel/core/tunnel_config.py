@@ -69,7 +69,7 @@ def tunnel_config(
     remote: Endpoint,
     transport: Transport,
     agreement: Agreement,
-    pulled_digest: str,
+    device_items: tuple[str, ...],
 ) -> TunnelConfig:
     """Composes what the host and the data plane are set up from; a pushed tun-mtu wins."""
     tun_mtu = configured_tun_mtu(options.data, profile)
@@ -96,7 +96,7 @@ def tunnel_config(
         allow_float=profile.float,
         payload=payload_terms(options, fragment=fragment_size(profile, overhead)),
         overhead=overhead.inside_datagram,
-        pulled_digest=pulled_digest,
+        device_items=device_items,
     )
 
 

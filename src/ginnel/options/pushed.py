@@ -42,7 +42,7 @@ _GROUPS = {
     PushClass.NCP: "data channel crypto options",
     PushClass.COMP: "compression parms modified",
 }
-_NOT_IN_DIGEST = frozenset(
+_NOT_OF_DEVICE = frozenset(
     {
         "peer-id",
         "auth-token",
@@ -73,8 +73,9 @@ class PushResult:
     """The item that a ``pull-filter reject`` hit; the connection must restart."""
     failure: str | None = None
     """Why the connection cannot go on: it asks for addresses or compression that cannot be had."""
-    digest: str = ""
-    """Equal digests mean that a kept tun device still fits (``persist-tun``)."""
+    device_items: tuple[str, ...] = ()
+    """Those that the device follows from: with equal ones a kept device still fits
+    (``persist-tun``)."""
 
 
 def apply_push(options: ClientOptions, items: Sequence[str]) -> PushResult:
@@ -125,8 +126,6 @@ class _Push:
     """One push while it is being applied."""
 
     def __init__(self, options: ClientOptions) -> None:
-        from cryptography.hazmat.primitives.hashes import SHA256, Hash
-
         self.rejected: str | None = None
         self._failure: str | None = None
         self._draft = Draft(options=options)
@@ -134,7 +133,7 @@ class _Push:
         self._refused_more = 0
         self._filtered: list[str] = []
         self._classes: set[PushClass] = set()
-        self._digest = Hash(SHA256())
+        self._device_items: list[str] = []
 
     def take(self, text: str, origin: Origin) -> None:
         """Applies one item, or refuses it."""
@@ -153,7 +152,7 @@ class _Push:
             return
         if use.row.push is not None and use.row.support is Support.SUPPORTED:
             self._classes.add(use.row.push)
-        self._count_in_digest(use.row.name, text)
+        self._note_for_device(use.row.name, text)
 
     def refuse(self, text: str, reason: str) -> None:
         """Remembers a refusal, within bounds."""
@@ -187,7 +186,7 @@ class _Push:
             groups=tuple(groups),
             rejected_by_filter=self.rejected,
             failure=self._failure or self._address_failure(),
-            digest=self._digest.finalize().hex(),
+            device_items=tuple(self._device_items),
         )
 
     def _address_failure(self) -> str | None:
@@ -213,13 +212,13 @@ class _Push:
             return row.why
         return None
 
-    def _count_in_digest(self, name: str, text: str) -> None:
+    def _note_for_device(self, name: str, text: str) -> None:
         """A new cipher alone keeps the device when its MTU does not follow from the cipher."""
-        if name in _NOT_IN_DIGEST:
+        if name in _NOT_OF_DEVICE:
             return
         if name == "cipher" and self._draft.options.tun.tun_mtu_defined:
             return
-        self._digest.update(text.encode("utf-8", "surrogatepass") + b"\0")
+        self._device_items.append(text)
 
 
 def _reason(error: ConfigError) -> str:

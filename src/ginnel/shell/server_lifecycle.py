@@ -47,9 +47,6 @@ HASH_SIZE = 256
 TCP_EVENTS = 5
 """What OpenVPN's log counts besides one event for each client."""
 
-DIGEST = "server"
-"""A server pulls nothing: each tunnel fits the next one of the same configuration."""
-
 PAUSE = 1
 """Seconds between two starts that a management client is told of."""
 
@@ -280,7 +277,7 @@ class ServerLifecycle:
             mss_ipv4=0,
             mss_ipv6=0,
             allow_float=False,
-            pulled_digest=DIGEST,
+            device_items=(),  # it pulls nothing: each tunnel fits the next
         )
 
     # --- signals -------------------------------------------------------------------------------

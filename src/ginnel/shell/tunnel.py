@@ -306,7 +306,7 @@ class Tunnel:
         if config.options.tun.dev_type is DeviceType.NULL:
             return None
         kept = self._established
-        fits = kept is not None and kept.config.pulled_digest == config.pulled_digest
+        fits = kept is not None and kept.config.device_items == config.device_items
         if kept is not None and fits and not self._spoilt:
             return await self._reuse(kept, config)
         if kept is not None:

@@ -111,7 +111,7 @@ def route_facts(recording: Recording) -> RouteFacts:
         mss_ipv4=0,
         mss_ipv6=0,
         allow_float=False,
-        pulled_digest="",
+        device_items=(),
     )
     return plan_tunnel(config, Device("tun0", 3), underlay).facts
 

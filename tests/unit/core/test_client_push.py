@@ -29,7 +29,7 @@ def test_good_push_gives_options_and_agreement() -> None:
     assert isinstance(imported, Imported)
     assert imported.agreement.send_peer_id == 4
     assert imported.options.data.peer_id == 4
-    assert imported.digest
+    assert imported.device_items
     assert [type(notice) for notice in outbox.notices] == [OptionsImported]
 
 

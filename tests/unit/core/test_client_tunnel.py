@@ -28,7 +28,7 @@ CONFIG = tunnel_config(
     remote=Endpoint(ip_address("192.0.2.1"), 1194),
     transport=Transport.UDP,
     agreement=AGREEMENT,
-    pulled_digest="one",
+    device_items=("one",),
 )
 
 
@@ -48,6 +48,6 @@ def tunnel_with(tls: TlsOptions = DEFAULTS, outbox: Outbox | None = None) -> Cli
 def test_new_session_fits_only_under_the_same_terms() -> None:
     tunnel = tunnel_with()
     assert tunnel.fits(CONFIG, AGREEMENT)
-    assert not tunnel.fits(replace(CONFIG, pulled_digest="two"), AGREEMENT)
+    assert not tunnel.fits(replace(CONFIG, device_items=("two",)), AGREEMENT)
     assert not tunnel.fits(replace(CONFIG, send_peer_id=PeerId(1)), AGREEMENT)
     assert not tunnel.fits(CONFIG, replace(AGREEMENT, cc_exit=False))

@@ -135,7 +135,7 @@ def test_pushed_mtu_wins_over_the_profiles() -> None:
         remote=V4,
         transport=Transport.UDP,
         agreement=AGREEMENT,
-        pulled_digest="d",
+        device_items=("d",),
     )
     assert kept.tun_mtu == 1400
     tun = replace(options.tun, tun_mtu=1360, tun_mtu_pushed=True)
@@ -145,7 +145,7 @@ def test_pushed_mtu_wins_over_the_profiles() -> None:
         remote=V4,
         transport=Transport.UDP,
         agreement=AGREEMENT,
-        pulled_digest="d",
+        device_items=("d",),
     )
     assert (pushed.tun_mtu, pushed.mss_ipv4) == (1360, 1320)
     assert (pushed.peer_id, pushed.send_peer_id) == (5, 5)
@@ -159,7 +159,7 @@ def test_without_a_peer_id_a_local_handle_serves() -> None:
         remote=V4,
         transport=Transport.UDP,
         agreement=replace(AGREEMENT, send_peer_id=UNDEFINED_PEER_ID, format=DataFormat.V1),
-        pulled_digest="",
+        device_items=(),
     )
     assert (config.peer_id, config.send_peer_id) == (LOCAL_PEER, UNDEFINED_PEER_ID)
 
@@ -189,7 +189,7 @@ def test_framing_and_fragments_cost_what_they_cost_openvpn(
         remote=V4,
         transport=Transport.UDP,
         agreement=AGREEMENT,
-        pulled_digest="",
+        device_items=(),
     )
     assert (config.mss_ipv4, config.payload.fragment) == expected
 
@@ -207,7 +207,7 @@ def test_an_ethernet_header_counts_and_link_mtu_leaves_less() -> None:
         remote=V4,
         transport=Transport.UDP,
         agreement=AGREEMENT,
-        pulled_digest="",
+        device_items=(),
     )
     # Logged by openvpn 2.6.14 before the push.
     assert (config.tun_mtu, config.mss_ipv4) == (1375, 0)

@@ -83,7 +83,7 @@ def config(
         mss_ipv4=0,
         mss_ipv6=0,
         allow_float=False,
-        pulled_digest="",
+        device_items=(),
     )
 
 

@@ -91,7 +91,7 @@ def test_the_groups_are_told_in_openvpns_words() -> None:
 
 def test_an_empty_push_changes_nothing() -> None:
     result = apply_push(BASE, ["", "  "])
-    assert result == PushResult(options=BASE, digest=result.digest)
+    assert result == PushResult(options=BASE, device_items=result.device_items)
 
 
 @pytest.mark.parametrize(
@@ -320,17 +320,17 @@ def test_route_nopull_keeps_routes_and_dns_out() -> None:
     assert {why for _, why in result.refused} == {"route-nopull is set"}
 
 
-# --- digest ------------------------------------------------------------------------------------
+# --- what the device follows from --------------------------------------------------------------
 
 
-def digest(*items: str, options: ClientOptions = BASE) -> str:
-    return apply_push(options, items).digest
+def kept(*items: str, options: ClientOptions = BASE) -> tuple[str, ...]:
+    return apply_push(options, items).device_items
 
 
-def test_equal_pushes_have_equal_digests() -> None:
-    assert digest(*ORDINARY) == digest(*ORDINARY)
-    assert digest("route 10.0.0.0") != digest("route 10.0.0.1")
-    assert digest("route 10.0.0.0", "ifconfig 10.0.0.1 10.0.0.2") != digest("route 10.0.0.0")
+def test_equal_pushes_ask_for_an_equal_device() -> None:
+    assert kept(*ORDINARY) == kept(*ORDINARY)
+    assert kept("route 10.0.0.0") != kept("route 10.0.0.1")
+    assert kept("route 10.0.0.0", "ifconfig 10.0.0.1 10.0.0.2") != kept("route 10.0.0.0")
 
 
 @pytest.mark.parametrize(
@@ -347,14 +347,14 @@ def test_equal_pushes_have_equal_digests() -> None:
         "ping-exit 99",
     ],
 )
-def test_what_does_not_touch_the_device_is_not_in_the_digest(item: str) -> None:
-    assert digest("route 10.0.0.0", item) == digest("route 10.0.0.0")
+def test_what_does_not_touch_the_device_does_not_count(item: str) -> None:
+    assert kept("route 10.0.0.0", item) == kept("route 10.0.0.0")
 
 
 def test_a_cipher_counts_unless_the_mtu_is_set() -> None:
-    assert digest("cipher AES-256-GCM") != digest("cipher AES-128-GCM")
+    assert kept("cipher AES-256-GCM") != kept("cipher AES-128-GCM")
     fixed = run("--tun-mtu", "1400").options
-    assert digest("cipher AES-256-GCM", options=fixed) == digest("cipher X", options=fixed)
+    assert kept("cipher AES-256-GCM", options=fixed) == kept("cipher X", options=fixed)
 
 
 # --- bounds ------------------------------------------------------------------------------------

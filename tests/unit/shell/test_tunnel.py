@@ -99,7 +99,7 @@ def wanted(routes: RouteOptions = ROUTES, scripts: ScriptOptions = NO_SCRIPTS) -
         scripts=scripts,
         link=LinkOptions(ping=10, ping_restart=60),
     )
-    return replace(made, options=options, pulled_digest="one")
+    return replace(made, options=options, device_items=("one",))
 
 
 def test_start_and_end_in_order(rig: Rig) -> None:
@@ -290,10 +290,10 @@ def test_an_end_while_routes_are_added_runs_no_route_up(rig: Rig) -> None:
 # --- restarts ----------------------------------------------------------------------------------
 
 
-def persistent(digest: str = "one", *, up_restart: bool = False) -> TunnelConfig:
+def persistent(items: tuple[str, ...] = ("one",), *, up_restart: bool = False) -> TunnelConfig:
     made = wanted(scripts=ScriptOptions(up_restart=up_restart))
     tun = replace(made.options.tun, persist_tun=True)
-    return replace(made, options=replace(made.options, tun=tun), pulled_digest=digest)
+    return replace(made, options=replace(made.options, tun=tun), device_items=items)
 
 
 def test_without_persist_tun_a_restart_takes_all_down(rig: Rig) -> None:
@@ -343,7 +343,7 @@ def test_other_pushed_options_reopen_the_device(rig: Rig) -> None:
     async def life() -> None:
         await rig.start(persistent())
         await rig.tunnel.restart("ping-restart")
-        await rig.start(persistent("two"))
+        await rig.start(persistent(("two",)))
         await rig.tunnel.take_down("")
 
     run(life())
