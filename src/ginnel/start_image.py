@@ -12,20 +12,25 @@ import os
 import sys
 from importlib.machinery import ExtensionFileLoader, ModuleSpec, SourceFileLoader
 from mmap import ACCESS_READ, mmap
+from types import ModuleType
 
 # Not from ``typing``, which would come with many others from files of their own.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from importlib.abc import Loader
-    from types import CodeType, ModuleType
+    from types import CodeType
+
+READING = "ginnel.options.rows"
+"""The last module of those that read a configuration."""
 
 NEEDED = (
     "ginnel.cli.main",
     "ginnel.cli.openvpn",
     "ginnel.cli.files",
     "ginnel.options.resolve",
-    "ginnel.options.rows",
+    READING,
+    "asyncio",
     "ginnel.shell.client",
     "ginnel.shell.frontend",
     # Imported by what a connection uses first.
@@ -35,10 +40,11 @@ NEEDED = (
     "ginnel.core.wrap.crypt",
     "ginnel.core.wrap.plain",
     "ginnel.dataplane.engine",
+    "ginnel_engine",
     "ginnel.shell.agent",
     "ctypes",
 )
-"""What is put into the file, with all that these import."""
+"""What is put into the file, with all that these import, in the order of a start."""
 
 _LENGTH = 4
 
@@ -68,6 +74,18 @@ def install(path: str) -> "StartImage | None":
     return image
 
 
+def load(last: str | None = None) -> None:
+    """Loads what is in the file, up to the module ``last``, if there is a file.
+
+    Imports that follow find it all there: Python's machinery for one takes as long as the module
+    itself, more often than not.
+    """
+    for finder in sys.meta_path:
+        if isinstance(finder, StartImage):
+            finder.load(last)
+            break
+
+
 def release() -> None:
     """Forgets the file's content: a start is over, and what it is for is imported."""
     sys.meta_path[:] = [finder for finder in sys.meta_path if not isinstance(finder, StartImage)]
@@ -85,6 +103,7 @@ class StartImage:
             raise ValueError("no start image of this Python")
         end = start + int.from_bytes(content[len(mark) : start], "little")
         searched, self._entries = marshal.loads(content[start:end])  # noqa: S302
+        self._left = iter(self._entries)
         # The first place is the program's or the working directory, unless Python is told not to
         # look there. Anything else that differs may hold another module of the same name.
         if searched not in (sys.path, sys.path[1:]):
@@ -119,6 +138,49 @@ class StartImage:
         spec.submodule_search_locations = directories
         return spec
 
+    def load(self, last: str | None) -> None:
+        """Loads modules in the order in which they were ready when the file was made.
+
+        What a module imports is there by then, but for parts of its own package and what goes in a
+        circle: that Python finds here as usual.
+        """
+        modules = sys.modules
+        if last in modules:
+            return
+        for name in self._left:
+            package, _, _ = name.rpartition(".")
+            # A part of a package that is not there yet is imported by its package.
+            if name not in modules and (not package or package in modules):
+                self._load(name, package)
+            if name == last:
+                return
+
+    def _load(self, name: str, package: str) -> None:
+        """Does what ``importlib`` documents as an import, without its locks and searches.
+
+        What fails is left to a later import, which shows its error to whoever can handle it.
+        """
+        spec = self.find_spec(name)
+        if spec is None or not isinstance(spec.loader, _ImageLoader):
+            return
+        module = ModuleType(name)
+        values = vars(module)
+        values["__spec__"] = spec
+        values["__loader__"] = spec.loader
+        values["__package__"] = spec.parent
+        values["__file__"] = spec.origin
+        values["__cached__"] = spec.cached
+        if spec.submodule_search_locations is not None:
+            values["__path__"] = spec.submodule_search_locations
+        sys.modules[name] = module
+        try:
+            spec.loader.exec_module(module)
+        except Exception:
+            del sys.modules[name]
+            return
+        if package:
+            setattr(sys.modules[package], name[len(package) + 1 :], sys.modules[name])
+
 
 class _ImageLoader(SourceFileLoader):
     """Loads one module; its source is read from its own file, by who shows lines of it."""
@@ -131,8 +193,7 @@ class _ImageLoader(SourceFileLoader):
         if self._code is None or fullname != self.name:
             return super().get_code(fullname)
         code: CodeType = marshal.loads(self._code)  # noqa: S302
-        # A module keeps its loader, which would keep the whole file.
-        self._code = None
+        self._code = None  # A module keeps its loader, which would keep the whole file.
         return code
 
 
@@ -141,8 +202,9 @@ def build() -> bytes:
     from contextlib import suppress
     from importlib import import_module
 
-    import_module("ginnel.cli.lean_asyncio").import_asyncio()
     for name in NEEDED:
+        if name == "asyncio":
+            import_module("ginnel.cli.lean_asyncio").import_asyncio()
         with suppress(ImportError):  # the compiled engine, where there is none
             import_module(name)
     entries: dict[str, _Entry] = {}
@@ -178,13 +240,15 @@ def _mark() -> bytes:
 
 def main() -> int:
     """Writes the file; returns the exit status."""
+    content = build()
+    # Not before: what is imported here is not part of a start.
     from pathlib import Path
 
     path = Path(image_path())
     partial = path.with_suffix(f".{os.getpid()}")
     try:
         path.parent.mkdir(exist_ok=True)
-        partial.write_bytes(build())
+        partial.write_bytes(content)
         partial.replace(path)
     except OSError as error:
         print(f"ginnel: {path} cannot be written: {error.strerror}", file=sys.stderr)

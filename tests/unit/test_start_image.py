@@ -78,6 +78,49 @@ print(*(name for name, module in sys.modules.items() if name.startswith("ginnel.
     assert run(program).split() == ["ginnel.start_image", "ginnel.cli", "ginnel.cli.lean_asyncio"]
 
 
+def test_modules_are_loaded_before_they_are_asked_for(image: Path) -> None:
+    program = f"""
+import sys
+from ginnel import start_image
+from ginnel.cli.lean_asyncio import import_asyncio
+start_image.install({str(image)!r})
+start_image.load(start_image.READING)
+print("ginnel.options.rows" in sys.modules, "asyncio" in sys.modules)
+import_asyncio()
+start_image.load()
+loaded = set(sys.modules)
+import ginnel.options.rows, ginnel.shell.client, ginnel.dataplane.engine, ginnel.core.wrap.crypt
+print(set(sys.modules) == loaded)
+print(ginnel.shell.client.run_client.__module__, ginnel.shell.client.__file__[-22:])
+print(ginnel.options.__path__[0][-14:], ginnel.options.rows.__package__)
+# Only what a start needs: not what writing the file needs.
+print({{"pathlib", "logging", "subprocess", "ssl"}} & loaded)
+"""
+    assert run(program).splitlines() == [
+        "True False",
+        "True",
+        "ginnel.shell.client ginnel/shell/client.py",
+        "ginnel/options ginnel.options.rows",
+        "set()",
+    ]
+
+
+def test_a_module_that_fails_says_so_to_who_imports_it(image: Path) -> None:
+    program = f"""
+import sys
+from ginnel import start_image
+start_image.install({str(image)!r})
+sys.modules["termios"] = None  # what Python takes for a module that is not there
+start_image.load()
+print("ginnel.shell.terminal" in sys.modules, "ginnel.core.replay" in sys.modules)
+try:
+    import ginnel.shell.terminal
+except ImportError as error:
+    print(error.name)
+"""
+    assert run(program).splitlines() == ["False True", "termios"]
+
+
 def test_lines_of_the_source_are_shown_in_tracebacks(image: Path) -> None:
     program = f"""
 import traceback
@@ -97,6 +140,14 @@ except Exception:
 def test_a_source_that_changed_is_imported_as_ever(image: Path, tmp_path: Path) -> None:
     changed = rewritten(image, tmp_path, lambda entry: (entry[0], entry[1] + 1, *entry[2:]))
     assert run(SHOWS.format(path=str(changed), name="json")).split()[1] == "SourceFileLoader"
+    program = f"""
+from ginnel import start_image
+start_image.install({str(changed)!r})
+start_image.load()
+import ginnel.options.lexer
+print(type(ginnel.options.lexer.__spec__.loader).__name__)
+"""
+    assert run(program) == "SourceFileLoader\n"
     gone = rewritten(image, tmp_path, lambda entry: (entry[0] + ".gone", *entry[1:]))
     assert run(SHOWS.format(path=str(gone), name="json")).split()[1] == "SourceFileLoader"
 

@@ -12,6 +12,8 @@ from importlib import import_module
 from types import ModuleType
 from typing import Any, cast
 
+from ginnel import start_image
+
 LATE = (
     "asyncio.sslproto",
     "asyncio.staggered",
@@ -51,6 +53,7 @@ def import_asyncio() -> None:
         # Where the statement that imports a module of a package looks for what it binds.
         concurrent.futures = cast(ModuleType, placed["concurrent.futures"])
     try:
+        start_image.load("asyncio")
         import asyncio  # noqa: F401 -- for all that import it from now on
     finally:
         for name, module in placed.items():

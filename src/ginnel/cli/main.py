@@ -104,6 +104,7 @@ def _openvpn(arguments: list[str]) -> int:
     # would be a tenth of the start. ``shell.client`` turns the collector on.
     gc.disable()
     start_image.install(start_image.image_path())
+    start_image.load(start_image.READING)
     from ginnel.cli import openvpn
 
     return openvpn.run(arguments)

@@ -9,6 +9,7 @@ import os
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, TypeVar, assert_never
 
+from ginnel import start_image
 from ginnel.cli.report import early_process_options, fail, log_lines, print_lines
 from ginnel.compat.log_lines import LogLine, Severity
 from ginnel.dataclass import replace
@@ -85,6 +86,7 @@ def _run_client(request: RunClient, arguments: Sequence[str]) -> int:
     from ginnel.cli.lean_asyncio import import_asyncio
 
     import_asyncio()
+    start_image.load()
     from ginnel.shell.client import run_client
 
     reload = _reloading(request, arguments, "the configuration no longer asks for a connection")
