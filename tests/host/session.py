@@ -17,8 +17,8 @@ from ginnel.core.errors import HostError
 from ginnel.dataplane.api import TunDevice
 from ginnel.host.client import HostClient
 from ginnel.host.diff import Do, diff
-from ginnel.host.executor import ChangeResult
 from ginnel.host.plan import HostPlan, plan_tunnel
+from ginnel.host.results import ChangeResult
 from ginnel.host.steps import SetLink
 from ginnel.host.tun import DeviceRequest
 from ginnel.host.underlay import UnderlaySnapshot

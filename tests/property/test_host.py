@@ -11,10 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ginnel.host.diff import Do, diff
-from ginnel.host.executor import Executor, Outcome
+from ginnel.host.executor import Executor
 from ginnel.host.journal import EntryState, Journal, Owner, read_journal
 from ginnel.host.plan import HostPlan
 from ginnel.host.records import BadRecord, parse_record
+from ginnel.host.results import Outcome
 from ginnel.host.rtnetlink import (
     NetlinkMalformed,
     decode_address,

@@ -4,9 +4,9 @@ import os
 import sys
 
 from ginnel.core.errors import HostError
-from ginnel.host.executor import ChangeResult, Outcome
-from ginnel.host.journal import DEFAULT_RUNTIME_DIR
+from ginnel.host.places import DEFAULT_RUNTIME_DIR
 from ginnel.host.recover import Disposition, JournalReport, restore
+from ginnel.host.results import ChangeResult, Outcome
 
 _OUTCOMES = {
     Outcome.REVERTED: "restored",

@@ -9,16 +9,13 @@ import os
 import socket
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from ginnel.core.errors import HostError
 from ginnel.core.types import Endpoint
 from ginnel.dataclass import dataclass
 from ginnel.dataplane.api import TunDevice
 from ginnel.host.diff import Change, Do
-from ginnel.host.executor import ChangeResult, Outcome
-from ginnel.host.helper import Observer, run_helper
-from ginnel.host.journal import DEFAULT_RUNTIME_DIR, StrPath
 from ginnel.host.messages import (
     CHANGES_PER_MESSAGE,
     MESSAGE_BYTES,
@@ -29,6 +26,7 @@ from ginnel.host.messages import (
     read_results,
     read_snapshot,
 )
+from ginnel.host.places import DEFAULT_RUNTIME_DIR, StrPath
 from ginnel.host.plan import Device, Planned
 from ginnel.host.records import (
     BadRecord,
@@ -40,10 +38,14 @@ from ginnel.host.records import (
     parse_record,
     render_record,
 )
+from ginnel.host.results import ChangeResult, Outcome
 from ginnel.host.steps import AddRoute, RemoveRoute
 from ginnel.host.tun import DeviceRequest
 from ginnel.host.underlay import UnderlaySnapshot
 from ginnel.options.model import DeviceType
+
+if TYPE_CHECKING:
+    from ginnel.host.helper import Observer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +101,7 @@ class HostClient:
 
     @classmethod
     def start(
-        cls, runtime_dir: StrPath = DEFAULT_RUNTIME_DIR, *, observer: Observer | None = None
+        cls, runtime_dir: StrPath = DEFAULT_RUNTIME_DIR, *, observer: "Observer | None" = None
     ) -> Self:
         """Forks the helper. Call before there is a thread, an event loop, or a byte of the network.
 
@@ -111,6 +113,9 @@ class HostClient:
             status = 1
             try:
                 ours.close()
+                # What only the helper needs is imported while we go on.
+                from ginnel.host.helper import run_helper
+
                 run_helper(theirs, runtime_dir, observer)
                 status = 0
             finally:

@@ -8,9 +8,9 @@ from collections.abc import Callable, Sequence
 
 from ginnel.core.errors import HostError
 from ginnel.dataclass import dataclass
-from ginnel.enumeration import Enum
 from ginnel.host.batch import Batch
 from ginnel.host.journal import EntryState, Journal
+from ginnel.host.results import ChangeResult, Outcome
 from ginnel.host.rtnetlink import RouteState, decode_route
 from ginnel.host.steps import (
     AddRoute,
@@ -28,29 +28,6 @@ from ginnel.host.steps import (
     undo,
 )
 from ginnel.host.underlay import OwnRoute
-
-
-class Outcome(Enum):
-    """What became of one change that was asked for."""
-
-    APPLIED = "applied"
-    PRESENT = "present"
-    """The host already was as wanted; nothing of ours to undo."""
-    REVERTED = "reverted"
-    GONE = "gone"
-    CHANGED = "changed"
-    FAILED = "failed"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ChangeResult:
-    """The result of one change; ``errno`` and ``detail`` tell a failure."""
-
-    outcome: Outcome
-    what: str
-    """The change in the words of ``ip``, e.g. ``route 10.0.0.0/8 via 10.8.0.1 dev tun0``."""
-    errno: int = 0
-    detail: str = ""
 
 
 @dataclass(slots=True)

@@ -24,8 +24,8 @@ from ginnel.core.errors import HostError
 from ginnel.core.types import IPAddress
 from ginnel.dataclass import dataclass
 from ginnel.host.diff import Change, Do
-from ginnel.host.executor import ChangeResult, Executor, Outcome
-from ginnel.host.journal import Journal, StrPath, current_owner
+from ginnel.host.executor import Executor
+from ginnel.host.journal import Journal, current_owner
 from ginnel.host.messages import (
     CHANGES_PER_MESSAGE,
     MESSAGE_BYTES,
@@ -38,6 +38,7 @@ from ginnel.host.messages import (
     snapshot_record,
 )
 from ginnel.host.netlink import Netlink
+from ginnel.host.places import StrPath
 from ginnel.host.privileges import confine_helper, name_process
 from ginnel.host.records import (
     BadRecord,
@@ -52,6 +53,7 @@ from ginnel.host.records import (
     render_record,
 )
 from ginnel.host.recover import Disposition, restore
+from ginnel.host.results import ChangeResult, Outcome
 from ginnel.host.steps import AddAddress, AddRoute, RemoveRoute, SetLink, Step, describe
 from ginnel.host.tables import Changes, KeptTables
 from ginnel.host.tun import is_unnamed, open_device

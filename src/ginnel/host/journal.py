@@ -18,6 +18,7 @@ from contextlib import suppress
 from ginnel.core.errors import HostError
 from ginnel.dataclass import dataclass, field
 from ginnel.enumeration import Enum
+from ginnel.host.places import StrPath
 from ginnel.host.records import (
     BadRecord,
     as_record,
@@ -29,9 +30,6 @@ from ginnel.host.records import (
 from ginnel.host.step_records import read_undo, undo_record
 from ginnel.host.steps import Undo
 
-StrPath = str | os.PathLike[str]
-
-DEFAULT_RUNTIME_DIR = "/run/ginnel"
 SUFFIX = ".journal"
 _VERSION = 1
 _SIZE_LIMIT = 1 << 24

@@ -12,7 +12,6 @@ from ginnel.core.errors import HostError
 from ginnel.core.types import IPAddress
 from ginnel.dataclass import dataclass
 from ginnel.host.diff import Change, Do, Revert
-from ginnel.host.executor import ChangeResult, Outcome
 from ginnel.host.records import (
     BadRecord,
     Record,
@@ -26,6 +25,7 @@ from ginnel.host.records import (
     optional_text,
     text_field,
 )
+from ginnel.host.results import ChangeResult, Outcome
 from ginnel.host.step_records import read_step, step_record
 from ginnel.host.tun import DeviceRequest, link_layer_bytes
 from ginnel.host.underlay import Gateway, LocalNetwork, UnderlaySnapshot

@@ -21,6 +21,7 @@ from ginnel.host.rtnetlink import (
     Message,
     MessageType,
     NetlinkMalformed,
+    NoSuchThing,
     RouteState,
     decode_address,
     decode_error,
@@ -43,10 +44,6 @@ _SOL_NETLINK = 270
 _NETLINK_EXT_ACK = 11
 _ANSWER_SECONDS = 10.0
 _DUMP_ATTEMPTS = 5
-
-
-class NoSuchThing(HostError):
-    """The link, address or route asked for is not there."""
 
 
 class Netlink:

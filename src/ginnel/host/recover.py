@@ -12,14 +12,11 @@ from ginnel.core.errors import HostError
 from ginnel.dataclass import dataclass
 from ginnel.enumeration import Enum
 from ginnel.host.batch import Batch
-from ginnel.host.executor import ChangeResult, Outcome
 from ginnel.host.journal import (
-    DEFAULT_RUNTIME_DIR,
     SUFFIX,
     EntryState,
     JournalContent,
     Owner,
-    StrPath,
     check_directory,
     is_trusted_file,
     process_start,
@@ -29,7 +26,9 @@ from ginnel.host.journal import (
     remove_file,
 )
 from ginnel.host.netlink import Netlink
+from ginnel.host.places import DEFAULT_RUNTIME_DIR, StrPath
 from ginnel.host.records import BadRecord, render_record
+from ginnel.host.results import ChangeResult, Outcome
 from ginnel.host.steps import Kernel, Undo, UndoOutcome, describe, undo
 
 _POLL_SECONDS = 0.02

@@ -14,6 +14,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_network
 from socket import AF_INET, AF_INET6
 from struct import Struct, error
 
+from ginnel.core.errors import HostError
 from ginnel.core.types import IPAddress, IPNetwork
 from ginnel.dataclass import dataclass
 from ginnel.enumeration import IntEnum
@@ -138,6 +139,10 @@ class RouteState:
     source: IPAddress | None
     message: bytes
     """``rtmsg`` and attributes, without what only the kernel may set."""
+
+
+class NoSuchThing(HostError):
+    """The link, address or route asked for is not there."""
 
 
 class NetlinkMalformed(Exception):

@@ -14,13 +14,13 @@ from ginnel.core.errors import HostError
 from ginnel.core.types import IPAddress, IPNetwork
 from ginnel.dataclass import dataclass
 from ginnel.enumeration import Enum
-from ginnel.host.netlink import NoSuchThing
 from ginnel.host.rtnetlink import (
     PROTOCOL_BOOT,
     TABLE_MAIN,
     TYPE_UNICAST,
     AddressState,
     LinkState,
+    NoSuchThing,
     RouteState,
 )
 from ginnel.protocol import Protocol

@@ -8,8 +8,7 @@ from ginnel.compat import shell_lines
 from ginnel.compat.log_lines import LogLine
 from ginnel.core.errors import HostError
 from ginnel.host.client import Recovered
-from ginnel.host.executor import Outcome
-from ginnel.host.recover import restore
+from ginnel.host.results import Outcome
 from ginnel.protocol import Protocol
 from ginnel.shell.process import runtime_directory
 
@@ -67,6 +66,8 @@ async def leave_host(host: Helper, log: Callable[[LogLine], None]) -> None:
     await host.close()
     if not died:
         return
+    from ginnel.host.recover import restore
+
     try:
         report = restore(runtime_directory())
     except HostError as error:

@@ -20,7 +20,7 @@ from ginnel.core.negotiate import DataCapabilities
 from ginnel.dataclass import dataclass
 from ginnel.dataplane.choose import open_data_plane
 from ginnel.host.client import HostClient
-from ginnel.host.journal import DEFAULT_RUNTIME_DIR
+from ginnel.host.places import DEFAULT_RUNTIME_DIR
 from ginnel.host.privileges import forbid_core_dumps, lock_memory, set_priority
 from ginnel.host.scripts import ScriptRunner
 from ginnel.options.model import ProcessOptions

@@ -19,8 +19,8 @@ from ginnel.dataclass import dataclass, replace
 from ginnel.dataplane.api import DataPlane, Keepalive, PeerConfig, TunDevice
 from ginnel.host.client import ApplyReport, UndoReport
 from ginnel.host.diff import Change, Do, Revert, changes, diff
-from ginnel.host.executor import ChangeResult, Outcome
 from ginnel.host.plan import Device, HostPlan, plan_tunnel
+from ginnel.host.results import ChangeResult, Outcome
 from ginnel.host.steps import AddAddress, AddRoute, RemoveRoute, SetLink, describe
 from ginnel.host.tun import DeviceRequest
 from ginnel.host.underlay import UnderlaySnapshot

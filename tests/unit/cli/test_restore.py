@@ -7,8 +7,8 @@ import pytest
 from ginnel.cli import restore
 from ginnel.cli.main import main
 from ginnel.core.errors import HostError
-from ginnel.host.executor import ChangeResult, Outcome
 from ginnel.host.recover import Disposition, JournalReport, RestoreReport
+from ginnel.host.results import ChangeResult, Outcome
 
 
 def test_nothing_to_restore(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,13 +5,13 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 
 from ginnel.core.errors import HostError
 from ginnel.core.types import IPAddress, IPNetwork
-from ginnel.host.netlink import NoSuchThing
 from ginnel.host.rtnetlink import (
     PROTOCOL_BOOT,
     TABLE_MAIN,
     TYPE_UNICAST,
     AddressState,
     LinkState,
+    NoSuchThing,
     RouteState,
     decode_route,
     encode_route,

@@ -4,6 +4,8 @@ import asyncio
 import json
 import os
 import socket
+import subprocess
+import sys
 from collections.abc import Awaitable, Callable
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
@@ -14,8 +16,8 @@ import pytest
 from ginnel.core.errors import HostError
 from ginnel.host.client import HostClient
 from ginnel.host.diff import Do
-from ginnel.host.executor import Outcome
 from ginnel.host.messages import snapshot_record
+from ginnel.host.results import Outcome
 from ginnel.host.steps import AddRoute, SetLink
 from ginnel.host.tun import DeviceRequest
 from ginnel.host.underlay import UnderlaySnapshot
@@ -183,3 +185,15 @@ def test_real_helper_starts_answers_and_ends(tmp_path: Path) -> None:
     asyncio.run(asyncio.wait_for(talk(), 40))
     with pytest.raises(ChildProcessError):
         os.waitpid(pid, 0)
+
+
+def test_what_only_the_helper_needs_is_left_to_it() -> None:
+    """The main process connects in the meantime."""
+    program = "import sys, ginnel.shell.client; print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60
+    )
+    loaded = done.stdout.split()
+    assert "ginnel.host.client" in loaded
+    names = ("helper", "executor", "journal", "batch", "netlink", "recover", "tables")
+    assert {f"ginnel.host.{name}" for name in names}.isdisjoint(loaded)

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from ginnel.host.executor import Executor, Outcome
+from ginnel.host.executor import Executor
 from ginnel.host.journal import EntryState, Journal, Owner, read_journal
+from ginnel.host.results import Outcome
 from ginnel.host.steps import AddAddress, AddRoute, RemoveRoute, SetLink
 from tests.unit.host.fake_kernel import FakeKernel, fake_link, fake_route
 

@@ -6,7 +6,6 @@ import pytest
 
 from ginnel.core.errors import HostError
 from ginnel.host.diff import Do, Revert
-from ginnel.host.executor import ChangeResult, Outcome
 from ginnel.host.messages import (
     CHANGES_PER_MESSAGE,
     MESSAGE_BYTES,
@@ -25,6 +24,7 @@ from ginnel.host.messages import (
     snapshot_record,
 )
 from ginnel.host.records import BadRecord, Record, parse_record, render_record
+from ginnel.host.results import ChangeResult, Outcome
 from ginnel.host.steps import SetLink
 from ginnel.host.tun import DeviceRequest
 from ginnel.host.underlay import Gateway, LocalNetwork, UnderlaySnapshot

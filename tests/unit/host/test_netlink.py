@@ -5,7 +5,8 @@ from ipaddress import IPv4Address, IPv4Network
 import pytest
 
 from ginnel.core.errors import HostError
-from ginnel.host.netlink import Netlink, NoSuchThing
+from ginnel.host.netlink import Netlink
+from ginnel.host.rtnetlink import NoSuchThing
 
 
 def test_loopback_is_found_by_number_and_name() -> None:

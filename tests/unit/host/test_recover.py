@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from ginnel.core.errors import HostError
-from ginnel.host.executor import Outcome
 from ginnel.host.journal import EntryState, Journal, Owner, current_owner
 from ginnel.host.recover import Disposition, restore
+from ginnel.host.results import Outcome
 from ginnel.host.steps import DropDevice, DropRoute
 
 DEVICE = DropDevice(device="no-such-device", index=1 << 30)

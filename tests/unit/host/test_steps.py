@@ -5,7 +5,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Network
 import pytest
 
 from ginnel.core.errors import HostError
-from ginnel.host.netlink import NoSuchThing
+from ginnel.host.rtnetlink import NoSuchThing
 from ginnel.host.steps import (
     AddAddress,
     AddRoute,

@@ -26,8 +26,8 @@ from ginnel.dataplane.api import (
 )
 from ginnel.host.client import ApplyReport, Recovered, UndoReport
 from ginnel.host.diff import Change, Do
-from ginnel.host.executor import ChangeResult, Outcome
 from ginnel.host.plan import Device, HostPlan
+from ginnel.host.results import ChangeResult, Outcome
 from ginnel.host.steps import AddRoute, RemoveRoute, describe
 from ginnel.host.tun import DeviceRequest
 from ginnel.host.underlay import UnderlaySnapshot

@@ -9,9 +9,10 @@ import pytest
 
 from ginnel.compat.log_lines import LogLine
 from ginnel.core.errors import HostError
+from ginnel.host import recover
 from ginnel.host.client import Recovered
-from ginnel.host.executor import ChangeResult, Outcome
 from ginnel.host.recover import Disposition, JournalReport, RestoreReport
+from ginnel.host.results import ChangeResult, Outcome
 from ginnel.shell import helper_watch
 from ginnel.shell.helper_watch import has_ended, leave_host, report_recovered, watch_helper
 from ginnel.shell.process import runtime_directory
@@ -76,7 +77,7 @@ def test_what_a_dead_helper_left_is_undone_here(
             raise report
         return report
 
-    monkeypatch.setattr(helper_watch, "restore", undo)
+    monkeypatch.setattr(recover, "restore", undo)
     monkeypatch.setattr(helper_watch, "has_ended", lambda _pid: True)
     log, helper = Said(), FakeHelper()
     asyncio.run(leave_host(helper, log))
@@ -86,7 +87,7 @@ def test_what_a_dead_helper_left_is_undone_here(
 
 
 def test_with_a_living_helper_nothing_is_undone_here(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(helper_watch, "restore", lambda _path: pytest.fail("the helper did it"))
+    monkeypatch.setattr(recover, "restore", lambda _path: pytest.fail("the helper did it"))
     monkeypatch.setattr(helper_watch, "has_ended", lambda _pid: False)
     helper = FakeHelper()
     asyncio.run(leave_host(helper, Said()))

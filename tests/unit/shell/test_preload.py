@@ -13,7 +13,12 @@ SOURCE = Path(ginnel.__file__).parent
 RUNNING = ("core", "options", "compat", "host", "shell")
 """Packages whose code runs after the drop; an engine in use has loaded its own modules."""
 
-LEFT_OUT = {"ginnel_engine", "ginnel.dataplane.engine", "ginnel.dataplane.reference"}
+LEFT_OUT = {
+    "ginnel_engine",
+    "ginnel.dataplane.engine",
+    "ginnel.dataplane.reference",
+    "ginnel.host.helper",  # forked before the drop, and imports at once
+}
 
 PROGRAM = """
 import sys

@@ -1,0 +1,12 @@
+"""Where journals are: the one place that everybody means who names none."""
+
+import inspect
+
+from ginnel.host.client import HostClient
+from ginnel.host.places import DEFAULT_RUNTIME_DIR
+from ginnel.host.recover import restore
+
+
+def test_writer_and_recovery_look_at_the_same_place() -> None:
+    for function in (HostClient.start, restore):
+        assert inspect.signature(function).parameters["runtime_dir"].default == DEFAULT_RUNTIME_DIR
