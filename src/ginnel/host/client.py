@@ -95,6 +95,8 @@ class HostClient:
         self._pid = pid
         self._lock = asyncio.Lock()
         self._next = 1
+        self._greeting: int | None = None
+        """Number of the first request."""
         self._greeted = False
         self._recovered: tuple[Recovered, ...] = ()
         self._indexes: dict[str, int] = {}
@@ -129,10 +131,20 @@ class HostClient:
         """Process number of the helper."""
         return self._pid
 
+    def greet(self) -> None:
+        """Says who we are, for the helper to see what earlier ones left while we go on. Idempotent.
+
+        Call it once the number of this process is final. Otherwise the first request does.
+        """
+        if self._greeting is None:
+            self._greeting, message = self._message({"op": "hello", "pid": os.getpid()})
+            with suppress(OSError):  # it is gone, as whoever waits for its answer will hear
+                self._channel.send(message)
+
     async def recovered(self) -> tuple[Recovered, ...]:
         """What the helper undid of earlier runs; waits until it has done so."""
         async with self._lock:
-            await self._greet()
+            await self._greeted_back()
         return self._recovered
 
     async def open_tun(
@@ -235,14 +247,20 @@ class HostClient:
 
     async def _call(self, request: Record) -> tuple[Record, int | None]:
         async with self._lock:
-            await self._greet()
-            return await self._exchange(request)
+            await self._greeted_back()
+            number, message = self._message(request)
+            try:
+                await asyncio.get_running_loop().sock_sendall(self._channel, message)
+            except OSError as lost:
+                raise _lost(lost) from lost
+            return await self._answer(number)
 
-    async def _greet(self) -> None:
-        """Says who we are, at the first request: ``daemon`` may have forked since ``start``."""
+    async def _greeted_back(self) -> None:
         if self._greeted:
             return
-        record, fd = await self._exchange({"op": "hello", "pid": os.getpid()})
+        self.greet()
+        assert self._greeting is not None
+        record, fd = await self._answer(self._greeting)
         _close(fd)
         try:
             entries = [as_record(v) for v in list_field(record, "recovered", CHANGES_PER_MESSAGE)]
@@ -258,11 +276,12 @@ class HostClient:
             raise _nonsense(bad) from bad
         self._greeted = True
 
-    async def _exchange(self, request: Record) -> tuple[Record, int | None]:
+    def _message(self, request: Record) -> tuple[int, bytes]:
         number, self._next = self._next, self._next + 1
-        message = render_record({**request, "id": number})
+        return number, render_record({**request, "id": number})
+
+    async def _answer(self, number: int) -> tuple[Record, int | None]:
         try:
-            await asyncio.get_running_loop().sock_sendall(self._channel, message)
             while True:
                 received = await self._receive()
                 if received is None:
@@ -272,7 +291,7 @@ class HostClient:
                     return _payload(answer, fd), fd
                 _close(fd)  # the answer to a call that was cancelled
         except OSError as lost:
-            raise HostError("privileged helper", lost.errno or 0, str(lost)) from lost
+            raise _lost(lost) from lost
 
     async def _receive(self) -> tuple[Record, int | None] | None:
         """One message with the descriptor beside it; None at the end."""
@@ -337,3 +356,7 @@ def _close(fd: int | None) -> None:
 
 def _nonsense(bad: BadRecord) -> HostError:
     return HostError("privileged helper", 0, f"its answer makes no sense: {bad}")
+
+
+def _lost(error: OSError) -> HostError:
+    return HostError("privileged helper", error.errno or 0, str(error))

@@ -162,6 +162,7 @@ def _run(process: ProcessOptions, program: Program[S], log: LogOutput) -> int:
         try:
             if host is None:
                 host = HostClient.start(runtime_directory())
+            host.greet()
             place = Place(log=log, host=host, rights=rights, runner=runner, notifier=notifier)
             loop = program.live(place, gathered)
             notifier.started()

@@ -197,3 +197,27 @@ def test_what_only_the_helper_needs_is_left_to_it() -> None:
     assert "ginnel.host.client" in loaded
     names = ("helper", "executor", "journal", "batch", "netlink", "recover", "tables")
     assert {f"ginnel.host.{name}" for name in names}.isdisjoint(loaded)
+
+
+def test_greeting_ahead_is_done_once_and_answered_when_asked_for() -> None:
+    async def talk(client: HostClient) -> object:
+        client.greet()
+        client.greet()
+        await client.undo_all()
+        return await client.recovered()
+
+    recovered, requests = converse(lambda _r: results("reverted"), talk)
+    assert recovered == ()
+    assert [request["op"] for request in requests] == ["hello", "undo-all"]
+
+
+def test_greeting_a_helper_that_is_gone_fails_where_its_answer_is_awaited() -> None:
+    async def talk() -> None:
+        scripted = Scripted()
+        scripted.theirs.close()
+        scripted.client.greet()
+        with pytest.raises(HostError, match="privileged helper"):
+            await scripted.client.recovered()
+        await scripted.client.close()
+
+    asyncio.run(talk())

@@ -31,6 +31,9 @@ class FakeHelper:
     rig: "Rig"
     helper_pid: int
 
+    def greet(self) -> None:
+        self.rig.told.append("helper greeted")
+
     async def close(self) -> None:
         self.rig.told.append("helper closed")
         assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL, "a stuck helper can be left"
@@ -121,7 +124,16 @@ def test_order_of_a_start_and_an_end(rig: Rig, tmp_path: Path) -> None:
     rig.live = look  # type: ignore[method-assign]
     assert run_client(asked, never) == 0
     assert rig.told == [
-        *("no core", "daemon", "nice 5", "mlock", "helper started", "live", "helper closed")
+        *(
+            "no core",
+            "daemon",
+            "nice 5",
+            "mlock",
+            "helper started",
+            "helper greeted",
+            "live",
+            "helper closed",
+        )
     ]
     umask = os.umask(0o022)
     os.umask(umask)

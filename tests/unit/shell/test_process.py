@@ -22,6 +22,9 @@ from tests.unit.shell.loops import Lines
 class FakeHelper:
     told: list[str]
 
+    def greet(self) -> None:
+        self.told.append("helper greeted")
+
     async def close(self) -> None:
         self.told.append("helper closed")
 
@@ -77,7 +80,7 @@ def rig(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Rig]:
 
 def test_the_helper_comes_before_keys_in_the_foreground_and_after_a_daemon(rig: Rig) -> None:
     assert run_process(ProcessOptions(verb=3), Told(rig.told, status=3)) == 3
-    ends = ["live with 7", "helper closed"]
+    ends = ["helper greeted", "live with 7", "helper closed"]
     assert rig.told == ["no core", "begin", "helper", "gather", *ends]
     rig.told.clear()
     run_process(ProcessOptions(verb=3, daemon="vpn"), Told(rig.told))

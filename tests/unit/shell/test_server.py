@@ -40,6 +40,9 @@ class FakeHelper:
     rig: "Rig"
     helper_pid: int
 
+    def greet(self) -> None:
+        """The helper looks at what earlier ones left."""
+
     async def close(self) -> None:
         self.rig.told.append("helper closed")
 
