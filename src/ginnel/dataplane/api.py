@@ -6,15 +6,17 @@ Python object on this interface; control packets cross it whole and unparsed.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import NewType
+from typing import TYPE_CHECKING, NewType
 
 from ginnel.core.data_key import DataCipher, DataFormat, DataKey, KeySlot
 from ginnel.core.payload import PayloadTerms
 from ginnel.core.types import Endpoint, IPAddress, IPNetwork, PeerId, Transmit, Transport
 from ginnel.dataclass import dataclass
 from ginnel.enumeration import Enum
-from ginnel.options.server_model import VlanOptions
 from ginnel.protocol import Protocol
+
+if TYPE_CHECKING:
+    from ginnel.options.server_model import VlanOptions
 
 LinkId = NewType("LinkId", int)
 """One socket of a data plane; the number of one that is gone is not used again."""
@@ -87,7 +89,7 @@ class ServingRules:
     broadcast_limit: int = 50_000
     """Copies a second that are made of what peers send to all; beyond it nobody gets one
     (``broadcast-flood``). One peer's packet costs as many copies as there are others."""
-    vlan: VlanOptions | None = None
+    vlan: "VlanOptions | None" = None
     """On tap: peers live in VLANs, whose tags are seen on the device only."""
     stale_age: int = 0
     """Seconds after which a learnt address that sends nothing is forgotten; 0 keeps it."""

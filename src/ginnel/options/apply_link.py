@@ -3,7 +3,6 @@
 from ginnel.dataclass import replace
 from ginnel.options.draft import MAX_REMOTES, Draft, Handler, RemoteDraft, Use
 from ginnel.options.model import AddressFamily, LinkProtocol
-from ginnel.options.server_draft import MAX_LISTENERS, LocalDraft
 
 _MAX_TIME = 2**31 - 1
 
@@ -47,6 +46,8 @@ def _local(draft: Draft, use: Use) -> None:
             raise use.wrong("only servers have ports and protocols here; see --lport and --proto")
         draft.profile = replace(draft.profile, local=host)
         return
+    from ginnel.options.server_draft import MAX_LISTENERS, LocalDraft
+
     locals_ = draft.server.locals
     if len(locals_) >= MAX_LISTENERS:
         raise use.wrong(f"there are more than {MAX_LISTENERS} local addresses")

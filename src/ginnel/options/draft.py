@@ -13,18 +13,22 @@ from ginnel.options.errors import ConfigError, printable
 from ginnel.options.files import INLINE_WORD, FileRef
 from ginnel.options.model import AddressFamily, ClientOptions, LinkProtocol, ProxyLogin
 from ginnel.options.notes import Note, NoteKind
-from ginnel.options.server_draft import SERVER_GROUPS, ServerDraft
-from ginnel.options.server_model import ClientConfig
 from ginnel.options.table import OptionRow
 from ginnel.options.values import Origin, Secret
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
+    from ginnel.options.server_draft import ServerDraft
+    from ginnel.options.server_model import ClientConfig
+
     _Group = TypeVar("_Group", bound=DataclassInstance)
 
 STATIC_KEY = "secret"
 """Where the reference to the file of ``secret`` is kept: a run and two actions use it."""
+
+SERVER_GROUPS = frozenset({"access", "limits", "pool", "vlan"})
+"""First parts of field paths that mean a group of the server's draft."""
 
 MAX_REMOTES = 64
 """Remotes, and <connection> blocks, of a profile; OpenVPN's limit."""
@@ -149,10 +153,32 @@ class Draft:
     actions: dict[str, tuple[Value, ...]] = field(default_factory=dict)
     refusals: list[ConfigError] = field(default_factory=list)
     """Options that parse but cannot be carried out: they stop a run, not an action."""
-    server: ServerDraft = field(default_factory=ServerDraft)
-    instance: ClientConfig = field(default_factory=ClientConfig)
-    """What the lines about one client of a server set."""
     notes: list[Note] = field(default_factory=list)
+    of_server: "ServerDraft | None" = None
+    """What the options that only servers have set; None as long as there was none."""
+    of_instance: "ClientConfig | None" = None
+
+    @property
+    def server(self) -> "ServerDraft":
+        """What the options that only servers have set. Made when needed: few clients have any."""
+        if self.of_server is None:
+            from ginnel.options.server_draft import ServerDraft
+
+            self.of_server = ServerDraft()
+        return self.of_server
+
+    @server.setter
+    def server(self, changed: "ServerDraft") -> None:
+        self.of_server = changed
+
+    @property
+    def instance(self) -> "ClientConfig":
+        """What the lines about one client of a server set."""
+        if self.of_instance is None:
+            from ginnel.options.server_model import ClientConfig
+
+            self.of_instance = ClientConfig()
+        return self.of_instance
 
     def set_field(self, path: str, value: object) -> None:
         """Sets ``group.field`` of the options, the connection profile or the server's draft."""
@@ -160,7 +186,7 @@ class Draft:
         if group == "profile":
             self.profile = _changed(self.profile, name, value)
         elif group == "instance":
-            self.instance = _changed(self.instance, name, value)
+            self.of_instance = _changed(self.instance, name, value)
         elif group == "server":
             self.server = _changed(self.server, name, value)
         elif group in SERVER_GROUPS:

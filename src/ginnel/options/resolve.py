@@ -66,7 +66,7 @@ def resolve(directives: Iterable[Directive], reader: FileReader) -> Resolved:
     action = _action(draft, loader)
     if action is not None:
         return action
-    if draft.server.is_wanted:
+    if draft.of_server is not None and draft.of_server.is_wanted:
         # Imported here: a client connects sooner without it.
         from ginnel.options.resolve_server import run_server
 

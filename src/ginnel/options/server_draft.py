@@ -1,4 +1,4 @@
-"""What the options of a server have set so far; the draft of all options holds one of these.
+"""What the options of a server have set so far; the draft of all options holds one, if any has.
 
 Frozen values that the draft replaces piece by piece. Nothing here is checked against anything else
 yet: ``server_helpers`` expands the short forms, ``server_checks`` looks at the whole.
@@ -21,9 +21,6 @@ from ginnel.options.values import FileContent, Origin
 
 MAX_LISTENERS = 64
 """Sockets of one server; OpenVPN's limit."""
-
-SERVER_GROUPS = frozenset({"access", "limits", "pool", "vlan"})
-"""First parts of field paths that mean a group of the server's draft."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

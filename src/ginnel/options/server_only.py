@@ -36,7 +36,7 @@ def refuse_server_options(draft: Draft) -> None:
     for name, origin in draft.places.origins.items():
         if _is_server_option(name) and name not in _TAKEN:
             raise ConfigError(f"--{name} requires --mode server", origin=origin, option=name)
-    for local in draft.server.locals:
+    for local in draft.of_server.locals if draft.of_server is not None else ():
         if local.port is not None:
             raise ConfigError(
                 "--local takes a port and a protocol for servers only; see --lport and --proto",
@@ -51,14 +51,17 @@ def note_server_options(draft: Draft) -> None:
         if name in _TAKEN or name in _ALSO:
             text = f"--{name} has no effect here: it is for --mode server"
             draft.notes.append(Note(text=text, origin=origin, option=name))
-    if draft.server.crypt_v2_force_cookie:
+    server = draft.of_server
+    if server is None:
+        return
+    if server.crypt_v2_force_cookie:
         text = "--tls-crypt-v2: force-cookie has no effect here: it is for --mode server"
         place = draft.places.of("tls-crypt-v2")
         draft.notes.append(Note(text=text, origin=place, option="tls-crypt-v2"))
-    if draft.server.dh is not None:
+    if server.dh is not None:
         text = "--dh has no effect here: it is for --mode server"
-        draft.notes.append(Note(text=text, origin=draft.server.dh.origin, option="dh"))
-    bounds = draft.server.limits.reneg_sec_range
+        draft.notes.append(Note(text=text, origin=server.dh.origin, option="dh"))
+    bounds = server.limits.reneg_sec_range
     if bounds is not None and bounds[0] != bounds[1]:
         text = f"--reneg-sec: a client makes new keys after exactly {bounds[1]} seconds"
         place = draft.places.of("reneg-sec")

@@ -62,6 +62,8 @@ MODULES = (
     "ginnel.host.recover",
     "ginnel.options.resolve_server",
     "ginnel.options.rows",
+    "ginnel.options.server_draft",
+    "ginnel.options.server_model",
     "ginnel.shell.external_key",
     "ginnel.shell.proxy",
     "ginnel.shell.python_logging",

@@ -33,6 +33,17 @@ def test_the_options_begun_from_are_left_alone() -> None:
     assert base.link.ping == 0
 
 
+def test_what_only_servers_set_is_made_when_it_is_set() -> None:
+    draft = Draft()
+    assert (draft.of_server, draft.of_instance) == (None, None)
+    draft.set_field("server.multihome", True)
+    draft.set_field("pool.persist_path", "ipp.txt")
+    draft.set_field("instance.disable", True)
+    assert (draft.server.multihome, draft.server.pool.persist_path) == (True, "ipp.txt")
+    assert draft.instance.disable
+    assert (draft.of_server, draft.of_instance) == (draft.server, draft.instance)
+
+
 def test_an_unknown_field_is_a_mistake_of_ours() -> None:
     with pytest.raises(TypeError):
         Draft().set_field("link.nonsense", 1)

@@ -9,10 +9,10 @@ import pytest
 
 from ginnel.options import apply
 from ginnel.options.arguments import count_bounds
-from ginnel.options.draft import ProfileDraft
+from ginnel.options.draft import SERVER_GROUPS, ProfileDraft
 from ginnel.options.model import ClientOptions
 from ginnel.options.rows import ALL_ROWS
-from ginnel.options.server_draft import SERVER_GROUPS, ServerDraft
+from ginnel.options.server_draft import ServerDraft
 from ginnel.options.server_model import ClientConfig
 from ginnel.options.table import OptionRow, Repeat, Support, all_rows, find_row, near_misses
 
