@@ -2,17 +2,22 @@
 
 A connection begins with the import of some three hundred data classes. The standard decorator
 compiles about six functions for each, which was two thirds of the time from ``exec`` to the first
-packet. Here a class gets functions that are the same for all, and its ``__init__`` is compiled when
-a class turns out to have many instances: most have none or one in most runs.
+packet. Here a class gets functions that are the same for all: most have no instance or one in most
+runs.
+
+``slots=True`` is for classes of which packets or peers make instances: less memory, and an
+``__init__`` that is compiled when there turn out to be many. It costs a second making of the class,
+which is why the others do without. They must be frozen, so that no attribute is set by mistake.
 
 Type checkers see the standard decorator. At run time there is what this program uses of it:
-``slots`` always, ``frozen`` and ``kw_only`` for whole classes, ``__post_init__``, and fields with a
+``slots``, ``frozen`` and ``kw_only`` for whole classes, ``__post_init__``, and fields with a
 default, a default factory or ``compare=False``. A data class that inherits from another one raises
 TypeError when it is made.
 """
 
 from collections.abc import Callable
 from functools import cached_property
+from itertools import repeat
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -24,8 +29,10 @@ Values = Callable[[object], tuple[object, ...]]
 _MISSING: Any = object()
 """Stands for no default."""
 
-PLAIN_INSTANCES = 16
-"""Instances of a class that are made without compiling for it, which costs as much as dozens."""
+PLAIN_INSTANCES = 40
+"""Instances of a class with slots that are made without compiling for it, which costs as much."""
+
+_set_attribute = object.__setattr__
 
 
 class _Field:
@@ -67,16 +74,25 @@ class _StandardFields:
 
 
 class _Shape:
-    """What is known of one class; worked out when it is first needed."""
+    """What is known of one class; most of it is worked out when it is first needed."""
 
-    def __init__(
-        self, annotations: dict[str, Any], given: dict[str, Any], *, kw_only: bool
-    ) -> None:
-        """``given`` is what the class body assigns to fields: defaults and descriptions."""
-        self.annotations = annotations
-        self.names = tuple(annotations)
+    def __init__(self, cls: type, *, kw_only: bool, slots: bool) -> None:
+        if cls.__base__ is not object:
+            raise TypeError(f"{cls.__name__}: a data class does not inherit from another class")
+        body = cls.__dict__
+        self.annotations: dict[str, Any] = body.get("__annotations__", {})
+        self.names = tuple(self.annotations)
+        self.given = {name: body[name] for name in self.names if name in body}
+        """What the class body assigns to fields: defaults and descriptions."""
         self.kw_only = kw_only
-        self.given = given
+        self.slots = slots
+        self.post_init = "__post_init__" in body
+        if self.given and not kw_only:
+            defaults = [field.has_default for field in self.fields.values()]
+            if defaults != sorted(defaults):
+                raise TypeError(
+                    f"{cls.__name__}: a field without a default follows one that has one"
+                )
 
     @cached_property
     def fields(self) -> dict[str, _Field]:
@@ -92,6 +108,54 @@ class _Shape:
         fields = self.fields
         return _values_of(tuple(name for name in self.names if fields[name].compare))
 
+    @cached_property
+    def defaults(self) -> "_Defaults":
+        return _Defaults(self)
+
+    def arguments(
+        self, positional: tuple[object, ...], named: dict[str, object]
+    ) -> dict[str, object] | None:
+        """What a call sets in a new instance, by field; None when the call is wrong."""
+        values = named
+        if positional:
+            if self.kw_only or len(positional) > len(self.names):
+                return None
+            values = dict(zip(self.names, positional, strict=False))
+            if not values.keys().isdisjoint(named):
+                return None
+            values |= named
+        defaults = self.defaults
+        if not defaults.required <= values.keys() <= self.annotations.keys():
+            return None
+        if defaults.values:
+            values = defaults.values | values
+        for name, make in defaults.factories:
+            if name not in values:
+                values[name] = make()
+        return values
+
+
+class _Defaults:
+    """What a new instance is given for fields that a call leaves out."""
+
+    def __init__(self, shape: _Shape) -> None:
+        self.values: dict[str, object] = {}
+        self.factories: list[tuple[str, Callable[[], object]]] = []
+        required = set(shape.names)
+        for name, given in shape.given.items():
+            described = type(given) is _Field
+            default = given.default if described else given
+            if described and given.default_factory is not _MISSING:
+                self.factories.append((name, given.default_factory))
+            elif default is _MISSING:
+                continue
+            # Without slots an instance finds a default in its class, where the body left it; but
+            # a function would be a method there.
+            elif shape.slots or described or hasattr(default, "__get__"):
+                self.values[name] = default
+            required.remove(name)
+        self.required = frozenset(required)
+
 
 def _dataclass(
     *, frozen: bool = False, slots: bool = False, kw_only: bool = False
@@ -99,9 +163,11 @@ def _dataclass(
     """Decorates a class as the standard ``dataclass`` does."""
 
     def decorate(cls: type[T]) -> type[T]:
-        if not slots:
-            raise TypeError(f"{cls.__name__}: the data classes of this program have slots=True")
-        return _build(cls, frozen=frozen, kw_only=kw_only)
+        if slots:
+            return _with_slots(cls, frozen=frozen, kw_only=kw_only)
+        if not frozen:
+            raise TypeError(f"{cls.__name__}: a data class of this program has frozen or slots")
+        return _in_place(cls, kw_only=kw_only)
 
     return decorate
 
@@ -116,21 +182,57 @@ def _field(
 def _replace(instance: T, /, **changes: object) -> T:
     """Makes a copy with changes."""
     shape: _Shape = instance.__quick_shape__  # type: ignore[attr-defined]
-    kept = dict(zip(shape.names, shape.values(instance), strict=True))
+    if shape.slots:
+        kept = dict(zip(shape.names, shape.values(instance), strict=True))
+    else:
+        kept = vars(instance)
     return type(instance)(**kept | changes)
 
 
 # --- classes -----------------------------------------------------------------------------------
 
 
-def _build(cls: type[T], *, frozen: bool, kw_only: bool) -> type[T]:
-    for base in cls.__mro__[1:-1]:
-        if "__quick_shape__" in base.__dict__:
-            raise TypeError(f"{cls.__name__}: a data class does not inherit from another one")
+def _in_place(cls: type[T], *, kw_only: bool) -> type[T]:
+    """Makes a frozen data class of the class itself. Few statements: each change takes 1 µs."""
+    shape = _Shape(cls, kw_only=kw_only, slots=False)
+    body = cls.__dict__
+    for name, given in shape.given.items():
+        if type(given) is _Field:
+            delattr(cls, name)
+    ours: Any = cls
+    ours.__quick_shape__ = shape
+    ours.__dataclass_fields__ = _STANDARD_FIELDS
+    type.__setattr__(cls, "__match_args__", () if kw_only else shape.names)
+    ours.__init__ = _init
+    ours.__setattr__ = _refuse_assignment
+    ours.__delattr__ = _refuse_deletion
+    if "__repr__" not in body:
+        ours.__repr__ = _repr
+    if "__eq__" not in body:
+        ours.__eq__ = _equal
+    # A class body with __eq__ alone has __hash__ set to None by Python.
+    if body.get("__hash__") is None:
+        ours.__hash__ = _hash
+    return cls
+
+
+def _init(self: Any, /, *positional: object, **named: object) -> None:
+    """The ``__init__`` of classes without slots: what is given becomes their ``__dict__``."""
+    shape: _Shape = self.__quick_shape__
+    values = shape.arguments(positional, named)
+    if values is None:
+        _compile_init(type(self), shape)(self, *positional, **named)
+    _set_attribute(self, "__dict__", values)
+    if shape.post_init:
+        self.__post_init__()
+
+
+def _with_slots(cls: type[T], *, frozen: bool, kw_only: bool) -> type[T]:
+    """Makes another class, since slots are part of how one is made."""
+    shape = _Shape(cls, kw_only=kw_only, slots=True)
     # All goes into the namespace before the class is made: each later change of a class costs as
     # much as a tenth of making it.
     namespace = dict(cls.__dict__)
-    shape = _shape_of(cls, namespace, kw_only=kw_only)
     namespace.pop("__dict__", None)
     namespace.pop("__weakref__", None)
     for name in shape.given:
@@ -143,18 +245,22 @@ def _build(cls: type[T], *, frozen: bool, kw_only: bool) -> type[T]:
     namespace.setdefault("__repr__", _repr)
     namespace.setdefault("__eq__", _equal)
     if frozen:
-        # A class body with __eq__ alone has __hash__ set to None by Python.
         if namespace.get("__hash__") is None:
             namespace["__hash__"] = _hash
         namespace.update(_FROZEN)
     plain_left = PLAIN_INSTANCES
 
-    def first_init(instance: T, /, *positional: object, **named: object) -> None:
+    def first_init(instance: Any, /, *positional: object, **named: object) -> None:
         nonlocal plain_left
         plain_left -= 1
-        if plain_left < 0 or not _set_plainly(instance, shape, positional, named):
+        values = shape.arguments(positional, named) if plain_left >= 0 else None
+        if values is None:
             made.__init__ = _compile_init(made, shape)  # each further instance goes there at once
             made.__init__(instance, *positional, **named)
+            return
+        any(map(_set_attribute, repeat(instance), values, values.values()))  # each returns None
+        if shape.post_init:
+            instance.__post_init__()
 
     namespace["__init__"] = first_init
     metaclass: Any = type(cls)
@@ -163,55 +269,18 @@ def _build(cls: type[T], *, frozen: bool, kw_only: bool) -> type[T]:
     return quick
 
 
-def _shape_of(cls: type, namespace: dict[str, Any], *, kw_only: bool) -> _Shape:
-    annotations: dict[str, Any] = namespace.get("__annotations__", {})
-    given = {name: namespace[name] for name in annotations if name in namespace}
-    shape = _Shape(annotations, given, kw_only=kw_only)
-    if given and not kw_only:
-        defaults = [field.has_default for field in shape.fields.values()]
-        if defaults != sorted(defaults):
-            raise TypeError(f"{cls.__name__}: a field without a default follows one that has one")
-    return shape
-
-
-def _set_plainly(
-    instance: object, shape: _Shape, positional: tuple[object, ...], named: dict[str, object]
-) -> bool:
-    """Sets the fields without compiled code; False, with nothing done, when the call is wrong.
-
-    Most classes of options have one instance in a process, and compiling for it costs more.
-    """
-    if positional and (shape.kw_only or len(positional) > len(shape.names)):
-        return False
-    values = dict(zip(shape.names, positional, strict=False))
-    if not named.keys() <= shape.annotations.keys() - values.keys():
-        return False
-    values |= named
-    for name, ours in shape.fields.items():
-        if name in values:
-            continue
-        if ours.default_factory is not _MISSING:
-            values[name] = ours.default_factory()
-        elif ours.default is not _MISSING:
-            values[name] = ours.default
-        else:
-            return False
-    for name, value in values.items():
-        object.__setattr__(instance, name, value)
-    after = getattr(instance, "__post_init__", None)
-    if after is not None:
-        after()
-    return True
-
-
 def _compile_init(cls: type, shape: _Shape) -> Callable[..., None]:
-    """Writes ``__init__`` as one would by hand; slots are set through their descriptors."""
+    """Writes ``__init__`` as one would by hand; slots are set through their descriptors.
+
+    For a class without slots it is only there to refuse a call, in Python's words.
+    """
     # Names that no field has: they must not hide each other inside the function.
     scope: dict[str, Any] = {"__missing": _MISSING}
     parameters, body = [], []
     for name, ours in shape.fields.items():
         set_it, make_it, default = f"__set_{name}", f"__make_{name}", f"__default_{name}"
-        scope[set_it] = cls.__dict__[name].__set__
+        if shape.slots:
+            scope[set_it] = cls.__dict__[name].__set__
         value, parameter = name, name
         if ours.default_factory is not _MISSING:
             scope[make_it] = ours.default_factory

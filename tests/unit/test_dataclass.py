@@ -1,8 +1,12 @@
-"""``ginnel.dataclass``: what the program expects of its data classes."""
+"""``ginnel.dataclass``: what the program expects of its data classes.
+
+Most have no slots; the tests of what is the same with them take both.
+"""
 
 import copy
 import dataclasses
 import pickle
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -10,7 +14,7 @@ import pytest
 from ginnel.dataclass import PLAIN_INSTANCES, dataclass, field, replace
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Point:
     """A place."""
 
@@ -29,6 +33,22 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Pair:
+    left: int
+    right: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Slotted:
+    """The same fields as a point's."""
+
+    x: int
+    y: int = 2
+    tags: list[str] = field(default_factory=list)
+    origin: str = field(default="", compare=False)
+
+
+@dataclass(frozen=True)
+class Loose:
     left: int
     right: int = 0
 
@@ -79,6 +99,9 @@ def test_fields_defaults_and_methods() -> None:
     assert point.total == 3
     assert Point.__doc__ == "A place."
     assert Point.__qualname__ == "Point"
+    slotted = Slotted(x=1)
+    assert (slotted.x, slotted.y, slotted.tags, slotted.origin) == (1, 2, [], "")
+    assert replace(slotted, y=3, tags=["a"]) == Slotted(x=1, y=3, tags=["a"])
 
 
 def test_any_name_will_do_for_a_field() -> None:
@@ -87,20 +110,66 @@ def test_any_name_will_do_for_a_field() -> None:
     assert (awkward.made, awkward.make_made) == ([], 4)
 
 
-def test_wrong_arguments_are_refused_as_by_a_function() -> None:
+def standard(ours: Any) -> Any:
+    """The class as the standard library makes it of the same fields."""
+    return dataclasses.make_dataclass(
+        ours.__name__,
+        [
+            (entry.name, entry.type, dataclasses.field(default=entry.default))
+            if entry.default_factory is dataclasses.MISSING
+            else (entry.name, entry.type, dataclasses.field(default_factory=entry.default_factory))
+            for entry in dataclasses.fields(ours)
+        ],
+        kw_only=not ours.__match_args__,
+        frozen=True,
+    )
+
+
+@pytest.mark.parametrize("ours", [Point, Slotted, Pair, Loose, Nothing])
+@pytest.mark.parametrize(
+    ("positional", "named"),
+    [
+        ((), {}),
+        ((1,), {}),
+        ((1, 2), {}),
+        ((1, 2, 3, 4, 5), {}),
+        ((1,), {"left": 2}),
+        ((1,), {"right": 2}),
+        ((), {"x": 1}),
+        ((), {"x": 1, "origin": "a", "tags": ["b"]}),
+        ((), {"y": 1}),
+        ((), {"x": 1, "z": 2}),
+        ((), {"z": 2}),
+        ((), {"right": 1, "left": 2}),
+        ((), {"right": 1}),
+    ],
+)
+def test_calls_are_taken_and_refused_as_by_the_standard_library(
+    ours: Any, positional: tuple[Any, ...], named: dict[str, Any]
+) -> None:
+    def told(kind: Any) -> str:
+        try:
+            return repr(kind(*positional, **named))
+        except TypeError as error:
+            return str(error)
+
+    # ``make_dataclass`` leaves the class out of the name of its ``__init__``.
+    assert told(ours) == told(standard(ours)).replace(" __init__", f" {ours.__name__}.__init__")
+
+
+def test_a_refused_call_spoils_nothing() -> None:
     wrong: Any = Point
-    with pytest.raises(TypeError, match=r"Point.__init__\(\) missing 1 required keyword-only"):
-        wrong()
-    with pytest.raises(TypeError, match="unexpected keyword argument 'z'"):
-        wrong(x=1, z=2)
-    with pytest.raises(TypeError, match="positional"):
-        wrong(1)
+    for _ in range(2):
+        with pytest.raises(TypeError, match=r"Point.__init__\(\) missing 1 required keyword-only"):
+            wrong()
+        assert Point(x=1).y == 2
     with pytest.raises(TypeError, match="unexpected keyword argument 'z'"):
         replace(Point(x=1), z=2)  # type: ignore[call-arg]  # what is tested
 
 
-def test_the_first_instances_are_like_all_others() -> None:
-    @dataclass(frozen=True, slots=True)
+@pytest.mark.parametrize("slots", [True, False])
+def test_the_first_instances_are_like_all_others(slots: bool) -> None:
+    @dataclass(frozen=True, slots=slots)  # type: ignore[literal-required]
     class Place:
         row: int
         column: int = 2
@@ -124,11 +193,15 @@ def test_equality_and_hash_leave_out_what_is_not_compared() -> None:
 
 
 def test_frozen_or_not() -> None:
-    frozen: Any = Pair(1)
-    with pytest.raises(dataclasses.FrozenInstanceError):
-        frozen.left = 2
-    with pytest.raises(dataclasses.FrozenInstanceError):
-        del frozen.left
+    for frozen in (Pair(1), Loose(1)):
+        wrong: Any = frozen
+        with pytest.raises(dataclasses.FrozenInstanceError):
+            wrong.left = 2
+        with pytest.raises(dataclasses.FrozenInstanceError):
+            wrong.other = 2
+        with pytest.raises(dataclasses.FrozenInstanceError):
+            del wrong.left
+        assert frozen.left == 1
     counter: Any = Counter()
     counter.count += 1
     assert counter == Counter(1)
@@ -174,14 +247,31 @@ def test_copies() -> None:
     deep = copy.deepcopy(point)
     assert deep == point
     assert deep.tags is not point.tags
-    assert pickle.loads(pickle.dumps(Pair(1))) == Pair(1)
+    for pair in (Pair(1), Loose(1), Slotted(x=1), point):
+        assert pickle.loads(pickle.dumps(pair)) == pair
+        assert copy.copy(pair) == pair
+
+
+def test_a_function_as_default_is_no_method() -> None:
+    def double(number: int) -> int:
+        return number * 2
+
+    for slots in (True, False):
+
+        @dataclass(frozen=True, slots=slots, kw_only=True)  # type: ignore[literal-required]
+        class Step:
+            work: Callable[[int], int] = double
+
+        assert Step().work(2) == 4
+        assert replace(Step(), work=abs).work(-1) == 1
+        assert Step() == Step(work=double)
 
 
 def test_what_is_not_offered_is_said_at_once() -> None:
-    with pytest.raises(TypeError, match="slots=True"):
+    with pytest.raises(TypeError, match="frozen or slots"):
 
-        @dataclass(frozen=True)
-        class Loose:
+        @dataclass(kw_only=True)
+        class Open:
             x: int
 
     with pytest.raises(TypeError, match="does not inherit"):

@@ -22,7 +22,7 @@ _THREADS = 8
 _KEYS = {"uri", "base", "filter", "dn", "bind", "password-file", "ca", "start-tls", "unencrypted"}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Directory:
     """How the directory is reached and searched."""
 

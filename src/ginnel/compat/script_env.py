@@ -81,7 +81,7 @@ class RouteFacts(Protocol):
     def redirect_gateway(self) -> bool: ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class TunnelState:
     """The device and what was agreed for it."""
 
@@ -91,7 +91,7 @@ class TunnelState:
     """True when the device was kept over a restart (``script_context=restart``)."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class ScriptContext:
     """Everything that scripts may be told at one moment. What is not known yet is left out."""
 

@@ -10,7 +10,7 @@ import stat
 from ginnel.dataclass import dataclass
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class LinkStatistics:
     """Byte counters since the program started, over all connections."""
 

@@ -23,7 +23,7 @@ class CertificateInfo:
     der: bytes
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class VerifyCertificates:
     """Run the ``tls-verify`` hook on each, top depth first. Answer: Done or Failed."""
 
@@ -31,14 +31,14 @@ class VerifyCertificates:
     chain: tuple[CertificateInfo, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class AskCredentials:
     """Provide user name and password. Answer: Credentials or Failed."""
 
     id: ActionId
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class SignData:
     """Have the owner of the private key sign. Answer: Signature or Failed."""
 
@@ -46,7 +46,7 @@ class SignData:
     request: SignatureRequest
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class TunnelConfig:
     """The agreed tunnel: the options after the push, the server's address, and the link's numbers.
 
@@ -70,7 +70,7 @@ class TunnelConfig:
     (``persist-tun``)."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class OpenTunnel:
     """Open the device, attach the data plane, add the peer, configure the host.
 
@@ -83,7 +83,7 @@ class OpenTunnel:
     """Tell of the first authentic packet: without a control channel nothing else shows the peer."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class UpdateTunnel:
     """Change the open tunnel to this configuration, packets going on. Answer: Done or Failed.
 
@@ -104,7 +104,7 @@ class InstallKey:
     key: DataKey
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class SwapKeys:
     """Exchange primary and secondary. Answer: Done or Failed."""
 
@@ -112,7 +112,7 @@ class SwapKeys:
     peer_id: PeerId
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class DeleteKey:
     """Forget the key in the slot. Answer: Done or Failed."""
 
@@ -121,7 +121,7 @@ class DeleteKey:
     slot: KeySlot
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class SendInner:
     """Send an OCC message inside the data channel. Answer: Done."""
 
@@ -130,7 +130,7 @@ class SendInner:
     payload: bytes
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class FitPath:
     """Send shorter packets to the peer: the path got narrow. Answer: Done or Failed."""
 
@@ -163,20 +163,20 @@ class Done:
     """It worked."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Failed:
     """It did not; ``reason`` is for the log."""
 
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Credentials:
     username: str
     password: Secret
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Signature:
     signature: bytes
 

@@ -32,7 +32,7 @@ from ginnel.options.values import Secret
 _NO_LOGIN = Credentials(username="", password=Secret(b""))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Introduction:
     """What this client tells every server: built once a connection."""
 

@@ -28,7 +28,7 @@ REPLY = "PUSH_REPLY"
 UPDATE = "PUSH_UPDATE"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Imported:
     """A push that the connection can go on with."""
 

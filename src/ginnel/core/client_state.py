@@ -27,31 +27,31 @@ class Deadline(Enum):
     MTU_TEST = "mtu-test"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Idle:
     """Not started."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class AskingLogin:
     """User name and password are asked for before the first packet."""
 
     action_id: ActionId
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Negotiating:
     """The first negotiation of a session is under way."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class AwaitPush:
     """The key exchange is done; options are to come."""
 
     since: Instant
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Opening:
     """The shell opens the tunnel."""
 
@@ -60,19 +60,19 @@ class Opening:
     agreement: Agreement
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class InstallingFirst:
     """The data plane gets its first key."""
 
     action_id: ActionId
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Running:
     """The tunnel carries data."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Leaving:
     """The server is being told that we go."""
 
@@ -82,7 +82,7 @@ class Leaving:
     """The key session that carries the control message EXIT instead."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Over:
     """The last notice was given."""
 

@@ -6,7 +6,7 @@ Responsible for: mapping a name to Python's and its size. Not responsible for: c
 from ginnel.dataclass import dataclass
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Digest:
     """A message digest: OpenSSL's display name, hashlib's name and its output size in bytes."""
 

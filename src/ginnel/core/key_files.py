@@ -68,7 +68,7 @@ class StaticKey:
         return self.by_direction(direction)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class V2ServerKey:
     """Key that seals client keys: only the first 32 bytes of each slice are used."""
 
@@ -79,7 +79,7 @@ class V2ServerKey:
             raise ValueError(f"a tls-crypt-v2 server key has {SERVER_KEY_LENGTH} bytes")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class V2ClientKey:
     """A client's key and the same key sealed for the server (WKc)."""
 

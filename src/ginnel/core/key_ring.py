@@ -24,7 +24,7 @@ class _Listening:
     key_id: KeyId
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class _Waiting:
     """A key in SECONDARY that packets will be sealed with from ``switch_at`` on."""
 
@@ -32,7 +32,7 @@ class _Waiting:
     switch_at: Instant
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class _LameDuck:
     """A key in SECONDARY that only opens packets, until ``expires_at``."""
 

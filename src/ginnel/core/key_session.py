@@ -51,7 +51,7 @@ class Established:
     since: Instant
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Broken:
     """TLS failed; nothing but the alert for the peer leaves any more."""
 

@@ -67,7 +67,7 @@ class TemporaryAdvance(Enum):
     NEXT_REMOTE = "remote"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class TemporaryFailure:
     """Flags of ``AUTH_FAILED,TEMP[...]``; ``backoff`` in seconds, None when not given."""
 
@@ -75,7 +75,7 @@ class TemporaryFailure:
     advance: TemporaryAdvance | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class DynamicChallenge:
     """A ``CRV1`` challenge: the text is to be shown, the answer sent with the next login."""
 
@@ -86,7 +86,7 @@ class DynamicChallenge:
     text: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class AuthFailed:
     """The login was refused. ``reason`` is as sent, for TEMP the text after the flags."""
 
@@ -97,7 +97,7 @@ class AuthFailed:
     """All that came after the keyword, for the log."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class AuthPending:
     """The login takes longer: wait ``timeout`` seconds when given."""
 
@@ -108,21 +108,21 @@ class AuthPending:
     """All that came after the keyword."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Info:
     """Text for the management interface, once connected."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class InfoPre:
     """Text for the management interface that may come before the login is decided."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Restart:
     """The server wants the client to reconnect."""
 
@@ -131,7 +131,7 @@ class Restart:
     keep_password: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Halt:
     """The server wants the client to stop."""
 
@@ -139,38 +139,38 @@ class Halt:
     keep_password: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Exit:
     """The peer leaves."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class PushRequest:
     """A client asks for its options."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class PushReply:
     """Options, possibly a part of them: see ``core.push``."""
 
     items: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class PushUpdate:
     """Changed options, possibly a part of them."""
 
     items: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class CrResponse:
     """Answer to a text challenge, base64 as sent."""
 
     response: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Unknown:
     """Anything else: logged and ignored."""
 

@@ -23,7 +23,7 @@ P2P_PEER_ID = PeerId(0x76706E)
 """``vpn``: what two peers use that cannot derive one from the TLS exporter."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class DataCapabilities:
     """What the data plane at hand can do."""
 

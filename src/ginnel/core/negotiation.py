@@ -28,21 +28,21 @@ class AwaitTls:
     """The TLS handshake is not finished."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class AwaitHook:
     """The tls-verify hook is running."""
 
     action_id: ActionId
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class AwaitLogin:
     """Somebody is asked for user name and password."""
 
     action_id: ActionId
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class AwaitPeer:
     """Our key method message is out, the other side's is to come."""
 
@@ -54,7 +54,7 @@ class AwaitClient:
     """A server waits for the client's key method message, which comes first."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Judging:
     """Both messages are known, and somebody decides whether the client may in."""
 

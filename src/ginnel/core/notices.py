@@ -25,7 +25,7 @@ class ManagementState(Enum):
     AUTH_PENDING = "AUTH_PENDING"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class StateEntered:
     state: ManagementState
     detail: str = ""
@@ -47,7 +47,7 @@ class CertificateAccepted:
     checks: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class CertificateRejected:
     """``VERIFY ERROR: depth=N, error=…`` with the cause in plain words and a hint at the fix."""
 
@@ -74,12 +74,12 @@ class PeerConnected:
     remote: Endpoint
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class LoginSent:
     """User name and password, or the token in their place, are on their way."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class LoginPending:
     """The server wants more time or proof before it lets us in (AUTH_PENDING)."""
 
@@ -89,19 +89,19 @@ class LoginPending:
     """Seconds that it is waited for now."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class PushRequested:
     common_name: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class PushReceived:
     """The push as received (secrets such as auth-token already blanked), and what it changed."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class OptionsImported:
     options: ClientOptions
     groups: tuple[str, ...]
@@ -110,7 +110,7 @@ class OptionsImported:
     """True for a change while the tunnel is up."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class PushOptionRefused:
     """A pushed option that was ignored, and why."""
 
@@ -118,7 +118,7 @@ class PushOptionRefused:
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class PushOptionFiltered:
     """A pushed option that ``pull-filter ignore`` removed."""
 
@@ -147,7 +147,7 @@ class DataChannelReady:
     session_timeout: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class KeyRenegotiating:
     """``TLS: soft reset …``: which side began and why."""
 
@@ -155,12 +155,12 @@ class KeyRenegotiating:
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Connected:
     """The tunnel carries data: the shell finishes start-up and prints the greppable line."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class ControlMessage:
     """INFO, INFO_PRE, AUTH_PENDING, RESTART, HALT, EXIT, unknown: text for log and management."""
 
@@ -168,7 +168,7 @@ class ControlMessage:
     text: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class PathNarrowed:
     """``Note adjusting 'mssfix 1492 mtu' to 'mssfix 1300 mtu' according to …``."""
 
@@ -178,7 +178,7 @@ class PathNarrowed:
     """What the path takes, outer headers included."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Warned:
     """Something a human should know: already in plain words."""
 
@@ -201,7 +201,7 @@ class Advance(Enum):
     SAME = "same"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Ended:
     """Last notice of a machine. ``signal_text`` is OpenVPN's soft-signal name."""
 

@@ -59,7 +59,7 @@ class OccTerms:
     """A static key instead of TLS; ``key_direction`` is that key's."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class _CipherShape:
     """How a data cipher adds to a packet: sizes in bytes, key in bits."""
 
@@ -271,7 +271,7 @@ def peer_cipher(items: Mapping[str, str]) -> str | None:
     return "none" if cipher == NULL_CIPHER else cipher
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Mismatch:
     """An item that differs; None means that the side does not have it.
 

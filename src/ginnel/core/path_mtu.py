@@ -30,7 +30,7 @@ SMALLEST = {4: 576, 6: 1280}
 """What every path takes: who says less, and anybody can send ICMP, is believed no further."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Fit:
     """What changes: the numbers, and the settings that they come from."""
 

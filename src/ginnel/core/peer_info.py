@@ -45,7 +45,7 @@ class Detail(IntEnum):
     """``push-peer-info``."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class LocalFacts:
     """What this program and machine are; None is not known, and not told."""
 
@@ -59,7 +59,7 @@ class LocalFacts:
     """``IV_SSO``: ways to log in that somebody here can follow, unless ``setenv`` names them."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class LocalPeer:
     """What there is to tell about ourselves; lines above the level of detail are left out.
 

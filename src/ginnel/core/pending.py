@@ -13,7 +13,7 @@ METHODS = "webauth,openurl,crtext"
 """What is offered as ``IV_SSO`` where somebody is there to be asked."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class TextChallenge:
     """A question in words; the answer goes back with CR_RESPONSE."""
 
@@ -22,7 +22,7 @@ class TextChallenge:
     response_required: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class WebLogin:
     """The user has to log in at a web address, which is http or https and safe to pass on."""
 
@@ -31,7 +31,7 @@ class WebLogin:
     """The page may do its work unseen, if the user is known to it already."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class BadRequest:
     """A request that is not carried out, and why."""
 

@@ -30,7 +30,7 @@ _HASHES = {"MD5": "md5", "SHA-256": "sha256"}
 _SESSION_SUFFIX = "-SESS"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Challenge:
     """One way to log in that the proxy offers."""
 

@@ -9,14 +9,14 @@ from ginnel.dataclass import dataclass
 from ginnel.enumeration import Enum
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class LineSent:
     """A line of our request, without anything secret in it."""
 
     line: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class LineReceived:
     """The status line of the proxy's answer, as far as it is shown."""
 
@@ -36,7 +36,7 @@ class HttpStep(Enum):
     NO_LOGIN = "HTTP proxy: no support for proxy authentication method"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ChallengeReceived:
     """The proxy named a way to log in that we know."""
 
@@ -46,14 +46,14 @@ class ChallengeReceived:
     """What follows the scheme's name in the header."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class RelayNamed:
     """A SOCKS proxy said where datagrams go."""
 
     relay: Endpoint
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Complaint:
     """Why the exchange failed, in words for the log."""
 
@@ -66,7 +66,7 @@ ProxyNotice = LineSent | LineReceived | HttpStep | ChallengeReceived | RelayName
 # --- ends --------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Opened:
     """The proxy relays from here on; ``unread`` came after its answer and is the server's."""
 
@@ -75,17 +75,17 @@ class Opened:
     """Where datagrams go (SOCKS UDP ASSOCIATE); its address may be unspecified."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class AnotherConnection:
     """The proxy wants a login, and has to be connected to again for that."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class LoginRefused:
     """User name or password is wrong."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Unusable:
     """The proxy refused, or its answer makes no sense."""
 

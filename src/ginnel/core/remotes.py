@@ -27,14 +27,14 @@ NO_PAUSE_SIGNALS = frozenset({"server_poll", NETWORK_CHANGED, RESUMED})
 """Ends that are followed by the next attempt at once."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Pause:
     """Try again after this many seconds, at what the cursor now points to."""
 
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class GiveUp:
     """Every remote was tried ``connect-retry-max`` times."""
 

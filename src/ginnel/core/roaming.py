@@ -15,7 +15,7 @@ NETWORK_CHANGED = "network-changed"
 RESUMED = "resumed"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Path:
     """How the server is reached, outside the tunnel."""
 
@@ -36,7 +36,7 @@ class Reaction(Enum):
     RESTART = "restart"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Footing:
     """What a connection stands on."""
 
@@ -51,7 +51,7 @@ class Footing:
     """Seconds of silence after which the server gives us up; 0 when nothing tells."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Absence:
     """How long nothing could be sent, in seconds."""
 

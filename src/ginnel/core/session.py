@@ -49,7 +49,7 @@ class SessionRules:
     """Our part in the TLS handshake; two peers without pull may take either."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class SoftResetByPeer:
     """The peer began a new negotiation."""
 
@@ -65,7 +65,7 @@ class Progress:
     """False when it did no more than acknowledge."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class PeerRestarted:
     """An authentic hard reset with another session id: the peer forgot us."""
 

@@ -23,7 +23,7 @@ class Scheme(Enum):
     ED448 = "ED448"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class SignatureRequest:
     """What is to be signed. ``message`` is whole: hashing it is the signer's part."""
 
@@ -59,7 +59,7 @@ class Stacks(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class OutsideKey:
     """That the private key is elsewhere, and what its owner can do with it."""
 

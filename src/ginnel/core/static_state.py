@@ -15,12 +15,12 @@ class Deadline(Enum):
     LEAVE = "exit notify"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Idle:
     """Not started."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Opening:
     """The shell opens the tunnel."""
 
@@ -29,7 +29,7 @@ class Opening:
     agreement: Agreement
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Installing:
     """The data plane gets the key."""
 
@@ -38,7 +38,7 @@ class Installing:
     agreement: Agreement
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Waiting:
     """The tunnel is open; the other peer was not heard yet."""
 
@@ -46,14 +46,14 @@ class Waiting:
     agreement: Agreement
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Running:
     """The other peer is there."""
 
     config: TunnelConfig
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Leaving:
     """The other peer is being told that we go."""
 
@@ -61,7 +61,7 @@ class Leaving:
     notices_left: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Over:
     """The last notice was given."""
 

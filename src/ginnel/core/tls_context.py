@@ -103,7 +103,7 @@ class TlsLibrary(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class TlsContext:
     """A context ready to make channels; ``warnings`` are plain sentences for the log."""
 
@@ -120,7 +120,7 @@ class TlsContext:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class _Identity:
     """Own key and certificate with where they came from, and the certificates around them."""
 

@@ -59,7 +59,7 @@ _NETSCAPE_BITS = {"client": 0x80, "server": 0x40}
 _ROLE_EKU = {"client": "1.3.6.1.5.5.7.3.2", "server": "1.3.6.1.5.5.7.3.1"}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class ChainError:
     """What the library's chain verification complains about: its number and its words."""
 
@@ -67,7 +67,7 @@ class ChainError:
     text: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class CertificatePolicy:
     """The rules of one configuration; ``judge`` applies them to one certificate."""
 

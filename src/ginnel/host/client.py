@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from ginnel.host.helper import Observer
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Recovered:
     """What the helper cleaned up after an earlier run at its start."""
 
@@ -57,7 +57,7 @@ class Recovered:
     complete: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class ApplyReport:
     """Results of changes, in order. Shorter than what was asked when ``fatal`` is set."""
 
@@ -71,7 +71,7 @@ class ApplyReport:
         return tuple(r for r in self.results if r.outcome is Outcome.FAILED)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class UndoReport:
     """Results of taking changes back. Of very many only a part is told, failures first."""
 

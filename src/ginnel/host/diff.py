@@ -13,14 +13,14 @@ from ginnel.host.rtnetlink import TABLE_MAIN
 from ginnel.host.steps import AddAddress, AddRoute, RemoveRoute, SetLink, Step
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Do:
     """Make the change."""
 
     step: Step
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Revert:
     """Take back the change that was made for an equal step."""
 

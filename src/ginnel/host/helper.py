@@ -128,7 +128,7 @@ def _changes() -> Iterator[Changes | None]:
         changes.close()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class _Answer:
     """What goes back: a record, and for an opened device its descriptor."""
 

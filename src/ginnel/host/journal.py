@@ -48,7 +48,7 @@ class EntryState(Enum):
     UNDONE = "undone"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Owner:
     """Who writes a journal, and where its changes hold."""
 
@@ -62,7 +62,7 @@ class Owner:
     main_start: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class JournalContent:
     """What a journal file says."""
 

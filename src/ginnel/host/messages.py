@@ -37,7 +37,7 @@ _LIST_LIMIT = 4096
 _DETAIL_LIMIT = 256
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class OpenedDevice:
     """A device the helper opened, without its descriptor, which travels beside the answer."""
 

@@ -39,7 +39,7 @@ _HALVES = (IPv4Network("0.0.0.0/1"), IPv4Network("128.0.0.0/1"))
 _DEFAULT_IPV4 = IPv4Network("0.0.0.0/0")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Device:
     """The tunnel's device."""
 
@@ -47,7 +47,7 @@ class Device:
     index: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Planned:
     """A step and, in plain words, why it is there."""
 
@@ -57,7 +57,7 @@ class Planned:
     """True for routes that keep something outside the tunnel."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class HostPlan:
     """What to do, in order: the interface first, routes when it is time for them."""
 

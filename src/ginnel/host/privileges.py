@@ -33,7 +33,7 @@ _MCL_FUTURE = 2
 _MLOCK_BYTES = 100 << 20
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Identity:
     """Who the process becomes, as numbers: resolved before chroot hides the account files."""
 

@@ -48,7 +48,7 @@ class Disposition(Enum):
     UNREADABLE = "unreadable"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class JournalReport:
     """One journal and what became of it."""
 
@@ -58,7 +58,7 @@ class JournalReport:
     results: tuple[ChangeResult, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class RestoreReport:
     """All journals found, in order of name."""
 

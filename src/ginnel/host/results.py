@@ -16,7 +16,7 @@ class Outcome(Enum):
     FAILED = "failed"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class ChangeResult:
     """The result of one change; ``errno`` and ``detail`` tell a failure."""
 

@@ -25,7 +25,7 @@ IPV6_REDIRECT = tuple(IPv6Network(n) for n in ("::/3", "2000::/4", "3000::/4", "
 """All of IPv6 that is or may become global, and unique local addresses; as OpenVPN splits it."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class ResolvedRoute4:
     """A ``route`` with its words resolved, as the scripts' environment shows it."""
 
@@ -35,7 +35,7 @@ class ResolvedRoute4:
     origin: Origin = field(compare=False)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class ResolvedRoute6:
     """A ``route-ipv6`` likewise."""
 
@@ -46,7 +46,7 @@ class ResolvedRoute6:
     """None for a part of redirection."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class RouteFacts:
     """What scripts are told about routes, also when ``route-noexec`` leaves them to a script."""
 
@@ -59,7 +59,7 @@ class RouteFacts:
     """True when ``redirect-gateway`` or ``redirect-private`` took effect for IPv4."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class ResolvedRoutes:
     """All routes with their words resolved, and a warning for each that could not be."""
 

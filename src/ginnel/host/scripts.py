@@ -36,7 +36,7 @@ class ScriptFailure(Enum):
     NOT_ALLOWED = "disallowed by script-security setting"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class ScriptResult:
     """How a script ended. ``status`` is 127 when it could not run."""
 

@@ -28,7 +28,7 @@ from ginnel.protocol import Protocol
 _EEXIST = 17
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class SetLink:
     """Sets MTU and queue length (None leaves one alone) and brings the device up."""
 
@@ -39,7 +39,7 @@ class SetLink:
     up: bool = True
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class AddAddress:
     """Gives the device an address; with ``peer`` point-to-point, and ``prefix`` is the peer's."""
 
@@ -50,7 +50,7 @@ class AddAddress:
     peer: IPAddress | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class AddRoute:
     """Adds a route to the main table, or to another one (``route-table``).
 
@@ -68,7 +68,7 @@ class AddRoute:
     table: int = TABLE_MAIN
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class RemoveRoute:
     """Takes away a default route of the underlay (``redirect-gateway`` without ``def1``)."""
 
@@ -82,7 +82,7 @@ class RemoveRoute:
 Step = SetLink | AddAddress | AddRoute | RemoveRoute
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class RestoreLink:
     """Undo of SetLink: what was there before, and what we set, to see whether it still is."""
 
@@ -96,7 +96,7 @@ class RestoreLink:
     set_up: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class DropAddress:
     """Undo of AddAddress."""
 
@@ -107,7 +107,7 @@ class DropAddress:
     peer: IPAddress | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class DropRoute:
     """Undo of AddRoute."""
 
@@ -118,7 +118,7 @@ class DropRoute:
     table: int = TABLE_MAIN
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class PutBackRoute:
     """Undo of RemoveRoute: the kernel's own message about the route."""
 
@@ -127,7 +127,7 @@ class PutBackRoute:
     message: bytes
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class DropDevice:
     """Undo of opening a device that did not exist: it goes, with all that hangs on it."""
 

@@ -35,7 +35,7 @@ _HARDWARE = Struct("=16sH6s16x")
 """The tun driver takes this request on its own descriptor, for the device behind it."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class DeviceRequest:
     """Which device to open. ``tun`` or ``tap`` alone take the lowest free number."""
 

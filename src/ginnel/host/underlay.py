@@ -27,7 +27,7 @@ _FILE_LIMIT = 1 << 16
 _SERVER_LIMIT = 8
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Gateway:
     """A way out of this host. ``address`` is None when the destination is on the link itself."""
 
@@ -38,7 +38,7 @@ class Gateway:
     source: IPAddress | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class LocalNetwork:
     """An address of this host with the network it is on."""
 
@@ -46,7 +46,7 @@ class LocalNetwork:
     interface: IPv4Interface | IPv6Interface
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class UnderlaySnapshot:
     """The underlay at one moment, without our own tunnel devices."""
 
@@ -59,7 +59,7 @@ class UnderlaySnapshot:
     dhcp_servers: tuple[IPv4Address, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class SystemFiles:
     """Where the system keeps what netlink does not know."""
 
@@ -82,7 +82,7 @@ class Tables(Protocol):
     def route_to(self, destination: IPAddress) -> RouteState | None: ...
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class _Ours:
     """What of the host's network is our own doing."""
 

@@ -28,7 +28,7 @@ INTERFACE_VERSION = 5
 """What OpenVPN 2.6 announces; the wording of every reply follows it."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class RemoteEntry:
     """One remote as ``remote-entry-get`` shows it."""
 
@@ -118,7 +118,7 @@ class ServerDaemon(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Idle:
     """No client."""
 

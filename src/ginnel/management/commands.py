@@ -77,29 +77,29 @@ class ProxyKind(Enum):
     SOCKS = "SOCKS"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Help:
     """``help``."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Version:
     """``version``, or the client's own version with ``version N``."""
 
     client: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Pid:
     """``pid``."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Exit:
     """``exit`` and ``quit``."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Status:
     """``status``; a client shows the same for every form asked for."""
 
@@ -107,26 +107,26 @@ class Status:
     """Which of a server's forms; None is the one of ``status-version``."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class LoadStats:
     """``load-stats``."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class RealTime:
     """``on`` or ``off`` of a history command."""
 
     on: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Lines:
     """How many lines of a history are to be shown; ``ALL`` for all."""
 
     count: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class History:
     """``log``, ``state`` or ``echo`` with its one or two words, in order; None: not understood."""
 
@@ -134,49 +134,49 @@ class History:
     steps: tuple[RealTime | Lines | None, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class ByteCount:
     """``bytecount N``: seconds between two reports, 0 for none."""
 
     seconds: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Hold:
     """``hold``."""
 
     action: HoldAction
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class ThrowSignal:
     """``signal NAME``."""
 
     signal: SignalName
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Verb:
     """``verb``; None asks for the level."""
 
     level: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Mute:
     """``mute``; None asks for the level."""
 
     level: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class SetAuthRetry:
     """``auth-retry``; None asks for the mode."""
 
     mode: AuthRetry | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Answer:
     """``username``, ``password``, ``needok`` or ``needstr`` with the query's type and a value."""
 
@@ -185,38 +185,38 @@ class Answer:
     value: Secret
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class PasswordBody:
     """``password`` with a type alone: the value follows as lines of base64 up to END."""
 
     type_name: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class ForgetPasswords:
     """``forget-passwords``."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class ChallengeResponse:
     """``cr-response``; the text is base64 as the client gave it."""
 
     response: Secret
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Remote:
     """``remote``: the words after it. What they mean depends on the pending query."""
 
     words: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class RemoteEntryCount:
     """``remote-entry-count``."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class RemoteEntries:
     """``remote-entry-get``: entries from ``first`` up to, not with, ``end``; None is all."""
 
@@ -224,14 +224,14 @@ class RemoteEntries:
     end: int | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Proxy:
     """``proxy``: the words after it."""
 
     words: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Body:
     """A command that is followed by lines up to END."""
 
@@ -240,33 +240,33 @@ class Body:
     """Of ``client-auth``: all words of the line."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class EnvFilter:
     """``env-filter``: how much of the environment UPDOWN and CLIENT blocks show."""
 
     level: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class TokenIdCount:
     """``pkcs11-id-count``."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class TokenId:
     """``pkcs11-id-get``."""
 
     index: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class TestLines:
     """``test N``."""
 
     count: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class ServerCommand:
     """A command of servers (``server_commands``); clients refuse it by its name."""
 
@@ -275,12 +275,12 @@ class ServerCommand:
     words: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class ShowNet:
     """``net``, which shows something on Windows only."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Refused:
     """A line that is no valid command; ``replies`` are the whole reply, without line ends."""
 
@@ -380,7 +380,7 @@ def leading_number(text: str) -> int:
 # --- words -------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class _Grammar:
     count: int
     """Arguments needed."""

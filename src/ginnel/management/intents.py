@@ -7,7 +7,7 @@ from ginnel.options.model import AuthRetry
 from ginnel.options.values import Secret
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Answered:
     """The pending query has its answer."""
 
@@ -15,41 +15,41 @@ class Answered:
     answer: ReplyToQuery
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class SignalThrown:
     """As if the process had got the signal."""
 
     signal: SignalName
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class VerbSet:
     level: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class MuteSet:
     level: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class AuthRetrySet:
     mode: AuthRetry
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class PasswordsForgotten:
     """Drop every password and token kept."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class ChallengeAnswered:
     """Send CR_RESPONSE with this text, which is base64 already."""
 
     response: Secret
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class ClientLeft:
     """An admitted client has gone: what ``management-signal`` and its kin wait for."""
 

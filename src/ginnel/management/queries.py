@@ -18,14 +18,14 @@ BASE64_PASSWORD_VERSION = 5
 """Clients from this version on may send a password as lines of base64."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class HoldQuery:
     """The start, or the restart after ``wait`` seconds, waits for ``hold release``."""
 
     wait: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class LoginQuery:
     """User name and password of one type, such as ``Auth``."""
 
@@ -35,14 +35,14 @@ class LoginQuery:
     """Clients of version 4 and later are asked for the name alone."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class PasswordQuery:
     """A password alone, such as that of ``Private Key``."""
 
     type_name: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class NeedOkQuery:
     """A confirmation: ``ok`` or ``cancel``."""
 
@@ -50,7 +50,7 @@ class NeedOkQuery:
     text: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class NeedStrQuery:
     """A text."""
 
@@ -58,7 +58,7 @@ class NeedStrQuery:
     text: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class RemoteQuery:
     """Whether to use this remote; ``protocol`` as in the option, such as ``udp4``."""
 
@@ -67,7 +67,7 @@ class RemoteQuery:
     protocol: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class ProxyQuery:
     """Which proxy to use for remote number ``index``, counted from 1."""
 
@@ -77,7 +77,7 @@ class ProxyQuery:
     host: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class SignQuery:
     """A signature with the external key; ``algorithm`` as clients of version 3 and later see it."""
 
@@ -86,7 +86,7 @@ class SignQuery:
     algorithm: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class CertificateQuery:
     """The certificate of ``management-external-cert``."""
 
@@ -186,12 +186,12 @@ def wanted_type(query: Query | None, answer: QueryAnswer) -> str | None:
 # --- answers -----------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Released:
     """``hold release``."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class LoginAnswer:
     """User name and password; the name is empty where only a password was asked for."""
 
@@ -199,24 +199,24 @@ class LoginAnswer:
     password: Secret
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class TextAnswer:
     """Answer to NeedOk (``ok`` or ``cancel``) and NeedStr."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class AcceptRemote:
     """Use the remote as it is."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class SkipRemote:
     """Go on to the next remote."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class ModifyRemote:
     """Use this host and port instead."""
 
@@ -224,7 +224,7 @@ class ModifyRemote:
     port: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class UseProxy:
     """Use this proxy, or none."""
 
@@ -235,7 +235,7 @@ class UseProxy:
     """False when the proxy login may not be sent in the clear (``nct``)."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class BodyAnswer:
     """Signature or certificate in base64, lines joined."""
 

@@ -13,7 +13,7 @@ from ginnel.options.model import ManagementOptions
 from ginnel.options.values import Secret
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class UnixAddress:
     """A socket in the file system; only this user and group may come when they are set."""
 
@@ -25,7 +25,7 @@ class UnixAddress:
         return self.path
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class TcpAddress:
     """A TCP socket."""
 
@@ -37,7 +37,7 @@ class TcpAddress:
         return f"[{family}]{self.host}:{self.port}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class ManagementSettings:
     """Everything about one interface."""
 

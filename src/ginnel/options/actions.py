@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ginnel.options.server_model import ServerOptions
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class RunClient:
     """Connect. ``notes`` are remarks for the log, in the order they arose."""
 
@@ -23,7 +23,7 @@ class RunClient:
     notes: tuple[Note, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class RunServer:
     """Serve clients. ``notes`` are remarks for the log, in the order they arose."""
 
@@ -31,51 +31,51 @@ class RunServer:
     notes: tuple[Note, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class ShowVersion:
     """``--version``: print it, exit 0."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class ShowHelp:
     """``--help``, or no argument at all: print the usage, exit 1 as OpenVPN does."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class ShowCiphers:
     """``--show-ciphers``."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class ShowDigests:
     """``--show-digests``."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class ShowTls:
     """``--show-tls``; the list honours tls-cipher, tls-ciphersuites and tls-cert-profile."""
 
     options: TlsOptions
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class ShowCurves:
     """``--show-curves`` and its alias ``--show-groups``."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class ShowEngines:
     """``--show-engines``."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class ShowPkcs11Ids:
     """``--show-pkcs11-ids``."""
 
     options: Pkcs11Options
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class ShowGateway:
     """``--show-gateway``, for a destination when one was given."""
 
@@ -93,7 +93,7 @@ class GenKeyKind(Enum):
     AUTH_TOKEN = "auth-token"  # noqa: S105 -- a word of the command line
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class GenKey:
     """``--genkey``. ``path`` None writes to standard output.
 
@@ -107,7 +107,7 @@ class GenKey:
     server_key: FileContent | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class TestCrypto:
     """``--test-crypto``: encrypt and decrypt packets of all sizes with the given static key."""
 
@@ -118,7 +118,7 @@ class TestCrypto:
     auth: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class MkTun:
     """``--mktun``: create a device that outlives the process."""
 
@@ -128,7 +128,7 @@ class MkTun:
     group: str | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class RmTun:
     """``--rmtun``: remove such a device."""
 

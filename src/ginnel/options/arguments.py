@@ -24,7 +24,7 @@ class ArgKind(Enum):
     COMMAND = "command"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Argument:
     """One argument of a row. ``repeated`` takes all remaining words."""
 

@@ -19,7 +19,7 @@ class CipherMode(Enum):
     NONE = "none"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class CipherKind:
     """A cipher by its name on the wire; lengths in bytes."""
 

@@ -24,7 +24,7 @@ MAX_PROBLEMS = 64
 _TIMERS = ("ping", "ping_restart", "ping_exit", "session_timeout")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class ParsedClient:
     """What the lines said."""
 

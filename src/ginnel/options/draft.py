@@ -34,7 +34,7 @@ MAX_REMOTES = 64
 """Remotes, and <connection> blocks, of a profile; OpenVPN's limit."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class HttpProxyDraft:
     """What the ``http-proxy`` options of one level said; without a host only details were given."""
 
@@ -49,7 +49,7 @@ class HttpProxyDraft:
     headers: tuple[tuple[str, str | None], ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class SocksProxyDraft:
     """``socks-proxy``."""
 
@@ -60,7 +60,7 @@ class SocksProxyDraft:
     authfile: FileRef | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class ProfileDraft:
     """Settings of one connection; None is "not given" wherever that differs from a default."""
 
@@ -99,7 +99,7 @@ class ProfileDraft:
     login: "LoginDraft | None" = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class LoginDraft:
     """An ``auth-user-pass`` line; without a file everything is asked for."""
 
@@ -107,7 +107,7 @@ class LoginDraft:
     username_only: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class RemoteDraft:
     """One ``remote`` line outside of blocks; what it leaves out comes from the base settings."""
 
@@ -215,7 +215,7 @@ class Draft:
         self.notes.append(note)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Use:
     """One directive matched with its row: grammar checked, values converted."""
 

@@ -30,7 +30,7 @@ class FileReader(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class FileRef:
     """A file option before its file was read: a path, or the content of an inline block."""
 

@@ -28,7 +28,7 @@ _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _NOTHING_LEFT = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Directive:
     """One option as written: its name without dashes, its arguments, or an inline block."""
 
@@ -41,7 +41,7 @@ class Directive:
     """True when the line had more words than OpenVPN reads."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class LexedLine:
     """The words of a line, and whether there were more than ``MAX_WORDS``."""
 

@@ -87,12 +87,12 @@ class AuthRetry(Enum):
 # --- control-channel wrapping ------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class PlainWrapping:
     """No wrapping of control packets."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class TlsAuth:
     """``tls-auth``: HMAC over control packets with the digest of ``auth``."""
 
@@ -101,12 +101,12 @@ class TlsAuth:
     digest: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class TlsCrypt:
     key: FileContent
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class TlsCryptV2:
     """``tls-crypt-v2`` of a client: client key and wrapped client key in one PEM block."""
 
@@ -130,7 +130,7 @@ class ProxyLogin(Enum):
     AUTO_NO_CLEARTEXT = "auto-nct"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class HttpProxy:
     """``http-proxy`` with its options."""
 
@@ -145,7 +145,7 @@ class HttpProxy:
     """Name and value, or a whole header and None."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class SocksProxy:
     """``socks-proxy``."""
 
@@ -159,7 +159,7 @@ class SocksProxy:
 Proxy = HttpProxy | SocksProxy
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class ConnectionProfile:
     """One ``remote`` with everything that a ``<connection>`` block may set for it."""
 
@@ -201,7 +201,7 @@ class ConnectionProfile:
     """False for a remote that ``proto-force`` or ``http-proxy-override`` rules out."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class LinkOptions:
     remote_random: bool = False
     remote_random_hostname: bool = False
@@ -244,7 +244,7 @@ class NameMatch(Enum):
     NAME_PREFIX = "name-prefix"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class VerifyName:
     """``verify-x509-name``."""
 
@@ -252,7 +252,7 @@ class VerifyName:
     match: NameMatch
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class TrackedAttribute:
     """One ``x509-track``."""
 
@@ -263,7 +263,7 @@ class TrackedAttribute:
     whole_chain: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class ExternalKey:
     """``management-external-key``: what the management client can do with the private key."""
 
@@ -275,7 +275,7 @@ class ExternalKey:
     """It hashes the message itself."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class TlsOptions:
     tls_server: bool = False
     """We take the server's part in the handshake, between two peers without pull."""
@@ -328,7 +328,7 @@ class TlsOptions:
     push_peer_info: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class LoginSource:
     """Where user name and password come from; what is missing there is asked for."""
 
@@ -338,7 +338,7 @@ class LoginSource:
     """Only a name is asked for: whoever logs in proves himself in some other way."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class StaticChallenge:
     """A question that the user is asked along with the password (``static-challenge``)."""
 
@@ -348,7 +348,7 @@ class StaticChallenge:
     """The answer is sent right behind the password, else both in the form ``SCRV1``."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Pkcs11Options:
     """Certificate and private key on a token; tuples have one value for each library, in order."""
 
@@ -372,7 +372,7 @@ class Pkcs11Options:
         return self.id is not None or self.id_management
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class LoginOptions:
     """User name and password login."""
 
@@ -387,7 +387,7 @@ class LoginOptions:
     """As the token (decoded from base64): takes the user name's place along with it."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class DataOptions:
     data_ciphers: tuple[str, ...] = ("AES-256-GCM", "AES-128-GCM", "CHACHA20-POLY1305")
     data_ciphers_fallback: str | None = None
@@ -422,7 +422,7 @@ class DataOptions:
 # --- host --------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class HostName:
     """A name in place of an address; the shell resolves it when the tunnel opens."""
 
@@ -431,7 +431,7 @@ class HostName:
     """Prefix length of a network that begins at that address."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class TunOptions:
     dev: str = "tun"
     dev_type: DeviceType = DeviceType.TUN
@@ -464,7 +464,7 @@ class RouteKeyword(Enum):
     REMOTE_HOST = "remote_host"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Route4:
     """``route``. None means the default of that word."""
 
@@ -474,7 +474,7 @@ class Route4:
     origin: Origin
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Route6:
     """``route-ipv6``."""
 
@@ -484,7 +484,7 @@ class Route6:
     origin: Origin
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class NatRule:
     """``client-nat``: ``network`` is our name for the range that the server calls ``alias``."""
 
@@ -506,7 +506,7 @@ class RedirectFlag(Enum):
     NO_IPV4 = "!ipv4"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class RouteOptions:
     routes: tuple[Route4, ...] = ()
     routes_ipv6: tuple[Route6, ...] = ()
@@ -532,7 +532,7 @@ class RouteOptions:
     """``route-gateway dhcp``: whoever asks for an address on the tap device sets routes, too."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class DnsServer:
     """One ``dns server N`` after merging its lines."""
 
@@ -544,7 +544,7 @@ class DnsServer:
     sni: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class DnsOptions:
     dhcp_options: tuple[tuple[str, ...], ...] = ()
     """Words of each ``dhcp-option`` line in order; what ``foreign_option_N`` shows."""
@@ -555,7 +555,7 @@ class DnsOptions:
 # --- scripts and process -----------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class ScriptOptions:
     """Commands as argv, split by OpenVPN's quoting rules."""
 
@@ -573,7 +573,7 @@ class ScriptOptions:
     tmp_dir: str = "/tmp"  # noqa: S108 -- OpenVPN's default, used only when TMPDIR is not set
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class ProcessOptions:
     config: str | None = None
     """Path of the configuration file, for the scripts' environment."""
@@ -599,7 +599,7 @@ class ProcessOptions:
     chroot: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class ManagementOptions:
     """Where the management interface is and what it may do."""
 
@@ -629,13 +629,13 @@ class PullVerdict(Enum):
     REJECT = "reject"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class PullFilter:
     verdict: PullVerdict
     prefix: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class ClientOptions:
     """Everything that ``ginnel openvpn`` as a client needs to know."""
 

@@ -12,7 +12,7 @@ class NoteKind(Enum):
     WARNING = "warning"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Note:
     """One line for the log, complete in itself; ``origin`` is None when no one line caused it."""
 

@@ -38,7 +38,7 @@ _UPDATABLE["keepalive"] = _KEEPALIVE
 """Names an update may use, and those of the items that make way for them."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class UpdateResult:
     """What an update made of the options."""
 

@@ -58,7 +58,7 @@ _NOT_OF_DEVICE = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class PushResult:
     """What a push made of the options."""
 

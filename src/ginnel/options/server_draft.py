@@ -23,7 +23,7 @@ MAX_LISTENERS = 64
 """Sockets of one server; OpenVPN's limit."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class LocalDraft:
     """One ``local`` line; what it leaves out comes from ``port`` and ``proto``."""
 
@@ -36,7 +36,7 @@ class LocalDraft:
     origin: Origin
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class BridgeDraft:
     """``server-bridge``; without a gateway the addresses come from somewhere else."""
 
@@ -48,7 +48,7 @@ class BridgeDraft:
     """No words at all: clients ask a DHCP server of the bridge for their gateway, too."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class ServerDraft:
     """Everything that only servers have."""
 

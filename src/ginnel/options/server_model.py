@@ -30,7 +30,7 @@ from ginnel.options.model import (
 from ginnel.options.values import FileContent, Origin
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Listener:
     """One socket that clients come to."""
 
@@ -46,7 +46,7 @@ class Listener:
     origin: Origin
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class TlsCryptV2Server:
     """``tls-crypt-v2`` of a server, with what belongs to it."""
 
@@ -59,7 +59,7 @@ class TlsCryptV2Server:
     """Days that a client key lasts by its timestamp; 0 is for ever."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Pool4:
     """``ifconfig-pool``: addresses from ``first`` to ``last``, both included."""
 
@@ -68,7 +68,7 @@ class Pool4:
     netmask: IPv4Address | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Pool6:
     """``ifconfig-ipv6-pool``: addresses of ``network`` from ``first`` on."""
 
@@ -76,7 +76,7 @@ class Pool6:
     first: IPv6Address
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class PoolOptions:
     """Where clients' addresses come from."""
 
@@ -103,7 +103,7 @@ class ScriptMethod(Enum):
     VIA_FILE = "via-file"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class TokenOptions:
     """``auth-gen-token``."""
 
@@ -118,7 +118,7 @@ class TokenOptions:
     """None draws a key for the life of the process."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class AccessOptions:
     """Who may in, and who is told."""
 
@@ -164,20 +164,20 @@ class VlanAccept(Enum):
     UNTAGGED = "untagged"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class VlanOptions:
     accept: VlanAccept = VlanAccept.ALL
     pvid: int = 1
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class PushConstraint:
     """``ifconfig-push-constraint``: what ``ifconfig-push`` may give lies in this network."""
 
     network: IPv4Network
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class LimitOptions:
     """What one client, or all together, may use."""
 
@@ -195,7 +195,7 @@ class LimitOptions:
     """Least and greatest ``reneg-sec``; each new key lasts some time in between. Set on servers."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class PortShare:
     """``port-share``: where TCP streams go that do not speak OpenVPN."""
 
@@ -204,7 +204,7 @@ class PortShare:
     journal_dir: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class ServerOptions:
     """Everything that ``ginnel openvpn --mode server`` needs to know."""
 

@@ -64,7 +64,7 @@ class PushClass(Enum):
     UNCHECKED = "unchecked"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class OptionRow:
     """Everything about one directive."""
 

@@ -9,7 +9,7 @@ COMMAND_LINE = "[CMD-LINE]"
 PUSH_OPTIONS = "[PUSH-OPTIONS]"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Origin:
     """Names the place a setting came from: a file and line, the command line, or a push."""
 
@@ -64,7 +64,7 @@ class Secret:
         raise TypeError("a Secret is not serialized")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class FileContent:
     """The bytes behind a file option, read when the options were resolved, or given inline.
 

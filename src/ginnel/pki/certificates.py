@@ -32,7 +32,7 @@ _USAGES = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Identity:
     """A certificate with its private key."""
 

@@ -8,7 +8,7 @@ from ipaddress import IPv4Network, IPv6Network
 from ginnel.dataclass import dataclass
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class ServerSettings:
     """What a server and the clients of it have to agree about."""
 
@@ -23,7 +23,7 @@ class ServerSettings:
     network_ipv6: IPv6Network | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Secrets:
     """PEM texts of one end."""
 

@@ -64,7 +64,7 @@ class PkiError(GinnelError):
     """What was asked for cannot be done; says why and what would help."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Entry:
     """One certificate that was issued."""
 

@@ -83,7 +83,7 @@ def _factory(name: str) -> Factory:
     return loaded
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Agreed:
     """All of them allow a client."""
 

@@ -19,7 +19,7 @@ _SESSION = ("DISPLAY", "WAYLAND_DISPLAY", "XAUTHORITY", "XDG_CURRENT_DESKTOP")
 _INVOKERS = ("SUDO_UID", "PKEXEC_UID")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Opening:
     """How to open a page: the program, its environment, and whom it runs as."""
 

@@ -52,7 +52,7 @@ def run_client(
     return run_process(request.options.process, _Program(request, reload, make_frontend))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class _Secrets:
     """What a configuration holds of keys and passwords, ready for use."""
 

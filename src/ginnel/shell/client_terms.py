@@ -28,7 +28,7 @@ _MAX_NAME = 255
 Log = Callable[[LogLine], None]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class OptionText:
     """Lines about one client, and what they are called in the log."""
 

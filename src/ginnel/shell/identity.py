@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ginnel.shell.tokens import Tokens
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Identity:
     """What proves who we are."""
 

@@ -74,7 +74,7 @@ _FATAL_ENDS = frozenset({CONNECTION_FAILED, "resolve-failed"})
 """What OpenVPN calls a fatal error, not a signal, where it ends the program."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Finished:
     """How the client ended: an exit status, or a reload of the configuration (SIGHUP)."""
 
@@ -82,7 +82,7 @@ class Finished:
     reload: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Turn:
     """How one attempt ended, in the words of a signal."""
 
@@ -104,7 +104,7 @@ class ClientHost(TunnelHost, Protocol):
     async def recovered(self) -> tuple[Recovered, ...]: ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Equipment:
     """What ``shell.client`` prepared before the loop began."""
 

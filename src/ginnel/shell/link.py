@@ -38,7 +38,7 @@ class Logins(Protocol):
     def refuse(self, proxy: Proxy) -> bool: ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class ProxyMeans:
     """What a connection through a proxy needs besides sockets."""
 
@@ -48,7 +48,7 @@ class ProxyMeans:
     entropy: Callable[[int], bytes]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Attempt:
     """What is known when a link is opened, and where the opener tells what it does."""
 

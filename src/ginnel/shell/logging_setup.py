@@ -142,7 +142,7 @@ class SyslogSink:
         self._syslog.openlog(self._program, options, self._syslog.LOG_DAEMON)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class LineFormat:
     """How a line looks at a destination."""
 

@@ -45,7 +45,7 @@ INITIALISING = "init_instance"
 S = TypeVar("S")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Place:
     """What is ready when the loop begins, and lasts as long as the process."""
 

@@ -65,7 +65,7 @@ class Dialogue(Protocol):
     def poll_notice(self) -> ProxyNotice | None: ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class _Stream:
     """A connection to the proxy, after its dialogue."""
 

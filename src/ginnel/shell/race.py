@@ -11,7 +11,7 @@ from ginnel.shell.tasks import plain_errors
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Interrupted:
     """A signal came while something was waited for."""
 

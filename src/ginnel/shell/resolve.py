@@ -35,7 +35,7 @@ _FAMILIES = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Target:
     """What is to be resolved."""
 

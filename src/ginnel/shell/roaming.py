@@ -125,7 +125,7 @@ class Underlay(Protocol):
     async def underlay(self, server: Endpoint | None) -> UnderlaySnapshot: ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Followed:
     """One connection, as it began."""
 

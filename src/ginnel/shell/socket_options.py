@@ -23,7 +23,7 @@ DEFAULT_RECEIVE_BUFFER = 1 << 21
 _MTU_DISCOVER = {"no": 0, "maybe": 1, "yes": 2}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class SocketTerms:
     """What a profile or a listener says about its socket, besides the options for all."""
 

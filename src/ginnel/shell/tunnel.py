@@ -75,7 +75,7 @@ class TunnelScripts(Protocol):
     ) -> None: ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Established:
     """What was set up on the host, kept until it is taken down."""
 

@@ -42,7 +42,7 @@ class PassphraseSource(Protocol):
     def fatal(self, text: str) -> None: ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Unlocking:
     """What is to be opened, and what follows a wrong passphrase."""
 
