@@ -24,12 +24,19 @@ if TYPE_CHECKING:
 READING = "ginnel.options.rows"
 """The last module of those that read a configuration."""
 
+FORKING = "ginnel.shell.early_helper"
+"""The last module of those that start the helper."""
+
+CONNECTING = "ctypes"
+"""The last module of those that a client needs."""
+
 NEEDED = (
     "ginnel.cli.main",
     "ginnel.cli.openvpn",
     "ginnel.cli.files",
     "ginnel.options.resolve",
     READING,
+    FORKING,
     "asyncio",
     "ginnel.shell.client",
     "ginnel.shell.frontend",
@@ -42,7 +49,8 @@ NEEDED = (
     "ginnel.dataplane.engine",
     "ginnel_engine",
     "ginnel.shell.agent",
-    "ctypes",
+    CONNECTING,
+    "ginnel.host.helper",
 )
 """What is put into the file, with all that these import, in the order of a start."""
 
@@ -74,7 +82,7 @@ def install(path: str) -> "StartImage | None":
     return image
 
 
-def load(last: str | None = None) -> None:
+def load(last: str) -> None:
     """Loads what is in the file, up to the module ``last``, if there is a file.
 
     Imports that follow find it all there: Python's machinery for one takes as long as the module
@@ -138,7 +146,7 @@ class StartImage:
         spec.submodule_search_locations = directories
         return spec
 
-    def load(self, last: str | None) -> None:
+    def load(self, last: str) -> None:
         """Loads modules in the order in which they were ready when the file was made.
 
         What a module imports is there by then, but for parts of its own package and what goes in a

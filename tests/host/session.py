@@ -17,6 +17,7 @@ from ginnel.core.errors import HostError
 from ginnel.dataplane.api import TunDevice
 from ginnel.host.client import HostClient
 from ginnel.host.diff import Do, diff
+from ginnel.host.helper_process import start_helper
 from ginnel.host.plan import HostPlan, plan_tunnel
 from ginnel.host.results import ChangeResult
 from ginnel.host.steps import SetLink
@@ -109,7 +110,7 @@ async def converse(session: Session) -> None:
 
 def main() -> None:
     """Starts the helper, then the conversation."""
-    client = HostClient.start(Path(sys.argv[1]))
+    client = HostClient(start_helper(Path(sys.argv[1])))
     flags = frozenset(RedirectFlag(word) for word in sys.argv[3:])
     asyncio.run(converse(Session(client, sys.argv[2], flags or None)))
 

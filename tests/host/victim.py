@@ -20,6 +20,7 @@ from pathlib import Path
 
 from ginnel.core.errors import HostError
 from ginnel.host.client import HostClient
+from ginnel.host.helper_process import start_helper
 from ginnel.host.plan import plan_tunnel
 from ginnel.host.recover import Disposition, restore
 from ginnel.host.tun import DeviceRequest
@@ -62,7 +63,7 @@ def killer(at: int, victim: str, main: int) -> Callable[[int], None]:
 
 def live(runtime: Path, at: int, victim: str, device: str, flags: frozenset[RedirectFlag]) -> int:
     """The main process; returns its exit status unless it is killed."""
-    client = HostClient.start(runtime, observer=killer(at, victim, os.getpid()))
+    client = HostClient(start_helper(runtime, observer=killer(at, victim, os.getpid())))
     try:
         asyncio.run(configure_and_leave(client, device, flags))
     except HostError:

@@ -87,14 +87,14 @@ start_image.install({str(image)!r})
 start_image.load(start_image.READING)
 print("ginnel.options.rows" in sys.modules, "asyncio" in sys.modules)
 import_asyncio()
-start_image.load()
+start_image.load(start_image.CONNECTING)
 loaded = set(sys.modules)
 import ginnel.options.rows, ginnel.shell.client, ginnel.dataplane.engine, ginnel.core.wrap.crypt
 print(set(sys.modules) == loaded)
 print(ginnel.shell.client.run_client.__module__, ginnel.shell.client.__file__[-22:])
 print(ginnel.options.__path__[0][-14:], ginnel.options.rows.__package__)
 # Only what a start needs: not what writing the file needs.
-print({{"pathlib", "logging", "subprocess", "ssl"}} & loaded)
+print({{"pathlib", "logging", "subprocess", "ssl", "ginnel.host.helper"}} & loaded)
 """
     assert run(program).splitlines() == [
         "True False",
@@ -111,7 +111,7 @@ import sys
 from ginnel import start_image
 start_image.install({str(image)!r})
 sys.modules["termios"] = None  # what Python takes for a module that is not there
-start_image.load()
+start_image.load(start_image.CONNECTING)
 print("ginnel.shell.terminal" in sys.modules, "ginnel.core.replay" in sys.modules)
 try:
     import ginnel.shell.terminal
@@ -143,7 +143,7 @@ def test_a_source_that_changed_is_imported_as_ever(image: Path, tmp_path: Path) 
     program = f"""
 from ginnel import start_image
 start_image.install({str(changed)!r})
-start_image.load()
+start_image.load(start_image.CONNECTING)
 import ginnel.options.lexer
 print(type(ginnel.options.lexer.__spec__.loader).__name__)
 """

@@ -83,21 +83,28 @@ def _config_error_lines(error: ConfigError) -> list[LogLine]:
 
 
 def _run_client(request: RunClient, arguments: Sequence[str]) -> int:
+    reload = _reloading(request, arguments, "the configuration no longer asks for a connection")
+    start_image.load(start_image.FORKING)
+    from ginnel.shell.early_helper import early_helper
+
+    helper = early_helper(request.options.process)
     from ginnel.cli.lean_asyncio import import_asyncio
 
     import_asyncio()
-    start_image.load()
+    start_image.load(start_image.CONNECTING)
     from ginnel.shell.client import run_client
 
-    reload = _reloading(request, arguments, "the configuration no longer asks for a connection")
-    return run_client(request, reload, _frontend)
+    return run_client(request, reload, _frontend, helper)
 
 
 def _run_server(request: RunServer, arguments: Sequence[str]) -> int:
+    reload = _reloading(request, arguments, "the configuration is no longer that of a server")
+    from ginnel.shell.early_helper import early_helper
+
+    helper = early_helper(request.options.process)
     from ginnel.shell.server import run_server
 
-    reload = _reloading(request, arguments, "the configuration is no longer that of a server")
-    return run_server(request, reload, _server_frontend)
+    return run_server(request, reload, _server_frontend, helper)
 
 
 def _reloading(request: _Run, arguments: Sequence[str], otherwise: str) -> Callable[[], _Run]:

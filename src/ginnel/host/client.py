@@ -1,7 +1,7 @@
 """The caller of the privileged helper, for the event loop.
 
-Responsible for starting the helper, one request at a time, and descriptors that come back. Meaning
-of the requests is ``helper``'s.
+Responsible for one request at a time, and descriptors that come back. Meaning of the requests is
+``helper``'s.
 """
 
 import asyncio
@@ -9,13 +9,13 @@ import os
 import socket
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Self
 
 from ginnel.core.errors import HostError
 from ginnel.core.types import Endpoint
 from ginnel.dataclass import dataclass
 from ginnel.dataplane.api import TunDevice
 from ginnel.host.diff import Change, Do
+from ginnel.host.helper_process import HelperProcess
 from ginnel.host.messages import (
     CHANGES_PER_MESSAGE,
     MESSAGE_BYTES,
@@ -26,7 +26,6 @@ from ginnel.host.messages import (
     read_results,
     read_snapshot,
 )
-from ginnel.host.places import DEFAULT_RUNTIME_DIR, StrPath
 from ginnel.host.plan import Device, Planned
 from ginnel.host.records import (
     BadRecord,
@@ -43,9 +42,6 @@ from ginnel.host.steps import AddRoute, RemoveRoute
 from ginnel.host.tun import DeviceRequest
 from ginnel.host.underlay import UnderlaySnapshot
 from ginnel.options.model import DeviceType
-
-if TYPE_CHECKING:
-    from ginnel.host.helper import Observer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,10 +85,10 @@ class HostClient:
     Calls may come from several tasks; they are carried out one after the other.
     """
 
-    def __init__(self, channel: socket.socket, pid: int) -> None:
-        self._channel = channel
+    def __init__(self, helper: HelperProcess) -> None:
+        self._channel = helper.channel
         self._channel.setblocking(False)
-        self._pid = pid
+        self._pid = helper.pid
         self._lock = asyncio.Lock()
         self._next = 1
         self._greeting: int | None = None
@@ -100,31 +96,6 @@ class HostClient:
         self._greeted = False
         self._recovered: tuple[Recovered, ...] = ()
         self._indexes: dict[str, int] = {}
-
-    @classmethod
-    def start(
-        cls, runtime_dir: StrPath = DEFAULT_RUNTIME_DIR, *, observer: "Observer | None" = None
-    ) -> Self:
-        """Forks the helper. Call before there is a thread, an event loop, or a byte of the network.
-
-        ``observer`` runs in the helper with the count of journal lines after each; for tests.
-        """
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        pid = os.fork()
-        if pid == 0:
-            status = 1
-            try:
-                ours.close()
-                # What only the helper needs is imported while we go on.
-                from ginnel.host.helper import run_helper
-
-                run_helper(theirs, runtime_dir, observer)
-                status = 0
-            finally:
-                # Never back into the main process's code, whatever happened.
-                os._exit(status)
-        theirs.close()
-        return cls(ours, pid)
 
     @property
     def helper_pid(self) -> int:

@@ -15,6 +15,7 @@ from ginnel.core.tls import TlsChannel
 from ginnel.core.types import Side
 from ginnel.dataclass import dataclass
 from ginnel.dataplane.choose import open_data_plane
+from ginnel.host.helper_process import HelperProcess
 from ginnel.host.watch import ChangeSocket
 from ginnel.options.actions import RunClient
 from ginnel.options.model import ClientOptions, ManagementOptions, ProcessOptions
@@ -41,15 +42,18 @@ def _unattended(options: ManagementOptions, log: LogOutput) -> Frontend:
 
 
 def run_client(
-    request: RunClient, reload: Reload, make_frontend: MakeFrontend = _unattended
+    request: RunClient,
+    reload: Reload,
+    make_frontend: MakeFrontend = _unattended,
+    helper: HelperProcess | None = None,
 ) -> int:
     """Runs the client to its end and returns the exit status.
 
     ``reload`` reads the configuration again (SIGHUP); ``make_frontend`` makes the management
-    interface that the options ask for. Raises ConfigError for mistakes found before
-    the log is open; later ones are logged.
+    interface that the options ask for; ``helper`` is as for ``run_process``. Raises ConfigError for
+    mistakes found before the log is open; later ones are logged.
     """
-    return run_process(request.options.process, _Program(request, reload, make_frontend))
+    return run_process(request.options.process, _Program(request, reload, make_frontend), helper)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,7 +10,7 @@ from ginnel.core.errors import HostError
 from ginnel.host.client import Recovered
 from ginnel.host.results import Outcome
 from ginnel.protocol import Protocol
-from ginnel.shell.process import runtime_directory
+from ginnel.shell.early_helper import runtime_directory
 
 
 class Helper(Protocol):

@@ -20,13 +20,14 @@ from ginnel.core.negotiate import DataCapabilities
 from ginnel.dataclass import dataclass
 from ginnel.dataplane.choose import open_data_plane
 from ginnel.host.client import HostClient
-from ginnel.host.places import DEFAULT_RUNTIME_DIR
+from ginnel.host.helper_process import HelperProcess, start_helper
 from ginnel.host.privileges import forbid_core_dumps, lock_memory, set_priority
 from ginnel.host.scripts import ScriptRunner
 from ginnel.options.model import ProcessOptions
 from ginnel.options.notes import Note, NoteKind
 from ginnel.protocol import Protocol
 from ginnel.shell.daemonize import PidFile, become_daemon
+from ginnel.shell.early_helper import runtime_directory
 from ginnel.shell.logging_setup import LogOutput, setup_logging
 from ginnel.shell.notify import Notifier
 from ginnel.shell.python_records import python_records
@@ -35,9 +36,6 @@ from ginnel.shell.signals import Stopped, killable, stoppable
 
 ENGINE_VARIABLE = "GINNEL_ENGINE"
 """Environment variable that picks the data plane: ``rust`` or ``python``."""
-
-RUNTIME_VARIABLE = "GINNEL_RUNTIME_DIR"
-"""Environment variable that moves the journals away from ``/run/ginnel``."""
 
 INITIALISING = "init_instance"
 """What a signal says that comes before there is a connection."""
@@ -72,16 +70,25 @@ class Program(Protocol[S]):
         ...
 
 
-def run_process(process: ProcessOptions, program: Program[S]) -> int:
+def run_process(
+    process: ProcessOptions, program: Program[S], helper: HelperProcess | None = None
+) -> int:
     """Runs the program to its end and returns the exit status.
 
-    Raises ConfigError for mistakes found before the log is open; later ones are logged.
+    ``helper`` holds no keys in its memory, having been started before they are read. A daemon has
+    none yet: it must be its parent, and asks for passwords while there is a terminal. Raises
+    ConfigError for mistakes found before the log is open; later ones are logged.
     """
+    host = None if helper is None else HostClient(helper)
     forbid_core_dumps()
-    log = setup_logging(process)
+    try:
+        log = setup_logging(process)
+    except ConfigError:
+        _dismiss(host)
+        raise
     try:
         with python_records(log):
-            return _run(process, program, log)
+            return _run(process, program, log, host)
     except Stopped as stopped:
         # A wanted end is no failure, whenever it comes: service managers look at the status.
         log.log(shell_lines.signal_received(stopped.signal, SignalSource.HARD, INITIALISING))
@@ -97,11 +104,6 @@ def run_process(process: ProcessOptions, program: Program[S]) -> int:
     finally:
         log.close()
     return 1
-
-
-def runtime_directory() -> str:
-    """Where the journals are kept."""
-    return os.environ.get(RUNTIME_VARIABLE) or DEFAULT_RUNTIME_DIR
 
 
 def chosen_engine() -> str | None:
@@ -135,21 +137,23 @@ def _note_lines(notes: Sequence[Note]) -> list[LogLine]:
     ]
 
 
-def _run(process: ProcessOptions, program: Program[S], log: LogOutput) -> int:
+def _dismiss(host: HostClient | None) -> None:
+    if host is not None:
+        asyncio.run(host.close())
+
+
+def _run(
+    process: ProcessOptions, program: Program[S], log: LogOutput, host: HostClient | None
+) -> int:
     """Prepares everything for which there must be a terminal, or no loop yet; then the loop."""
-    host: HostClient | None = None
     try:
         with stoppable():
             program.begin(log)
             _check_outputs(process)
             rights = Rights(process)
-            # Before keys are read, so that the helper's memory holds none. A daemon must fork it
-            # later, to be its parent, and asks for passwords while there is a terminal.
-            host = HostClient.start(runtime_directory()) if process.daemon is None else None
             gathered = program.gather(log)
     except BaseException:
-        if host is not None:
-            asyncio.run(host.close())
+        _dismiss(host)
         raise
     notifier = Notifier()
     pid_file = _leave_terminal(process, notifier)
@@ -161,7 +165,7 @@ def _run(process: ProcessOptions, program: Program[S], log: LogOutput) -> int:
         runner = ScriptRunner(lambda line: log.log(shell_lines.note(line)))
         try:
             if host is None:
-                host = HostClient.start(runtime_directory())
+                host = HostClient(start_helper(runtime_directory()))
             host.greet()
             place = Place(log=log, host=host, rights=rights, runner=runner, notifier=notifier)
             loop = program.live(place, gathered)

@@ -21,6 +21,7 @@ from ginnel.core.tls import PeerCheck
 from ginnel.core.types import Side
 from ginnel.dataclass import dataclass, replace
 from ginnel.dataplane.choose import open_data_plane
+from ginnel.host.helper_process import HelperProcess
 from ginnel.options.actions import RunServer
 from ginnel.options.model import LoginOptions, ManagementOptions, ProcessOptions
 from ginnel.options.server_model import ServerOptions, VerifyClientCert
@@ -64,15 +65,18 @@ def _unattended(options: ManagementOptions, log: LogOutput) -> ServerFrontend:
 
 
 def run_server(
-    request: RunServer, reload: Reload, make_frontend: MakeServerFrontend = _unattended
+    request: RunServer,
+    reload: Reload,
+    make_frontend: MakeServerFrontend = _unattended,
+    helper: HelperProcess | None = None,
 ) -> int:
     """Runs the server to its end and returns the exit status.
 
     ``reload`` reads the configuration again (SIGHUP); ``make_frontend`` makes the management
-    interface that the options ask for. Raises ConfigError for mistakes found before
-    the log is open; later ones are logged.
+    interface that the options ask for; ``helper`` is as for ``run_process``. Raises ConfigError for
+    mistakes found before the log is open; later ones are logged.
     """
-    return run_process(request.options.process, _Program(request, reload, make_frontend))
+    return run_process(request.options.process, _Program(request, reload, make_frontend), helper)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,7 +13,7 @@ from ginnel.cli.lean_asyncio import LATE
 from ginnel.core.errors import HostError
 from ginnel.options.actions import RunClient, RunServer
 from ginnel.options.errors import ConfigError
-from ginnel.shell import client, server
+from ginnel.shell import client, early_helper, server
 from tests.unit.cli.certificates import TestPki, make_pki
 
 Reload = Callable[[], RunClient]
@@ -34,13 +34,20 @@ class FakeShell:
         self.during: Callable[[Reload], None] | None = None
 
     def run_client(
-        self, request: RunClient, reload: Reload, make_frontend: client.MakeFrontend
+        self, request: RunClient, reload: Reload, make_frontend: client.MakeFrontend, helper: str
     ) -> int:
+        assert helper == "helper"
         self.requests.append(request)
         self.directories.append(working_directory())
         if self.during is not None:
             self.during(reload)
         return self.status
+
+
+@pytest.fixture(autouse=True)
+def helper(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is forked here."""
+    monkeypatch.setattr(early_helper, "early_helper", lambda _process: "helper")
 
 
 @pytest.fixture
@@ -112,8 +119,12 @@ def test_a_servers_configuration_runs_a_server_until_it_is_none_any_more(
     seen: list[object] = []
 
     def run_server(
-        request: RunServer, reload: Callable[[], RunServer], make: server.MakeServerFrontend
+        request: RunServer,
+        reload: Callable[[], RunServer],
+        make: server.MakeServerFrontend,
+        helper: str,
     ) -> int:
+        assert helper == "helper"
         seen.append(request.options.listeners[0].port)
         path.write_text(path.read_text() + "port 1195\n")
         seen.append(reload().options.listeners[0].port)

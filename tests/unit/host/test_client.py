@@ -16,6 +16,7 @@ import pytest
 from ginnel.core.errors import HostError
 from ginnel.host.client import HostClient
 from ginnel.host.diff import Do
+from ginnel.host.helper_process import HelperProcess, start_helper
 from ginnel.host.messages import snapshot_record
 from ginnel.host.results import Outcome
 from ginnel.host.steps import AddRoute, SetLink
@@ -36,7 +37,7 @@ class Scripted:
     def __init__(self) -> None:
         ours, self.theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.theirs.setblocking(False)
-        self.client = HostClient(ours, 2**22 + 1)
+        self.client = HostClient(HelperProcess(channel=ours, pid=2**22 + 1))
         self.requests: list[Record] = []
 
     async def serve(self, answer: Callable[[Record], Record | None]) -> None:
@@ -173,7 +174,7 @@ def test_answer_to_a_cancelled_call_is_not_taken_for_the_next() -> None:
 
 
 def test_real_helper_starts_answers_and_ends(tmp_path: Path) -> None:
-    client = HostClient.start(tmp_path / "run")
+    client = HostClient(start_helper(tmp_path / "run"))
     pid = client.helper_pid
 
     async def talk() -> None:

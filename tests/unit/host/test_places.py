@@ -2,11 +2,11 @@
 
 import inspect
 
-from ginnel.host.client import HostClient
+from ginnel.host.helper_process import start_helper
 from ginnel.host.places import DEFAULT_RUNTIME_DIR
 from ginnel.host.recover import restore
 
 
 def test_writer_and_recovery_look_at_the_same_place() -> None:
-    for function in (HostClient.start, restore):
+    for function in (start_helper, restore):
         assert inspect.signature(function).parameters["runtime_dir"].default == DEFAULT_RUNTIME_DIR

@@ -6,12 +6,12 @@ import signal
 import stat
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from ginnel.core.errors import ConfigError, HostError
 from ginnel.core.tls_context import PassphraseNeeded, PassphraseWrong
-from ginnel.host.client import HostClient
 from ginnel.options.actions import RunClient
 from ginnel.options.model import AuthRetry, ProcessOptions, TlsOptions
 from ginnel.options.notes import Note, NoteKind
@@ -78,7 +78,7 @@ def rig(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Rig:
         async def run(self) -> Finished:
             return await made.live(self._equipment)
 
-    def start(_directory: Path) -> FakeHelper:
+    def start(_directory: str) -> FakeHelper:
         made.told.append("helper started")
         return FakeHelper(made, os.getpid())
 
@@ -92,11 +92,11 @@ def rig(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Rig:
     monkeypatch.setattr(process, "become_daemon", lambda **_: made.told.append("daemon"))
     monkeypatch.setattr(process, "lock_memory", lambda: made.told.append("mlock"))
     monkeypatch.setattr(process, "set_priority", lambda nice: made.told.append(f"nice {nice}"))
-    monkeypatch.setattr(HostClient, "start", start)
+    monkeypatch.setattr(process, "start_helper", start)
+    monkeypatch.setattr(process, "HostClient", lambda helper: helper)
     monkeypatch.setattr(helper_watch, "has_ended", lambda _pid: made.helper_died)
     monkeypatch.setattr(client, "Lifecycle", FakeLifecycle)
     monkeypatch.setenv(process.ENGINE_VARIABLE, "python")
-    monkeypatch.setenv(process.RUNTIME_VARIABLE, str(tmp_path / "run"))
     return made
 
 
@@ -301,7 +301,8 @@ def test_a_signal_before_the_loop_ends_it_with_a_line(
         return FakeContext()
 
     monkeypatch.setattr(unlock, "build_tls_context", build)
-    assert run_client(request(), never) == 0
+    helper: Any = FakeHelper(rig, os.getpid())
+    assert run_client(request(), never, helper=helper) == 0
     assert rig.log.texts[-1] == f"{number.name}[hard,init_instance] received, process exiting"
     assert rig.told[-1] == "helper closed"
     assert "live" not in rig.told

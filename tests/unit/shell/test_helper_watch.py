@@ -14,8 +14,8 @@ from ginnel.host.client import Recovered
 from ginnel.host.recover import Disposition, JournalReport, RestoreReport
 from ginnel.host.results import ChangeResult, Outcome
 from ginnel.shell import helper_watch
+from ginnel.shell.early_helper import runtime_directory
 from ginnel.shell.helper_watch import has_ended, leave_host, report_recovered, watch_helper
-from ginnel.shell.process import runtime_directory
 
 
 @dataclass

@@ -5,11 +5,12 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
 from ginnel.core.errors import ConfigError, LocalMisuse
-from ginnel.host.client import HostClient
+from ginnel.host.helper_process import HelperProcess
 from ginnel.options.model import ProcessOptions
 from ginnel.options.notes import Note, NoteKind
 from ginnel.shell import process
@@ -61,27 +62,33 @@ class Rig:
 
 
 @pytest.fixture
-def rig(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Rig]:
+def rig(monkeypatch: pytest.MonkeyPatch) -> Iterator[Rig]:
     made = Rig()
 
-    def start(_directory: Path) -> FakeHelper:
+    def start(_directory: str) -> FakeHelper:
         made.told.append("helper")
         return FakeHelper(made.told)
 
     monkeypatch.setattr(process, "forbid_core_dumps", lambda: made.told.append("no core"))
     monkeypatch.setattr(process, "setup_logging", lambda wanted: made.log.output(wanted.verb))
     monkeypatch.setattr(process, "become_daemon", lambda **_: made.told.append("daemon"))
-    monkeypatch.setattr(HostClient, "start", start)
-    monkeypatch.setenv(process.RUNTIME_VARIABLE, str(tmp_path))
+    monkeypatch.setattr(process, "start_helper", start)
+    monkeypatch.setattr(process, "HostClient", lambda helper: helper)
     before = (list(logging.getLogger().handlers), logging.getLogger().level)
     yield made
     assert (list(logging.getLogger().handlers), logging.getLogger().level) == before
 
 
-def test_the_helper_comes_before_keys_in_the_foreground_and_after_a_daemon(rig: Rig) -> None:
-    assert run_process(ProcessOptions(verb=3), Told(rig.told, status=3)) == 3
+def helper_of(rig: Rig) -> HelperProcess:
+    helper: Any = FakeHelper(rig.told)
+    return cast(HelperProcess, helper)
+
+
+def test_the_helper_comes_before_all_in_the_foreground_and_after_a_daemon(rig: Rig) -> None:
+    program = Told(rig.told, status=3)
+    assert run_process(ProcessOptions(verb=3), program, helper_of(rig)) == 3
     ends = ["helper greeted", "live with 7", "helper closed"]
-    assert rig.told == ["no core", "begin", "helper", "gather", *ends]
+    assert rig.told == ["no core", "begin", "gather", *ends]
     rig.told.clear()
     run_process(ProcessOptions(verb=3, daemon="vpn"), Told(rig.told))
     assert rig.told == ["no core", "begin", "gather", "daemon", "helper", *ends]
@@ -89,9 +96,22 @@ def test_the_helper_comes_before_keys_in_the_foreground_and_after_a_daemon(rig: 
 
 def test_a_mistake_closes_the_helper_and_is_told(rig: Rig) -> None:
     wrong = ConfigError("no such key", option="key")
-    assert run_process(ProcessOptions(verb=3), Told(rig.told, fails=wrong)) == 1
+    program = Told(rig.told, fails=wrong)
+    assert run_process(ProcessOptions(verb=3), program, helper_of(rig)) == 1
     assert rig.told[-1] == "helper closed"
     assert rig.log.has("Options error: no such key")
+
+
+def test_a_log_that_cannot_be_opened_closes_the_helper(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_options: ProcessOptions) -> LogOutput:
+        raise ConfigError("no such directory", option="log")
+
+    monkeypatch.setattr(process, "setup_logging", full)
+    with pytest.raises(ConfigError, match="no such directory"):
+        run_process(ProcessOptions(), Told(rig.told), helper_of(rig))
+    assert rig.told == ["no core", "helper closed"]
 
 
 def test_a_bug_is_shown_with_its_place(rig: Rig) -> None:

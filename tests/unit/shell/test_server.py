@@ -11,7 +11,6 @@ import pytest
 
 from ginnel.core.errors import ConfigError
 from ginnel.core.tls import PeerCheck
-from ginnel.host.client import HostClient
 from ginnel.options.actions import RunServer
 from ginnel.options.model import ProcessOptions, TlsOptions
 from ginnel.options.server_model import (
@@ -81,11 +80,11 @@ def rig(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Rig:
         return FakeContext()
 
     monkeypatch.setattr(unlock, "build_tls_context", build)
-    monkeypatch.setattr(HostClient, "start", lambda _directory: FakeHelper(made, os.getpid()))
+    monkeypatch.setattr(process, "start_helper", lambda _directory: FakeHelper(made, os.getpid()))
+    monkeypatch.setattr(process, "HostClient", lambda helper: helper)
     monkeypatch.setattr(helper_watch, "has_ended", lambda _pid: False)
     monkeypatch.setattr(server, "ServerLifecycle", FakeLifecycle)
     monkeypatch.setenv(process.ENGINE_VARIABLE, "python")
-    monkeypatch.setenv(process.RUNTIME_VARIABLE, str(tmp_path / "run"))
     return made
 
 

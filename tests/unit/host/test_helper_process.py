@@ -1,0 +1,28 @@
+"""A helper from its fork to its end."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from ginnel.host import helper
+from ginnel.host.helper_process import start_helper
+
+
+def test_it_ends_with_the_channel(tmp_path: Path) -> None:
+    started = start_helper(tmp_path / "run")
+    assert started.pid != os.getpid()
+    started.channel.close()
+    assert os.waitstatus_to_exitcode(os.waitpid(started.pid, 0)[1]) == 0
+
+
+def test_it_never_returns_into_the_main_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_arguments: object) -> None:
+        raise SystemExit(7)
+
+    monkeypatch.setattr(helper, "run_helper", fail)
+    started = start_helper(tmp_path / "run")
+    assert os.waitstatus_to_exitcode(os.waitpid(started.pid, 0)[1]) == 1
+    started.channel.close()
