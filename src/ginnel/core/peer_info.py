@@ -5,11 +5,11 @@ Responsible for: building our lines by level of detail, parsing and filtering th
 """
 
 from collections.abc import Iterable, Mapping
-from enum import IntFlag
 from functools import lru_cache
 
 from ginnel.dataclass import dataclass, field
 from ginnel.enumeration import IntEnum
+from ginnel.flags import IntFlag
 
 
 class ProtocolFlag(IntFlag):
@@ -31,7 +31,8 @@ class ProtocolFlag(IntFlag):
     PUSH_UPDATE = 1 << 12
 
 
-_KNOWN_FLAGS = sum(flag.value for flag in ProtocolFlag)
+_KNOWN_FLAGS = (1 << 13) - 2
+"""All of them."""
 
 
 class Detail(IntEnum):

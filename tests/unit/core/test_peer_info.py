@@ -118,6 +118,13 @@ def test_nonsense_flags_are_none_and_unknown_bits_are_dropped() -> None:
     assert protocol_flags({"IV_PROTO": str(1 << 1 | 1 << 20)}) == ProtocolFlag.DATA_V2
 
 
+def test_every_flag_is_known() -> None:
+    flags = [flag for name, flag in vars(ProtocolFlag).items() if name.isupper()]
+    assert ProtocolFlag.DATA_EPOCH in flags
+    for flag in flags:
+        assert protocol_flags({"IV_PROTO": str(int(flag))}) == flag
+
+
 def test_lines_at_full_detail_come_as_openvpns() -> None:
     """Order and form as of openvpn 2.6.14 with push-peer-info and these variables."""
     lines = build_peer_info(PEER, Detail.FULL).splitlines()
