@@ -8,6 +8,7 @@ from ginnel.options.rows import (
     legacy,
     link,
     log,
+    modes,
     proxy,
     routes,
     scripts,
@@ -27,7 +28,7 @@ _SECTIONS: tuple[tuple[str, tuple[OptionRow, ...]], ...] = (
     ("DNS", dns.ROWS),
     ("Scripts", scripts.ROWS),
     ("Process, log, actions and management", log.ROWS),
-    ("Modes and filters", legacy.ROWS),
+    ("Modes and filters", (*modes.ROWS, *legacy.ROWS)),
     ("Server", server.ROWS),
 )
 _WIDTH = 80

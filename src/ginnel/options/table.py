@@ -104,14 +104,22 @@ class OptionRow:
 @cache
 def all_rows() -> dict[str, OptionRow]:
     """Returns every row by name, in alphabetical order."""
-    from ginnel.options.rows import ALL_ROWS
+    from ginnel.options.rows.all import ALL_ROWS
 
     return {row.name: row for row in sorted(ALL_ROWS, key=lambda row: row.name)}
 
 
+@cache
+def _common_rows() -> dict[str, OptionRow]:
+    """Most configurations name no others, and connect sooner without those."""
+    from ginnel.options.rows import COMMON_ROWS
+
+    return {row.name: row for row in COMMON_ROWS}
+
+
 def find_row(name: str) -> OptionRow | None:
     """Looks a directive up by its exact name."""
-    return all_rows().get(name)
+    return _common_rows().get(name) or all_rows().get(name)
 
 
 def near_misses(name: str) -> list[str]:

@@ -62,6 +62,7 @@ MODULES = (
     "ginnel.host.recover",
     "ginnel.options.resolve_server",
     "ginnel.options.rows",
+    "ginnel.options.rows.all",
     "ginnel.options.server_draft",
     "ginnel.options.server_model",
     "ginnel.shell.external_key",

@@ -260,6 +260,7 @@ def test_a_client_loads_nothing_that_only_others_need(pki: TestPki, tmp_path: Pa
         "ginnel.management.frontend",
         "ginnel.options.apply_server",
         "ginnel.options.resolve_server",
+        "ginnel.options.rows.server",
         "ginnel.options.server_draft",
         "ginnel.options.server_model",
         "ginnel.shell.proxy",

@@ -11,7 +11,8 @@ from ginnel.options import apply
 from ginnel.options.arguments import count_bounds
 from ginnel.options.draft import SERVER_GROUPS, ProfileDraft
 from ginnel.options.model import ClientOptions
-from ginnel.options.rows import ALL_ROWS
+from ginnel.options.rows import COMMON_ROWS
+from ginnel.options.rows.all import ALL_ROWS
 from ginnel.options.server_draft import ServerDraft
 from ginnel.options.server_model import ClientConfig
 from ginnel.options.table import OptionRow, Repeat, Support, all_rows, find_row, near_misses
@@ -67,6 +68,14 @@ def test_every_directive_of_openvpn_has_a_row() -> None:
 
 def test_no_name_has_two_rows() -> None:
     assert len(ALL_ROWS) == len(all_rows())
+
+
+def test_a_row_is_found_with_the_common_ones_and_without() -> None:
+    assert find_row("remote") in COMMON_ROWS
+    server = find_row("server")
+    assert server is all_rows()["server"]
+    assert server not in COMMON_ROWS
+    assert find_row("no-such-option") is None
 
 
 @pytest.mark.parametrize("row", [row for row in ROWS if row.field], ids=lambda row: row.name)

@@ -1,29 +1,18 @@
-"""All rows of the option table, one module for each subject."""
+"""The rows of the option table, one module for each subject.
 
-from ginnel.options.rows import (
-    data,
-    dns,
-    legacy,
-    link,
-    log,
-    proxy,
-    routes,
-    scripts,
-    server,
-    tls,
-    tun,
-)
+Those of most configurations are here; ``all`` has the others too.
+"""
 
-ALL_ROWS = (
+from ginnel.options.rows import data, dns, link, log, modes, routes, scripts, tls, tun
+
+COMMON_ROWS = (
     *link.ROWS,
-    *proxy.ROWS,
     *tls.ROWS,
     *data.ROWS,
     *tun.ROWS,
     *routes.ROWS,
     *dns.ROWS,
-    *server.ROWS,
     *scripts.ROWS,
     *log.ROWS,
-    *legacy.ROWS,
+    *modes.ROWS,
 )
