@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,25 @@ from tests.deadlines import wait_until
 from tests.interop.checks import assert_carries, wait_file
 from tests.interop.lab import OFFICE_HOST, Lab, ServerSetup
 from tests.interop.lab.openvpn import COMPLETED, client_is_ginnel, client_program
+
+SHOWING_MODULES = """
+import sys
+from ginnel.cli.main import main
+status = main(["ginnel", "openvpn", *sys.argv[1:]])
+print(*sys.modules, sep="\\n")
+sys.exit(status)
+"""
+
+
+def test_a_plain_connection_loads_nothing_that_only_others_need(lab: Lab) -> None:
+    """Whoever connects waits for what is imported on the way, as ``unit/cli`` says of a start."""
+    lab.start_server()
+    client = lab.start_client(program=(sys.executable, "-c", SHOWING_MODULES))
+    assert_carries(lab)
+    client.stop(expect=0)
+    loaded = set(client.log().splitlines())
+    assert {"ginnel.core.tls_wheel", "ginnel.core.wrap.crypt"} <= loaded
+    assert not {"hashlib", "hmac"} & loaded
 
 
 def test_daemon_with_pid_file_and_log(lab: Lab) -> None:

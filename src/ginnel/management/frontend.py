@@ -376,10 +376,10 @@ class ManagementFrontend:
         self._session.verification_failed(type_name)
         self._server.pump()
 
-    def up_down(self, *, up: bool, environment: Mapping[str, str]) -> None:
+    def up_down(self, *, up: bool, environment: Callable[[], Mapping[str, str]]) -> None:
         """The tunnel came up or goes down; shown only with ``management-up-down``."""
         if self.settings.up_down:
-            self._session.up_down(up=up, environment=environment)
+            self._session.up_down(up=up, environment=environment())
             self._server.pump()
 
     def fatal(self, text: str) -> None:

@@ -148,7 +148,7 @@ class Frontend(Protocol):
         """Hears that the tunnel is up."""
         ...
 
-    def up_down(self, *, up: bool, environment: Mapping[str, str]) -> None:
+    def up_down(self, *, up: bool, environment: Callable[[], Mapping[str, str]]) -> None:
         """Hears that device and routes came or go, with what a script would be told."""
         ...
 
@@ -249,7 +249,7 @@ class Unattended:
     def started(self, *, with_errors: bool) -> None:
         """Nobody listens."""
 
-    def up_down(self, *, up: bool, environment: Mapping[str, str]) -> None:
+    def up_down(self, *, up: bool, environment: Callable[[], Mapping[str, str]]) -> None:
         """Nobody listens."""
 
     def verification_failed(self, type_name: str) -> None:

@@ -9,6 +9,7 @@ import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from functools import cache
 
 from ginnel.compat import shell_lines
 from ginnel.compat.log_lines import LogLine
@@ -101,10 +102,13 @@ class ClientHooks:
         self._context = self._blank
         self._certificates: dict[int, CertificateInfo] = {}
         self._routes_added = False
-        self.tunnel_environment: Mapping[str, str] = {}
-        """What a script would be told of the tunnel that stands, but for the script's own names."""
+        self._told: Callable[[], Mapping[str, str]] = dict
         if self._scripts.script_security >= SCRIPT_SECURITY_USER:
             log(shell_lines.scripts_allowed())
+
+    def tunnel_environment(self) -> Mapping[str, str]:
+        """What a script would be told of the tunnel that stands, but for the script's own names."""
+        return self._told()
 
     def interrupt(self) -> None:
         """Ends the scripts that run now, which counts as their failure."""
@@ -205,8 +209,8 @@ class ClientHooks:
         """Runs ``route-up``; its failure is a warning."""
         self._routes_added = not config.options.routes.route_noexec
         context = self._tunnel_context(config, plan, device, restart=False)
-        self.tunnel_environment = _told(Hook.UP, context)
-        self._frontend.up_down(up=True, environment=self.tunnel_environment)
+        self._told = _told(Hook.UP, context)
+        self._frontend.up_down(up=True, environment=self._told)
         await self._optional(Hook.ROUTE_UP, "route-up", self._scripts.route_up, context)
 
     async def route_pre_down(
@@ -304,8 +308,17 @@ class ClientHooks:
         return script.result()
 
 
-def _told(hook: Hook, context: ScriptContext) -> Mapping[str, str]:
-    """What a frontend is told of a tunnel: the same as a script, but for the script's own names."""
-    told = script_environment(hook, replace(context, signal=None))
-    told.pop("script_type", None)
-    return told
+def _told(hook: Hook, context: ScriptContext) -> Callable[[], Mapping[str, str]]:
+    """What a frontend is told of a tunnel: the same as a script, but for the script's own names.
+
+    Rendered once somebody asks. Few do, and for the digests of certificates it loads ``hashlib``,
+    and with that the system's OpenSSL.
+    """
+
+    @cache
+    def render() -> Mapping[str, str]:
+        told = script_environment(hook, replace(context, signal=None))
+        told.pop("script_type", None)
+        return told
+
+    return render

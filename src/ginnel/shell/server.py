@@ -227,7 +227,7 @@ class _Server:
                 frontend=self._frontend,
                 authenticators=Authenticators(named, say),
                 say=say,
-                base=lambda: scripts.tunnel_environment,
+                base=scripts.tunnel_environment,
             )
 
         means = ServingMeans(

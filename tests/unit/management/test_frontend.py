@@ -384,7 +384,7 @@ def test_the_environment_is_shown_only_on_request(tmp_path: Path) -> None:
 
     async def scenario(program: Program) -> None:
         peer = await program.client()
-        program.frontend.up_down(up=True, environment={"dev": "tun0"})
+        program.frontend.up_down(up=True, environment=lambda: {"dev": "tun0"})
         program.frontend.fatal("the end")
         heard = await peer.until(b"the end\r\n")
         assert (b">UPDOWN:ENV,dev=tun0\r\n" in heard) is program.frontend.settings.up_down
