@@ -1,8 +1,8 @@
-"""The compiled data plane. ``ginnel.dataplane.engine`` is the only user of this module."""
+"""The compiled data plane, and the keys of control packets: for ``ginnel.dataplane`` alone."""
 
 from typing import Final, final
 
-__all__ = ["Engine", "__interface__", "__version__"]
+__all__ = ["Engine", "SivKey", "__interface__", "__version__"]
 
 _Address = tuple[bytes, int, int]
 """Packed address (4 or 16 bytes), port, scope id."""
@@ -106,3 +106,11 @@ class Engine:
     ) -> None: ...
     def send_inner(self, peer_id: int, payload: bytes) -> None: ...
     def close(self) -> None: ...
+
+@final
+class SivKey:
+    """A ``ginnel.core.wrap.api.SivKey``. ``ValueError`` for keys of another length than 32."""
+
+    def __new__(cls, cipher_key: bytes, mac_key: bytes) -> SivKey: ...
+    def seal(self, clear: bytes, secret: bytes) -> tuple[bytes, bytes]: ...
+    def open(self, clear: bytes, tag: bytes, ciphertext: bytes) -> bytes | None: ...

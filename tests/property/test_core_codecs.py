@@ -42,8 +42,9 @@ from ginnel.core.wire import (
     frame_tcp,
 )
 from ginnel.core.wrap import Wrapping
+from ginnel.core.wrap.api import library_siv
 from ginnel.core.wrap.auth import AuthControl
-from ginnel.core.wrap.crypt import CryptControl
+from ginnel.core.wrap.crypt import CryptControl, siv_keys
 from ginnel.core.wrap.crypt_v2 import (
     CryptV2Control,
     resend_wkc_requested,
@@ -52,6 +53,7 @@ from ginnel.core.wrap.crypt_v2 import (
     wrap_client_key,
 )
 from ginnel.core.wrap.plain import PlainControl
+from ginnel.dataplane.choose import siv_maker
 from ginnel.options.model import KeyDirection
 from ginnel.options.values import FileContent, Origin, Secret
 
@@ -87,8 +89,8 @@ def both_ends() -> list[tuple[Wrapping, Wrapping]]:
             AuthControl(key=KEY, direction=KeyDirection.NORMAL, digest="SHA1", unix_time=1),
         ),
         (
-            CryptControl(key=KEY, side=client, unix_time=1),
-            CryptControl(key=KEY, side=server, unix_time=1),
+            CryptControl(key=KEY, keys=siv_keys(KEY, client), unix_time=1),
+            CryptControl(key=KEY, keys=siv_keys(KEY, server), unix_time=1),
         ),
         (
             CryptV2Control(key=CLIENT_KEY, side=client, unix_time=1),
@@ -275,6 +277,23 @@ def test_wrapped_keys_round_trip(material: bytes, kind: int, metadata: bytes) ->
     assert parse_v2_client_key(key_file(render_v2_client_key(sealed).encode())) == sealed
     found = unwrap_client_key(SERVER_KEY, sealed.wrapped)
     assert (found.key, found.metadata_type, found.metadata) == (key, kind, metadata)
+
+
+@given(
+    st.binary(min_size=32, max_size=32),
+    st.binary(min_size=32, max_size=32),
+    st.binary(max_size=40),
+    st.binary(max_size=1300),
+)
+def test_both_makers_of_control_keys_seal_alike(
+    cipher_key: bytes, mac_key: bytes, clear: bytes, secret: bytes
+) -> None:
+    first, second = library_siv(cipher_key, mac_key), siv_maker(None)(cipher_key, mac_key)
+    tag, ciphertext = first.seal(clear, secret)
+    assert second.seal(clear, secret) == (tag, ciphertext)
+    for key in (first, second):
+        assert key.open(clear, tag, ciphertext) == secret
+        assert key.open(clear + b"x", tag, ciphertext) is None
 
 
 @given(st.binary(max_size=300), st.binary(max_size=40), st.integers(0, 700))

@@ -1,4 +1,5 @@
-//! The packet path of the data channel, without I/O, clock or threads.
+//! The packet path of the data channel, and the keys of control packets (`siv`), without I/O, clock
+//! or threads.
 //!
 //! Responsible for packet formats, keys and their limits, replay windows, peers and their routes,
 //! segmentation and coalescing of inner packets, MSS clamping and counters. It neither reads a
@@ -24,6 +25,7 @@ pub mod peer;
 pub mod replay;
 pub mod route;
 pub mod segment;
+pub mod siv;
 pub mod stats;
 pub mod suite;
 pub mod vlan;

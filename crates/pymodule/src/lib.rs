@@ -13,6 +13,7 @@ use ginnel_dataplane::datapath::payload::PayloadSpec;
 use ginnel_dataplane::datapath::payload::framing::Framing;
 use ginnel_dataplane::datapath::payload::nat::NatRule;
 use ginnel_dataplane::datapath::peer::{Keepalive, PeerConfig, Slot};
+use ginnel_dataplane::datapath::siv::{SIV_LEN, SivKey as Siv};
 use ginnel_dataplane::datapath::suite::Suite;
 use ginnel_dataplane::datapath::vlan::{Accept, Vlans};
 use ginnel_dataplane::datapath::wire::DataFormat;
@@ -27,7 +28,7 @@ use zeroize::Zeroizing;
 
 /// Counts changes of what this module is called with; the same number is in
 /// `ginnel.dataplane.choose`, which takes no other.
-const INTERFACE: u32 = 3;
+const INTERFACE: u32 = 4;
 
 /// Packed address, port, scope id.
 type Address = (PyBackedBytes, u16, u32);
@@ -350,6 +351,51 @@ impl Engine {
     }
 }
 
+/// Keys of one direction of wrapped control packets.
+#[pyclass(frozen, module = "ginnel_engine")]
+struct SivKey(Siv);
+
+#[pymethods]
+impl SivKey {
+    #[new]
+    fn new(cipher_key: &[u8], mac_key: &[u8]) -> PyResult<Self> {
+        let key = Siv::new(cipher_key, mac_key);
+        key.map(Self).map_err(|_| PyValueError::new_err("each key has 32 bytes"))
+    }
+
+    fn seal<'py>(
+        &self,
+        py: Python<'py>,
+        clear: &[u8],
+        secret: &[u8],
+    ) -> PyResult<(Bound<'py, PyBytes>, Bound<'py, PyBytes>)> {
+        let mut tag = [0; SIV_LEN];
+        let ciphertext = PyBytes::new_with(py, secret.len(), |body| {
+            body.copy_from_slice(secret);
+            tag = self.0.seal(clear, body);
+            Ok(())
+        })?;
+        Ok((PyBytes::new(py, &tag), ciphertext))
+    }
+
+    fn open<'py>(
+        &self,
+        py: Python<'py>,
+        clear: &[u8],
+        tag: &[u8],
+        ciphertext: &[u8],
+    ) -> PyResult<Option<Bound<'py, PyBytes>>> {
+        let Ok(tag) = tag.try_into() else { return Ok(None) };
+        let mut fits = false;
+        let secret = PyBytes::new_with(py, ciphertext.len(), |body| {
+            body.copy_from_slice(ciphertext);
+            fits = self.0.open(clear, tag, body).is_ok();
+            Ok(())
+        })?;
+        Ok(fits.then_some(secret))
+    }
+}
+
 fn invalid() -> PyErr {
     os_error(io::Error::from_raw_os_error(libc::EINVAL))
 }
@@ -492,6 +538,8 @@ mod ginnel_engine {
     #[pymodule_export]
     use super::Engine;
     use super::INTERFACE;
+    #[pymodule_export]
+    use super::SivKey;
     use pyo3::prelude::*;
 
     #[pymodule_init]

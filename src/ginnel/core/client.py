@@ -47,6 +47,7 @@ from ginnel.core.session import PeerRestarted, SoftResetByPeer
 from ginnel.core.timers import earliest
 from ginnel.core.tls import TlsChannel
 from ginnel.core.types import ActionId, Endpoint, Instant, Transmit
+from ginnel.core.wrap.api import SivMaker, library_siv
 from ginnel.options.model import ClientOptions, ConnectionProfile
 
 
@@ -66,10 +67,12 @@ class ClientMachine:
         facts: LocalFacts,
         credentials: Credentials | None = None,
         token: Credentials | None = None,
+        siv: SivMaker = library_siv,
     ) -> None:
         """``unix_time`` is the wall clock in seconds at ``start``; the server is told ``facts``.
 
-        ``token`` is what the machine before this one had in ``token``.
+        ``token`` is what the machine before this one had in ``token``; ``siv`` makes the keys of
+        control packets.
         """
         self._outbox = Outbox()
         self._link = ClientLink(
@@ -79,6 +82,7 @@ class ClientMachine:
             tls=tls,
             entropy=entropy,
             outbox=self._outbox,
+            siv=siv,
         )
         self._course = ClientCourse(
             options=options,

@@ -20,6 +20,7 @@ from ginnel.core.tls import TlsChannel
 from ginnel.core.types import Endpoint, Instant, SessionId, Transmit, Transport
 from ginnel.core.wire import SESSION_ID_LENGTH
 from ginnel.core.wrap import wrapping_for
+from ginnel.core.wrap.api import SivMaker, library_siv
 from ginnel.options.model import ClientOptions, ConnectionProfile, LinkProtocol
 
 
@@ -35,12 +36,14 @@ class ClientLink:
         tls: Callable[[], TlsChannel],
         entropy: Callable[[int], bytes],
         outbox: Outbox,
+        siv: SivMaker = library_siv,
     ) -> None:
         self._options = options
         self._profile = profile
         self._tls = tls
         self._entropy = entropy
         self._outbox = outbox
+        self._siv = siv
         self._dialogue: Dialogue | None = None
         self.remote = remote
         """Where packets go; moves when the profile allows float."""
@@ -86,7 +89,7 @@ class ClientLink:
         own_id = drawn if any(drawn) else bytes((1,)) * SESSION_ID_LENGTH
         session = Session(
             session_id=SessionId(own_id),
-            wrapping=wrapping_for(self._profile.wrapping, side, unix_time),
+            wrapping=wrapping_for(self._profile.wrapping, side, unix_time, siv=self._siv),
             tls=self._tls,
             rules=SessionRules(
                 tls_timeout=float(self._options.tls.tls_timeout),
@@ -97,6 +100,7 @@ class ClientLink:
                 side=side,
             ),
             now=now,
+            siv=self._siv,
         )
         self._dialogue = Dialogue(session, side)
 

@@ -10,6 +10,7 @@ from ginnel.core.key_files import V2ClientKey, parse_v2_server_key
 from ginnel.core.types import Side
 from ginnel.core.wire import HEADER_LENGTH, ControlBody, ControlHeader, Opcode, decode_body
 from ginnel.core.wrap import Wrapping
+from ginnel.core.wrap.api import SivMaker, library_siv
 from ginnel.core.wrap.build import wrapping_maker
 from ginnel.dataclass import dataclass
 from ginnel.options.model import PlainWrapping
@@ -46,15 +47,18 @@ class Opened:
 class ControlKeys:
     """Opens packets of clients that nothing is known about."""
 
-    def __init__(self, options: ServerOptions) -> None:
+    def __init__(self, options: ServerOptions, siv: SivMaker = library_siv) -> None:
         """Raises ``ConfigError`` for a key that does not parse."""
+        self.siv = siv
         v2 = options.crypt_v2
         self._server_key = None if v2 is None else parse_v2_server_key(v2.key)
         self._max_age = 0 if v2 is None else v2.max_age
         is_bare = isinstance(options.wrapping, PlainWrapping)
         # Beside tls-crypt-v2 alone, packets without any wrapping must not be a way in.
         self._shared = (
-            None if is_bare and v2 is not None else wrapping_maker(options.wrapping, Side.SERVER)
+            None
+            if is_bare and v2 is not None
+            else wrapping_maker(options.wrapping, Side.SERVER, siv=siv)
         )
 
     def open(
@@ -84,9 +88,13 @@ class ControlKeys:
         )
 
         _, wrapped = split_wrapped_key(packet)
-        unwrapped = unwrap_client_key(self._server_key, wrapped)
+        unwrapped = unwrap_client_key(self._server_key, wrapped, self.siv)
         wrapping = CryptV2Control(
-            key=V2ClientKey(unwrapped.key, b""), side=Side.SERVER, unix_time=unix_time, sent=sent
+            key=V2ClientKey(unwrapped.key, b""),
+            side=Side.SERVER,
+            unix_time=unix_time,
+            sent=sent,
+            siv=self.siv,
         )
         header, raw = wrapping.peek(packet)
         if self._max_age:

@@ -29,6 +29,7 @@ from ginnel.core.wire import (
     encode_body,
 )
 from ginnel.core.wrap import Wrapping
+from ginnel.core.wrap.api import SivMaker, library_siv
 from ginnel.dataclass import dataclass
 from ginnel.options.server_model import ServerOptions
 
@@ -79,13 +80,21 @@ class Listener:
     """One for all sockets of a process. No input raises; what is dropped is counted."""
 
     def __init__(
-        self, *, options: ServerOptions, secret: bytes, unix_time: int, now: Instant
+        self,
+        *,
+        options: ServerOptions,
+        secret: bytes,
+        unix_time: int,
+        now: Instant,
+        siv: SivMaker = library_siv,
     ) -> None:
         """``secret`` are 32 random bytes; ``unix_time`` is the wall clock in seconds ``now``.
 
+        ``siv`` makes the keys of control packets.
+
         Raises ``ConfigError`` for a key of the control channel that does not parse.
         """
-        self.keys = ControlKeys(options)
+        self.keys = ControlKeys(options, siv)
         """For the machines as well."""
         self.drops: Counter[str] = Counter()
         self._cookies = CookieMaker(secret, hand_window=options.tls.hand_window)

@@ -252,6 +252,7 @@ class ServerLink:
             ),
             now=now,
             met=met,
+            siv=self._keys.siv,
         )
         self._claim, self._has_begun = claim, True
         return Guest(talk=Dialogue(session, Side.SERVER), claim=claim)

@@ -26,6 +26,7 @@ from ginnel.core.wire import (
     encode_body,
 )
 from ginnel.core.wrap import Wrapping
+from ginnel.core.wrap.api import SivMaker, library_siv
 from ginnel.dataclass import dataclass
 
 FIRST_KEY = KeyId(0)
@@ -104,10 +105,12 @@ class Session:
         rules: SessionRules,
         now: Instant,
         met: SessionId | None = None,
+        siv: SivMaker = library_siv,
     ) -> None:
         """Starts at once: the hard reset is the first thing ``outgoing`` returns.
 
         With ``met``, the peer's session id, both resets were exchanged before (``listener``).
+        ``siv`` is for the wrapping of later negotiations.
         """
         if len(session_id) != SESSION_ID_LENGTH or not any(session_id):
             raise LocalMisuse("a session id is eight bytes, not all zero")
@@ -118,6 +121,7 @@ class Session:
         self._dynamic_from: tuple[KeySession, int] | None = None
         """Whose exporter that will come from, and the wall clock, once it was agreed on."""
         self._tls = tls
+        self._siv = siv
         self._rules = rules
         self._previous: KeySession | None = None
         self._current = self._new_key(
@@ -233,6 +237,7 @@ class Session:
             base=self._wrapping.static_key,
             side=self._rules.side,
             unix_time=unix_time,
+            siv=self._siv,
         )
 
     def _body(self, header: ControlHeader, raw: bytes) -> ControlBody:

@@ -6,6 +6,7 @@ Not responsible for how a data plane works, nor for what a user may ask for on t
 import importlib
 
 from ginnel import __version__
+from ginnel.core.wrap.api import SivMaker, library_siv
 from ginnel.dataclass import dataclass
 from ginnel.dataplane.api import DataPlane, TunDevice
 from ginnel.enumeration import Enum
@@ -13,7 +14,7 @@ from ginnel.options.errors import ConfigError
 
 EXTENSION = "ginnel_engine"
 
-INTERFACE = 3
+INTERFACE = 4
 """Counts changes of what the extension is called with; the same number is in its ``lib.rs``."""
 
 
@@ -83,6 +84,18 @@ def open_data_plane(
     problem = None if engine == Engine.PYTHON.value else find_problem()
     choice = choose_engine(engine, problem)
     return _open(choice.engine, tun), choice.reasons
+
+
+def siv_maker(engine: str | None) -> SivMaker:
+    """Who makes the keys of control packets: the chosen engine, if it is the compiled one.
+
+    Raises ConfigError as ``choose_engine`` does.
+    """
+    problem = None if engine == Engine.PYTHON.value else find_problem()
+    if choose_engine(engine, problem).engine is Engine.PYTHON:
+        return library_siv
+    maker: SivMaker = importlib.import_module(EXTENSION).SivKey
+    return maker
 
 
 def _open(engine: Engine, tun: TunDevice | None) -> DataPlane:

@@ -14,7 +14,7 @@ from ginnel.core.errors import ConfigError, LocalMisuse
 from ginnel.core.tls import TlsChannel
 from ginnel.core.types import Side
 from ginnel.dataclass import dataclass
-from ginnel.dataplane.choose import open_data_plane
+from ginnel.dataplane.choose import open_data_plane, siv_maker
 from ginnel.host.helper_process import HelperProcess
 from ginnel.host.watch import ChangeSocket
 from ginnel.options.actions import RunClient
@@ -184,6 +184,7 @@ class _Client:
                 status=status,
                 signals=signals,
                 capabilities=probe(engine),
+                siv=siv_maker(engine),
                 open_plane=partial(open_data_plane, engine=engine),
                 frontend=self._frontend,
                 on_connected=self._notifier.connected,

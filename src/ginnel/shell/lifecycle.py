@@ -30,6 +30,7 @@ from ginnel.core.notices import (
 from ginnel.core.remotes import GiveUp, Pause, RemoteCursor
 from ginnel.core.tls import TlsChannel
 from ginnel.core.types import Endpoint, Instant
+from ginnel.core.wrap.api import SivMaker
 from ginnel.dataclass import dataclass, field, replace
 from ginnel.host.client import Recovered
 from ginnel.options.model import ClientOptions, ConnectionProfile
@@ -119,6 +120,8 @@ class Equipment:
     status: Status
     signals: Signals
     capabilities: DataCapabilities
+    siv: SivMaker
+    """Makes the keys of control packets."""
     open_plane: OpenPlane
     signer: Signer | None = None
     """Who has the private key when this process has not."""
@@ -430,6 +433,7 @@ class Lifecycle:
             ),
             credentials=self._kit.login.current,
             token=self._kit.login.token,
+            siv=self._kit.siv,
         )
         drive = Drive(
             machine=machine,

@@ -15,6 +15,7 @@ from ginnel.core.notices import Notice, Outcome
 from ginnel.core.peer_info import LocalFacts
 from ginnel.core.tls import TlsChannel
 from ginnel.core.types import ActionId, Endpoint, Instant, Transmit
+from ginnel.core.wrap.api import SivMaker
 from ginnel.options.model import ClientOptions, ConnectionProfile
 from ginnel.protocol import Protocol
 from ginnel.shell.clock import unix_now
@@ -54,10 +55,12 @@ def make_machine(
     facts: LocalFacts,
     credentials: Credentials | None,
     token: Credentials | None,
+    siv: SivMaker,
 ) -> Machine:
     """Makes the machine that the profile asks for.
 
-    ``tls`` makes the channel of a negotiation; the server is told ``facts``.
+    ``tls`` makes the channel of a negotiation, ``siv`` the keys of control packets; the server is
+    told ``facts``.
     """
     if options.data.static_key is not None:
         from ginnel.core.static_peer import StaticPeerMachine
@@ -80,4 +83,5 @@ def make_machine(
         facts=facts,
         credentials=credentials,
         token=token,
+        siv=siv,
     )

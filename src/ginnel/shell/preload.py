@@ -59,6 +59,7 @@ MODULES = (
     "ginnel.core.wrap.auth",
     "ginnel.core.wrap.crypt",
     "ginnel.core.wrap.crypt_v2",
+    "ginnel.core.wrap.siv",
     "ginnel.host.recover",
     "ginnel.options.resolve_server",
     "ginnel.options.rows",

@@ -20,7 +20,7 @@ from ginnel.core.pool import AddressPool
 from ginnel.core.tls import PeerCheck
 from ginnel.core.types import Side
 from ginnel.dataclass import dataclass, replace
-from ginnel.dataplane.choose import open_data_plane
+from ginnel.dataplane.choose import open_data_plane, siv_maker
 from ginnel.host.helper_process import HelperProcess
 from ginnel.options.actions import RunServer
 from ginnel.options.model import LoginOptions, ManagementOptions, ProcessOptions
@@ -203,9 +203,10 @@ class _Server:
         self, options: ServerOptions, secrets: _Secrets, signals: Signals
     ) -> ServerLifecycle:
         """Raises ConfigError."""
-        ControlKeys(options)  # a key that does not parse shows before anything is set up
-        status = self._open_status(options.process)
         engine = chosen_engine()
+        siv = siv_maker(engine)
+        ControlKeys(options, siv)  # a key that does not parse shows before anything is set up
+        status = self._open_status(options.process)
         place = self._place
         pool = AddressPool(options)
         self._keep(pool, options)
@@ -240,6 +241,7 @@ class _Server:
             signer=secrets.identity.signer,
             tokens=self._tokens(options),
             capabilities=probe(engine),
+            siv=siv,
             log=self._log.log,
             shows=self._log.shows,
             listeners=self._listeners,

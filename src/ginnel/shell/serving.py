@@ -20,6 +20,7 @@ from ginnel.core.server import ServerMachine
 from ginnel.core.server_actions import ClientFacts, ClientId
 from ginnel.core.tls import TlsChannel
 from ginnel.core.types import Endpoint, PeerId, Transport
+from ginnel.core.wrap.api import SivMaker
 from ginnel.dataclass import dataclass
 from ginnel.dataplane import api
 from ginnel.dataplane.api import DataPlane, ServingRules
@@ -78,6 +79,8 @@ class ServingMeans:
     signer: Signer | None
     tokens: TokenIssuer | None
     capabilities: DataCapabilities
+    siv: SivMaker
+    """Makes the keys of control packets."""
     log: Log
     listeners: Listeners
     shows: Callable[[int], bool] = lambda _verb: True
@@ -101,6 +104,7 @@ class Serving:
             secret=os.urandom(COOKIE_KEY),
             unix_time=unix_now(),
             now=monotonic_now(),
+            siv=means.siv,
         )
         self.drive = ServerDrive(
             options=options,

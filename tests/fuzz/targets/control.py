@@ -11,7 +11,7 @@ from ginnel.core.types import Instant, Side, Transport
 from ginnel.core.wire import Opcode, TcpDeframer, decode_body, decode_header
 from ginnel.core.wrap import Wrapping, wrapping_for
 from ginnel.core.wrap.auth import AuthControl
-from ginnel.core.wrap.crypt import CryptControl
+from ginnel.core.wrap.crypt import CryptControl, siv_keys
 from ginnel.core.wrap.crypt_v2 import resend_wkc_requested, split_wrapped_key, unwrap_client_key
 from ginnel.core.wrap.plain import PlainControl
 from ginnel.options.model import KeyDirection, TlsCrypt
@@ -34,7 +34,7 @@ def wrappings() -> tuple[Wrapping, ...]:
     return (
         PlainControl(),
         AuthControl(key=KEY, direction=KeyDirection.NONE, digest="SHA256", unix_time=1),
-        CryptControl(key=KEY, side=Side.CLIENT, unix_time=1),
+        CryptControl(key=KEY, keys=siv_keys(KEY, Side.CLIENT), unix_time=1),
     )
 
 

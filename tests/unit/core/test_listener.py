@@ -23,7 +23,7 @@ from ginnel.core.wire import (
     encode_header,
 )
 from ginnel.core.wrap import Wrapping, wrapping_for
-from ginnel.core.wrap.crypt import CryptControl
+from ginnel.core.wrap.crypt import CryptControl, siv_keys
 from ginnel.core.wrap.crypt_v2 import CryptV2Control, resend_wkc_requested, wrap_client_key
 from ginnel.options.model import (
     ControlWrapping,
@@ -214,7 +214,9 @@ def test_a_later_key_needs_a_session() -> None:
 
 
 def test_another_key_is_told_apart() -> None:
-    theirs = CryptControl(key=CLIENT_KEY, side=Side.CLIENT, unix_time=UNIX_TIME)
+    theirs = CryptControl(
+        key=CLIENT_KEY, keys=siv_keys(CLIENT_KEY, Side.CLIENT), unix_time=UNIX_TIME
+    )
     assert listener().meet(reset(theirs), SOURCE, NOW) == Dropped("hmac")
 
 
@@ -238,7 +240,9 @@ def test_a_client_key_is_asked_for_again() -> None:
 def old_v2_reset() -> bytes:
     """A first packet of 2.5, which cannot send its wrapped key again."""
     wrapped = wrap_client_key(SERVER_KEY, CLIENT_KEY, metadata_type=0, metadata=b"")
-    crypt = CryptControl(key=CLIENT_KEY, side=Side.CLIENT, unix_time=UNIX_TIME)
+    crypt = CryptControl(
+        key=CLIENT_KEY, keys=siv_keys(CLIENT_KEY, Side.CLIENT), unix_time=UNIX_TIME
+    )
     return reset(crypt, V3) + wrapped.wrapped
 
 

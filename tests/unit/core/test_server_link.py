@@ -12,7 +12,7 @@ from ginnel.core.server_notices import PushSent
 from ginnel.core.types import Endpoint, Instant, KeyId, SessionId, Side, Transport
 from ginnel.core.wire import ControlBody, ControlHeader, Opcode, encode_body
 from ginnel.core.wrap import wrapping_for
-from ginnel.core.wrap.crypt import CryptControl
+from ginnel.core.wrap.crypt import CryptControl, siv_keys
 from ginnel.core.wrap.crypt_v2 import wrap_client_key
 from ginnel.options.model import TlsCrypt, TlsOptions
 from tests.sim.client import SimClient, usual
@@ -143,7 +143,8 @@ class OldV2(CryptControl):
     """What a client of 2.5 has: a key of its own, sent along with the first packet alone."""
 
     def __init__(self, metadata: bytes) -> None:
-        super().__init__(key=CLIENT_KEY, side=Side.CLIENT, unix_time=UNIX_TIME)
+        keys = siv_keys(CLIENT_KEY, Side.CLIENT)
+        super().__init__(key=CLIENT_KEY, keys=keys, unix_time=UNIX_TIME)
         self._wrapped = wrap_client_key(
             SERVER_KEY, CLIENT_KEY, metadata_type=0, metadata=metadata
         ).wrapped

@@ -8,6 +8,7 @@ from types import ModuleType
 import pytest
 
 from ginnel import __version__
+from ginnel.core.wrap.api import library_siv
 from ginnel.dataplane import choose
 from ginnel.dataplane.choose import (
     INTERFACE,
@@ -15,6 +16,7 @@ from ginnel.dataplane.choose import (
     choose_engine,
     find_problem,
     open_data_plane,
+    siv_maker,
 )
 from ginnel.options.errors import ConfigError
 
@@ -22,6 +24,7 @@ INTERFACES = {
     "e9183fba286dbb86cd679b8b51b91dd7136185726ac6455c74ab83a5f29f1f4a": 1,
     "b6ae20dad29f63ba74646de63d34f224e7664f8ee607b7a70766a09e326e2960": 2,
     "afd906dbaad2a6777afeb7cd675f44c266c8cad1c9beaa8a17cca8f14029fd11": 3,
+    "174f9ebb748b8bba3dccadb4cf0ffb9b29e0d31d1ee1388a2c6f80d3934c16bd": 4,
 }
 """Digests of the stub, and the number of what it says."""
 MISSING = "the compiled engine (module ginnel_engine) is not installed"
@@ -107,6 +110,20 @@ def test_a_changed_interface_has_another_number() -> None:
     assert f"const INTERFACE: u32 = {INTERFACE};" in (crate / "src/lib.rs").read_text()
     digest = hashlib.sha256((crate / "ginnel_engine.pyi").read_bytes()).hexdigest()
     assert INTERFACES.get(digest) == INTERFACE, "count INTERFACE up and note the stub's digest"
+
+
+def test_control_keys_are_of_the_chosen_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = ModuleType("ginnel_engine")
+    module.__version__ = __version__  # type: ignore[attr-defined]  # as a compiled module has one
+    module.__interface__ = INTERFACE  # type: ignore[attr-defined]
+    module.SivKey = object()  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "ginnel_engine", module)
+    assert siv_maker("python") is library_siv
+    assert siv_maker("rust") is siv_maker(None) is module.SivKey
+    with pytest.raises(ConfigError):
+        siv_maker("kernel")
+    monkeypatch.setitem(sys.modules, "ginnel_engine", None)
+    assert siv_maker(None) is library_siv
 
 
 def test_the_python_engine_can_always_be_asked_for() -> None:

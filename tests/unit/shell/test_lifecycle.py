@@ -15,6 +15,7 @@ from ginnel.core.errors import HostError, LinkError
 from ginnel.core.negotiate import DataCapabilities
 from ginnel.core.notices import Notice
 from ginnel.core.types import Instant
+from ginnel.core.wrap.api import library_siv
 from ginnel.dataplane.api import DataPlane, TunDevice
 from ginnel.host.client import Recovered
 from ginnel.options.model import (
@@ -82,6 +83,7 @@ class Life:
                 runner=self.runner,
                 status=self.status,
                 signals=self.signals,
+                siv=library_siv,
                 capabilities=DataCapabilities(
                     ciphers=FakePlane.capabilities.ciphers, formats=FakePlane.capabilities.formats
                 ),

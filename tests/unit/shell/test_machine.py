@@ -7,6 +7,7 @@ from ginnel.core.client import ClientMachine
 from ginnel.core.peer_info import LocalFacts
 from ginnel.core.static_peer import StaticPeerMachine
 from ginnel.core.types import Endpoint, Side
+from ginnel.core.wrap.api import library_siv
 from ginnel.options.model import ClientOptions
 from ginnel.shell.machine import Machine, make_machine
 from tests.sim.fake_tls import FakeTls
@@ -23,6 +24,7 @@ def made(options: ClientOptions) -> Machine:
         facts=LocalFacts(version="2.6.14"),
         credentials=None,
         token=None,
+        siv=library_siv,
     )
 
 

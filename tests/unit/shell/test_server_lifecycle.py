@@ -11,6 +11,7 @@ import pytest
 from ginnel.core.negotiate import DataCapabilities
 from ginnel.core.tls import TlsChannel
 from ginnel.core.types import PeerId
+from ginnel.core.wrap.api import library_siv
 from ginnel.dataplane.api import DataPlane, LinkId, Notification, NotificationKind, TunDevice
 from ginnel.options.model import LinkOptions, LinkProtocol, ProcessOptions
 from ginnel.options.server_model import ServerOptions
@@ -71,6 +72,7 @@ class Life:
             watch_tls=self._watch_tls,
             signer=None,
             tokens=None,
+            siv=library_siv,
             capabilities=DataCapabilities(
                 ciphers=FakePlane.capabilities.ciphers, formats=FakePlane.capabilities.formats
             ),

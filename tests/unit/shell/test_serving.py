@@ -13,6 +13,7 @@ from ginnel.core.negotiate import DataCapabilities
 from ginnel.core.server_notices import ClientConnected
 from ginnel.core.tls import TlsChannel
 from ginnel.core.types import PeerId
+from ginnel.core.wrap.api import library_siv
 from ginnel.dataplane.api import LinkId, Notification, NotificationKind
 from ginnel.options.model import LinkProtocol, TlsOptions
 from ginnel.options.server_model import LimitOptions, ServerOptions
@@ -58,6 +59,7 @@ class Rig:
             watch_tls=self._watch_tls,
             signer=None,
             tokens=None,
+            siv=library_siv,
             capabilities=DataCapabilities(
                 ciphers=FakePlane.capabilities.ciphers, formats=FakePlane.capabilities.formats
             ),

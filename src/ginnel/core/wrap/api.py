@@ -4,6 +4,8 @@ Responsible for: the seam between the session machines and the wrappings. Not re
 packet is protected; each wrapping has a file of its own.
 """
 
+from collections.abc import Callable
+
 from ginnel.core.errors import LocalMisuse, Malformed
 from ginnel.core.key_files import StaticKey
 from ginnel.core.replay import ReplayWindow
@@ -12,6 +14,33 @@ from ginnel.protocol import Protocol
 
 EARLY_NEGOTIATION_BASE = 0x0F000000
 """Start of the replay counter by which a client tells that it can resend its wrapped key."""
+
+
+SIV_KEY_LENGTH = 32
+"""Of AES-256, and of HMAC-SHA256 as tls-crypt uses it."""
+
+
+class SivKey(Protocol):
+    """The keys of one direction: AES-256-CTR and HMAC-SHA256, in the SIV manner."""
+
+    def seal(self, clear: bytes, secret: bytes) -> tuple[bytes, bytes]:
+        """Returns (tag, ciphertext); the tag covers ``clear | secret``, its front is the IV."""
+        ...
+
+    def open(self, clear: bytes, tag: bytes, ciphertext: bytes) -> bytes | None:
+        """Returns the plaintext, or None when the tag does not fit."""
+        ...
+
+
+SivMaker = Callable[[bytes, bytes], SivKey]
+"""Makes them from a key for AES and one for HMAC. ``dataplane.choose`` has a quicker one."""
+
+
+def library_siv(cipher_key: bytes, mac_key: bytes) -> SivKey:
+    """Makes them on the cryptography package, which is loaded only here."""
+    from ginnel.core.wrap.siv import LibrarySivKey
+
+    return LibrarySivKey(cipher_key, mac_key)
 
 
 class Wrapping(Protocol):

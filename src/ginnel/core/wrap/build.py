@@ -12,7 +12,7 @@ from ginnel.core.errors import ConfigError
 from ginnel.core.key_files import parse_static_key, parse_v2_client_key
 from ginnel.core.replay import REPLAY_WINDOW, ReplayWindow
 from ginnel.core.types import Side
-from ginnel.core.wrap.api import Wrapping
+from ginnel.core.wrap.api import SivMaker, Wrapping, library_siv
 from ginnel.core.wrap.plain import PlainControl
 from ginnel.options.model import (
     ControlWrapping,
@@ -27,17 +27,26 @@ WrappingMaker = Callable[[int, int], Wrapping]
 
 
 def wrapping_for(
-    options: ControlWrapping, side: Side, unix_time: int, replay_window: int = REPLAY_WINDOW
+    options: ControlWrapping,
+    side: Side,
+    unix_time: int,
+    replay_window: int = REPLAY_WINDOW,
+    *,
+    siv: SivMaker = library_siv,
 ) -> Wrapping:
     """Returns a fresh wrapping: one a session. ``unix_time`` is wall-clock seconds.
 
     Raises ``ConfigError`` when the key file does not parse or the digest is not available.
     """
-    return wrapping_maker(options, side, replay_window)(unix_time, 0)
+    return wrapping_maker(options, side, replay_window, siv=siv)(unix_time, 0)
 
 
 def wrapping_maker(
-    options: ControlWrapping, side: Side, replay_window: int = REPLAY_WINDOW
+    options: ControlWrapping,
+    side: Side,
+    replay_window: int = REPLAY_WINDOW,
+    *,
+    siv: SivMaker = library_siv,
 ) -> WrappingMaker:
     """Parses the key once for many sessions. Raises ``ConfigError`` as ``wrapping_for``."""
     match options:
@@ -49,14 +58,13 @@ def wrapping_maker(
             from ginnel.core.wrap.crypt import CryptControl, siv_keys
 
             static = parse_static_key(file)
-            shared = siv_keys(static, side)
+            shared = siv_keys(static, side, siv)
             return lambda unix_time, sent: CryptControl(
                 key=static,
-                side=side,
+                keys=shared,
                 unix_time=unix_time,
                 base=sent,
                 replay_window=ReplayWindow(replay_window),
-                keys=shared,
             )
         case TlsCryptV2(key=file):
             from ginnel.core.wrap.crypt_v2 import CryptV2Control
@@ -67,6 +75,7 @@ def wrapping_maker(
                 side=side,
                 unix_time=unix_time,
                 replay_window=ReplayWindow(replay_window),
+                siv=siv,
             )
         case _:
             assert_never(options)

@@ -20,8 +20,8 @@ from ginnel.core.key_files import (
 from ginnel.core.replay import ReplayWindow
 from ginnel.core.types import Side
 from ginnel.core.wire import HEADER_LENGTH, ControlHeader, Opcode
-from ginnel.core.wrap.api import EARLY_NEGOTIATION_BASE
-from ginnel.core.wrap.crypt import TAG_LENGTH, CryptControl, SivKey
+from ginnel.core.wrap.api import EARLY_NEGOTIATION_BASE, SivKey, SivMaker, library_siv
+from ginnel.core.wrap.crypt import TAG_LENGTH, CryptControl, siv_key, siv_keys
 from ginnel.dataclass import dataclass
 from ginnel.options.values import Secret
 
@@ -53,13 +53,14 @@ class CryptV2Control:
         unix_time: int,
         sent: int = 0,
         replay_window: ReplayWindow | None = None,
+        siv: SivMaker = library_siv,
     ) -> None:
         """A server counts on from ``sent`` packets, a client from the mark of resending."""
         self._wrapped = key.wrapped
         self._side = side
         self._crypt = CryptControl(
             key=key.key,
-            side=side,
+            keys=siv_keys(key.key, side, siv),
             unix_time=unix_time,
             base=EARLY_NEGOTIATION_BASE if side is Side.CLIENT else sent,
             replay_window=replay_window,
@@ -121,18 +122,21 @@ def wrap_client_key(
         raise ValueError(f"metadata of a client key has at most {MAX_METADATA - 1} bytes")
     secret = key.material.reveal() + bytes((metadata_type,)) + metadata
     length = (TAG_LENGTH + len(secret) + 2).to_bytes(2, "big")
-    tag, ciphertext = _server_siv(server_key).seal(length, secret)
+    tag, ciphertext = _server_siv(server_key, library_siv).seal(length, secret)
     return V2ClientKey(key, tag + ciphertext + length)
 
 
-def unwrap_client_key(server_key: V2ServerKey, wrapped: bytes) -> UnwrappedClientKey:
+def unwrap_client_key(
+    server_key: V2ServerKey, wrapped: bytes, siv: SivMaker = library_siv
+) -> UnwrappedClientKey:
     """Opens a WKc. Raises ``Malformed("wkc")`` when it is none, or sealed for another server."""
     if not MIN_WKC_LENGTH <= len(wrapped) <= MAX_WKC_LENGTH:
         raise Malformed("wkc")
     length = wrapped[-2:]
     if int.from_bytes(length, "big") != len(wrapped):
         raise Malformed("wkc")
-    secret = _server_siv(server_key).open(length, wrapped[:TAG_LENGTH], wrapped[TAG_LENGTH:-2])
+    key = _server_siv(server_key, siv)
+    secret = key.open(length, wrapped[:TAG_LENGTH], wrapped[TAG_LENGTH:-2])
     if secret is None:
         raise Malformed("wkc")
     return UnwrappedClientKey(
@@ -142,9 +146,9 @@ def unwrap_client_key(server_key: V2ServerKey, wrapped: bytes) -> UnwrappedClien
     )
 
 
-def _server_siv(server_key: V2ServerKey) -> SivKey:
+def _server_siv(server_key: V2ServerKey, make: SivMaker) -> SivKey:
     material = server_key.material.reveal()
-    return SivKey(KeyHalf(Secret(material[:64]), Secret(material[64:])))
+    return siv_key(KeyHalf(Secret(material[:64]), Secret(material[64:])), make)
 
 
 def resend_wkc_requested(payload: bytes) -> bool:

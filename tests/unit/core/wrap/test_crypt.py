@@ -9,7 +9,7 @@ from ginnel.core.errors import Malformed
 from ginnel.core.key_files import StaticKey, parse_static_key
 from ginnel.core.types import KeyId, SessionId, Side
 from ginnel.core.wire import ControlHeader, Opcode, decode_body
-from ginnel.core.wrap.crypt import CryptControl, dynamic_crypt
+from ginnel.core.wrap.crypt import CryptControl, dynamic_crypt, siv_keys
 from ginnel.options.values import FileContent, Origin, Secret
 
 VECTORS = Path(__file__).parents[3] / "vectors" / "control"
@@ -18,7 +18,7 @@ HEADER = ControlHeader(Opcode.CONTROL_V1, KeyId(1), SessionId(bytes(range(1, 9))
 
 
 def control(side: Side) -> CryptControl:
-    return CryptControl(key=KEY, side=side, unix_time=1000)
+    return CryptControl(key=KEY, keys=siv_keys(KEY, side), unix_time=1000)
 
 
 def test_client_and_server_understand_each_other_and_not_themselves() -> None:

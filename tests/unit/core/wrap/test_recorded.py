@@ -13,7 +13,7 @@ from ginnel.core.wire import ControlBody, ControlHeader, Opcode, decode_body, en
 from ginnel.core.wrap import Wrapping
 from ginnel.core.wrap.api import EARLY_NEGOTIATION_BASE
 from ginnel.core.wrap.auth import AuthControl
-from ginnel.core.wrap.crypt import CryptControl
+from ginnel.core.wrap.crypt import CryptControl, siv_keys
 from ginnel.core.wrap.crypt_v2 import CryptV2Control, resend_wkc_requested
 from ginnel.core.wrap.plain import PlainControl
 from ginnel.options.model import KeyDirection
@@ -66,13 +66,11 @@ def wrapping(vector: Vector, side: Side, unix_time: int = 0, base: int = 0) -> W
                 base=base,
             )
         case "tls-crypt":
-            return CryptControl(
-                key=parse_static_key(file), side=side, unix_time=unix_time, base=base
-            )
+            key = parse_static_key(file)
+            return CryptControl(key=key, keys=siv_keys(key, side), unix_time=unix_time, base=base)
         case "tls-crypt-v2":
-            return CryptControl(
-                key=parse_v2_client_key(file).key, side=side, unix_time=unix_time, base=base
-            )
+            key = parse_v2_client_key(file).key
+            return CryptControl(key=key, keys=siv_keys(key, side), unix_time=unix_time, base=base)
         case kind:
             raise AssertionError(kind)
 
