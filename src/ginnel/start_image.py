@@ -43,7 +43,6 @@ NEEDED = (
     # Imported by what a connection uses first.
     "ginnel.core.tls",
     "ginnel.core.tls_wheel",
-    "ginnel.core.wrap.auth",
     "ginnel.core.wrap.crypt",
     "ginnel.core.wrap.plain",
     "ginnel.dataplane.engine",
@@ -51,6 +50,8 @@ NEEDED = (
     "ginnel.shell.agent",
     CONNECTING,
     "ginnel.host.helper",
+    # Needs hashlib, which loads the system's OpenSSL: only for those who have tls-auth.
+    "ginnel.core.wrap.auth",
 )
 """What is put into the file, with all that these import, in the order of a start."""
 

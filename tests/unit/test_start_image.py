@@ -94,7 +94,7 @@ print(set(sys.modules) == loaded)
 print(ginnel.shell.client.run_client.__module__, ginnel.shell.client.__file__[-22:])
 print(ginnel.options.__path__[0][-14:], ginnel.options.rows.__package__)
 # Only what a start needs: not what writing the file needs.
-print({{"pathlib", "logging", "subprocess", "ssl", "ginnel.host.helper"}} & loaded)
+print({{"pathlib", "logging", "subprocess", "ssl", "hashlib", "ginnel.host.helper"}} & loaded)
 """
     assert run(program).splitlines() == [
         "True False",
