@@ -21,7 +21,7 @@ from ginnel.core.peer_info import LocalFacts
 from ginnel.core.tls import TlsChannel
 from ginnel.core.tls_context import build_tls_context
 from ginnel.core.types import UNDEFINED_PEER_ID, Endpoint, Instant, PeerId, Side
-from ginnel.dataplane.formats import PING
+from ginnel.dataplane.api import PING
 from ginnel.dataplane.open_key import open_key
 from ginnel.dataplane.reference_keys import PacketKey, UsageLimits
 from ginnel.options.actions import RunClient

@@ -6,7 +6,6 @@ Responsible for the variables of ``tls-verify`` and of every later script, with 
 
 from collections.abc import Iterator, Sequence
 
-from ginnel.compat.certificate_text import extension_text
 from ginnel.core.actions import CertificateInfo
 from ginnel.core.certificate import Attribute, Certificate
 from ginnel.core.x509 import render_name, unreadable
@@ -70,6 +69,8 @@ def _attribute(certificate: Certificate, oid: str) -> str | None:
         if kind == oid:
             return _printable(value)
     from cryptography import x509
+
+    from ginnel.compat.certificate_text import extension_text
 
     for extension in x509.load_der_x509_certificate(certificate.der).extensions:
         if extension.oid.dotted_string == oid:

@@ -14,7 +14,7 @@ from ginnel.core.dialogue import Dialogue
 from ginnel.core.errors import LocalMisuse, Malformed
 from ginnel.core.key_session import KeySession
 from ginnel.core.negotiation import Negotiation
-from ginnel.core.proxy_socks import relay_overhead
+from ginnel.core.packet_overhead import relay_overhead
 from ginnel.core.session import Received, Session, SessionRules, outer_overhead
 from ginnel.core.tls import TlsChannel
 from ginnel.core.types import Endpoint, Instant, SessionId, Transmit, Transport

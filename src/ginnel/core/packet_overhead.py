@@ -6,8 +6,13 @@ that no packet has; it is in ``options_string``.
 
 from ginnel.core.data_key import DataCipher, DataFormat
 from ginnel.core.digests import Digest
+from ginnel.core.types import Endpoint
 from ginnel.dataclass import dataclass
 from ginnel.options.ciphers import CipherMode
+from ginnel.options.model import ConnectionProfile, LinkProtocol, SocksProxy
+
+RELAY_HEADER = {4: 10, 6: 22}
+"""Bytes before each datagram that a SOCKS proxy relays, by version of IP."""
 
 _TAG = 16
 _HEADER = {DataFormat.V1: 1, DataFormat.V2: 4, DataFormat.EPOCH: 4, DataFormat.STATIC: 0}
@@ -50,3 +55,11 @@ def packet_overhead(
             return PacketOverhead(outside=header + mac + packet_id)
         case _:  # the packet-id is in the IV
             return PacketOverhead(outside=header + mac + cipher.block_length)
+
+
+def relay_overhead(profile: ConnectionProfile, remote: Endpoint) -> int:
+    """Bytes that a SOCKS relay adds to each packet of this profile: 0 without one."""
+    relayed = isinstance(profile.proxy, SocksProxy) and profile.protocol is LinkProtocol.UDP
+    if not relayed:
+        return 0
+    return RELAY_HEADER[remote.address.version]

@@ -23,7 +23,6 @@ from ginnel.core.proxy_notices import (
 )
 from ginnel.core.types import Endpoint
 from ginnel.enumeration import IntEnum
-from ginnel.options.model import ConnectionProfile, LinkProtocol, SocksProxy
 
 VERSION = 5
 LOGIN_VERSION = 1
@@ -32,10 +31,6 @@ MAX_LOGIN = 255
 
 MAX_NAME = 255
 """Bytes of a host's name."""
-
-IPV4_HEADER = 10
-IPV6_HEADER = 22
-"""Bytes before each relayed datagram."""
 
 
 class Command(IntEnum):
@@ -236,14 +231,6 @@ class SocksProxyClient:
 def datagram_header(destination: Endpoint) -> bytes:
     """Renders what goes before a datagram that the relay is to send on."""
     return b"\0\0\0" + _encode_address(destination)
-
-
-def relay_overhead(profile: ConnectionProfile, remote: Endpoint) -> int:
-    """Bytes that such a header adds to each packet of this profile: 0 without a relay."""
-    relayed = isinstance(profile.proxy, SocksProxy) and profile.protocol is LinkProtocol.UDP
-    if not relayed:
-        return 0
-    return IPV4_HEADER if remote.address.version == 4 else IPV6_HEADER
 
 
 def read_datagram(datagram: bytes) -> tuple[Endpoint, bytes] | None:

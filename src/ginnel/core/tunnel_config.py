@@ -8,9 +8,8 @@ from ginnel.core.actions import TunnelConfig
 from ginnel.core.data_key import DataCipher
 from ginnel.core.negotiate import Agreement
 from ginnel.core.options_string import configured_tun_mtu
-from ginnel.core.packet_overhead import PacketOverhead
+from ginnel.core.packet_overhead import PacketOverhead, relay_overhead
 from ginnel.core.payload import payload_terms
-from ginnel.core.proxy_socks import relay_overhead
 from ginnel.core.types import UNDEFINED_PEER_ID, Endpoint, PeerId, Transport
 from ginnel.dataclass import dataclass, replace
 from ginnel.options.model import (

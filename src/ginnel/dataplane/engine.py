@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 from ginnel.core.data_key import DataCipher, DataFormat, DataKey, DirectionKey, KeySlot
 from ginnel.core.errors import DataPlaneError
 from ginnel.core.payload import PayloadTerms
-from ginnel.core.proxy_socks import datagram_header
 from ginnel.core.types import (
     UNDEFINED_PEER_ID,
     Endpoint,
@@ -81,6 +80,8 @@ class RustDataPlane:
             if link.relay is None:
                 self._engine.attach(*_link(link), unread, unsent, link.multihome)
             else:
+                from ginnel.core.proxy_socks import datagram_header
+
                 self._engine.attach_relayed(link.fd, datagram_header(link.relay.server))
         self._refresh()
 

@@ -15,9 +15,6 @@ OPCODE_DATA_V1 = 6
 OPCODE_DATA_V2 = 9
 DATA_OPCODES = frozenset({OPCODE_DATA_V1, OPCODE_DATA_V2})
 
-PING = bytes.fromhex("2a187bf3641eb4cb07ed2d0a981fc748")
-"""Payload of a keepalive packet (protocol-facts 12); never given to tun."""
-
 OCC_MAGIC = bytes.fromhex("287f346bd4ef7a812d56b8d3afc5459c")
 """First bytes of a payload that carries an OCC message (protocol-facts 12)."""
 

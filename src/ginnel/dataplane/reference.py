@@ -33,6 +33,7 @@ from ginnel.dataclass import replace
 from ginnel.dataplane import formats
 from ginnel.dataplane.api import (
     FIRST_LINK,
+    PING,
     Capabilities,
     ControlPacket,
     Keepalive,
@@ -341,7 +342,7 @@ class PythonDataPlane:
 
     def _look_at_clock(self, peer: ReferencePeer, now: float) -> None:
         if peer.clock.ping_is_due(now):
-            self._send_data(peer, [formats.PING], now)
+            self._send_data(peer, [PING], now)
             peer.clock.sent(now)  # also when it could not be sent: not again at once
         for kind in peer.clock.expired(now):
             self._outbox.report(Notification(kind=kind, peer_id=peer.peer_id))
@@ -434,7 +435,7 @@ class PythonDataPlane:
         self._deliver(peer, payloads, now)
 
     def _deliver(self, peer: ReferencePeer, payloads: Sequence[bytes], now: float) -> None:
-        inner = [it for it in payloads if it != formats.PING and self._is_inner(peer, it)]
+        inner = [it for it in payloads if it != PING and self._is_inner(peer, it)]
         if self._switch is not None:
             for packets in self._layer.together(inner):
                 self._switch_from(self._switch, peer, packets, now)

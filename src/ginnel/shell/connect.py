@@ -7,7 +7,6 @@ from ginnel.options.model import LinkProtocol
 from ginnel.shell.addresses import is_address
 from ginnel.shell.link import Attempt, Link, LinkUnavailable
 from ginnel.shell.resolve import resolve_local
-from ginnel.shell.tcp import connect_tcp
 from ginnel.shell.udp import open_udp
 
 
@@ -30,6 +29,8 @@ async def open_link(attempt: Attempt) -> Link:
         case LinkProtocol.UDP:
             return open_udp(attempt)
         case LinkProtocol.TCP_CLIENT:
+            from ginnel.shell.tcp import connect_tcp
+
             return await connect_tcp(attempt)
         case LinkProtocol.TCP_SERVER:
             raise LinkUnavailable(str(attempt.remote), "a client does not wait for connections")

@@ -30,8 +30,7 @@ from ginnel.core.events import (
 )
 from ginnel.core.notices import Advance, Connected, Ended, Notice, Outcome, PeerConnected
 from ginnel.core.types import UNDEFINED_PEER_ID, ActionId, Instant, KeyId, PeerId, Transmit
-from ginnel.dataplane.api import DataPlane, Notification, NotificationKind, PeerStats
-from ginnel.dataplane.formats import PING
+from ginnel.dataplane.api import PING, DataPlane, Notification, NotificationKind, PeerStats
 from ginnel.options.model import LinkOptions
 from ginnel.options.values import Secret
 from ginnel.protocol import Protocol

@@ -14,7 +14,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from typing import TypeVar
 
-from ginnel.compat import log_lines, proxy_lines, shell_lines
+from ginnel.compat import log_lines, shell_lines
 from ginnel.compat.shell_lines import SignalSource
 from ginnel.core import client_end as end
 from ginnel.core.errors import GinnelError, HostError, LinkError
@@ -502,6 +502,8 @@ class Lifecycle:
 
     async def _watch_relay(self, relay: LinkRelay, drive: Drive) -> None:
         """Without its connection to the proxy an association carries nothing any longer."""
+        from ginnel.compat import proxy_lines
+
         cause = await relay.ended()
         self._log.log(proxy_lines.association_ended(cause))
         drive.abandon(end.restart(SOCKS_ERROR, f"the SOCKS proxy: {cause}", Advance.SAME))

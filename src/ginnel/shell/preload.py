@@ -52,6 +52,8 @@ MODULES = (
     # Our own, imported late for the sake of a quick start.
     "ctypes",
     "difflib",
+    "ginnel.compat.certificate_text",
+    "ginnel.compat.proxy_lines",
     "ginnel.core.libssl_context",
     "ginnel.core.static_peer",
     "ginnel.core.tls",
@@ -69,6 +71,7 @@ MODULES = (
     "ginnel.shell.external_key",
     "ginnel.shell.proxy",
     "ginnel.shell.python_logging",
+    "ginnel.shell.tcp",
     "ginnel.shell.tokens",
 )
 

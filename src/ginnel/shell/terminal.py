@@ -6,7 +6,6 @@ hides it nor takes it. Whether there is anybody else to ask is ``prompt``'s busi
 
 import os
 import sys
-import termios
 from contextlib import suppress
 from typing import Self
 
@@ -55,6 +54,8 @@ class Terminal:
 
         However it ends, the terminal is as it was, and at the beginning of a line.
         """
+        import termios
+
         before = termios.tcgetattr(self._reading)
         if not echo:
             silent = list(before)

@@ -253,10 +253,13 @@ def test_a_client_loads_nothing_that_only_others_need(pki: TestPki, tmp_path: Pa
         "urllib",
         "encodings.idna",
         *LATE,
+        "ginnel.compat.certificate_text",
         "ginnel.core.proxy_http",
+        "ginnel.core.proxy_socks",
         "ginnel.core.server_actions",
         "ginnel.core.server_notices",
         "ginnel.core.static_peer",
+        "ginnel.dataplane.formats",
         "ginnel.management.frontend",
         "ginnel.options.apply_server",
         "ginnel.options.resolve_server",
@@ -265,5 +268,7 @@ def test_a_client_loads_nothing_that_only_others_need(pki: TestPki, tmp_path: Pa
         "ginnel.options.server_model",
         "ginnel.shell.proxy",
         "ginnel.shell.server",
+        "ginnel.shell.tcp",
+        "termios",
     }
     assert not heavy & set(loaded)

@@ -8,10 +8,9 @@ from hypothesis import strategies as st
 
 from ginnel.core.actions import Credentials
 from ginnel.core.errors import LocalMisuse
+from ginnel.core.packet_overhead import RELAY_HEADER
 from ginnel.core.proxy_notices import Complaint, LoginRefused, Opened, RelayNamed, Unusable
 from ginnel.core.proxy_socks import (
-    IPV4_HEADER,
-    IPV6_HEADER,
     Command,
     SocksProxyClient,
     datagram_header,
@@ -194,8 +193,8 @@ def test_no_answer_raises(pieces: list[bytes], command: Command, with_login: boo
 def test_a_datagram_carries_its_destination() -> None:
     header = datagram_header(Endpoint(ip_address("192.0.2.7"), 1194))
     assert header == b"\0\0\0\1\xc0\0\2\7\x04\xaa"
-    assert len(header) == IPV4_HEADER
-    assert len(datagram_header(Endpoint(ip_address("2001:db8::7"), 1194))) == IPV6_HEADER
+    assert len(header) == RELAY_HEADER[4]
+    assert len(datagram_header(Endpoint(ip_address("2001:db8::7"), 1194))) == RELAY_HEADER[6]
 
 
 @given(st.ip_addresses(), st.integers(0, 65535), st.binary(max_size=50))

@@ -24,7 +24,7 @@ from ginnel.core.data_key import (
 )
 from ginnel.core.types import UNDEFINED_PEER_ID, KeyId
 from ginnel.dataplane import formats
-from ginnel.dataplane.api import NotificationKind
+from ginnel.dataplane.api import PING, NotificationKind
 from ginnel.options.values import Secret
 from tests.unit.dataplane.inner_packets import (
     udp_packet,
@@ -171,7 +171,7 @@ def test_without_a_tun_data_is_discarded_and_control_still_flows(made: Bench, en
     hand.send_data(1, INWARD)
     hand.send(b"\x20control")
     hand.settle(lambda: node.control, "a control packet")
-    assert unseal(hand.key, hand.expect(1)[0]).payload == formats.PING
+    assert unseal(hand.key, hand.expect(1)[0]).payload == PING
     assert node.plane.stats(PEER).link_read_packets == 1
 
 

@@ -13,7 +13,7 @@ from ginnel.core.data_key import DataCipher, DataFormat, DataKey, KeySlot
 from ginnel.core.errors import DataPlaneError
 from ginnel.core.types import PeerId, Transmit, Transport
 from ginnel.dataplane import formats
-from ginnel.dataplane.api import Keepalive, Link, NotificationKind, PeerConfig, TunDevice
+from ginnel.dataplane.api import PING, Keepalive, Link, NotificationKind, PeerConfig, TunDevice
 from tests.unit.dataplane.conformance import (
     INNER,
     INWARD,
@@ -55,10 +55,10 @@ def test_pings_when_nothing_was_sent_and_consumes_pings(made: Bench, engine: str
     started = time.monotonic()
     set_keepalive(hand.node, ping_interval=1)
     first, second = (unseal(hand.key, packet) for packet in hand.expect(2)[:2])
-    assert (first.payload, second.payload) == (formats.PING, formats.PING)
+    assert (first.payload, second.payload) == (PING, PING)
     assert (first.packet_id, second.packet_id) == (1, 2)
     assert time.monotonic() - started >= 1.5
-    hand.send_data(1, formats.PING)
+    hand.send_data(1, PING)
     hand.send_data(2, INWARD)
     assert hand.delivered(1) == [INWARD]
     stats = hand.node.plane.stats(PEER)
@@ -86,7 +86,7 @@ def test_reports_silence_once_and_only_when_it_is_silent(made: Bench, engine: st
     started = time.monotonic()
     hand.settle(lambda: time.monotonic() > started + 0.3, "a third of the time")
     sent = time.monotonic()
-    hand.send_data(1, formats.PING)
+    hand.send_data(1, PING)
     hand.settle(lambda: hand.node.plane.stats(PEER).link_read_packets, "the ping")
     heard = time.monotonic()
     report = hand.reported(NotificationKind.SILENT)
@@ -144,7 +144,7 @@ def test_reports_inactivity_by_bytes_across_tun(made: Bench, engine: str) -> Non
     quiet = time.monotonic()
 
     def nearly_idle() -> bool:
-        hand.send(seal(hand.key, 100000 + int((time.monotonic() - started) * 2), formats.PING))
+        hand.send(seal(hand.key, 100000 + int((time.monotonic() - started) * 2), PING))
         return NotificationKind.INACTIVE in hand.node.kinds()
 
     hand.settle(nearly_idle, "inactivity in spite of pings")

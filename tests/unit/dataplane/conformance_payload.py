@@ -12,8 +12,7 @@ from ipaddress import IPv4Address, IPv6Address
 import pytest
 
 from ginnel.core.payload import Framing, PayloadTerms
-from ginnel.dataplane import formats
-from ginnel.dataplane.api import NotificationKind
+from ginnel.dataplane.api import PING, NotificationKind
 from ginnel.options.model import NatRule
 from tests.unit.dataplane.compressed_vectors import good
 from tests.unit.dataplane.conformance import INNER, INWARD, OCC_EXIT, facing
@@ -51,7 +50,7 @@ def test_frames_everything_and_reads_it(made: Bench, engine: str, framing: Frami
     hand.node.inject(INNER)
     hand.node.plane.send_inner(PEER, OCC_EXIT)
     assert set(sent(hand, 2)) == {FRAMED[framing](INNER), FRAMED[framing](OCC_EXIT)}
-    hand.send_data(1, FRAMED[framing](formats.PING))
+    hand.send_data(1, FRAMED[framing](PING))
     hand.send_data(2, FRAMED[framing](OCC_EXIT))
     hand.send_data(3, FRAMED[framing](INWARD))
     assert hand.delivered(1) == [INWARD]
@@ -62,7 +61,7 @@ def test_frames_everything_and_reads_it(made: Bench, engine: str, framing: Frami
 def test_pings_are_framed_too(made: Bench, engine: str, framing: Framing) -> None:
     hand = facing(made, engine, payload=PayloadTerms(framing=framing))
     set_keepalive(hand.node, ping_interval=1)
-    assert sent(hand, 1) == [FRAMED[framing](formats.PING)]
+    assert sent(hand, 1) == [FRAMED[framing](PING)]
 
 
 def test_payloads_that_look_framed_are_escaped(made: Bench, engine: str) -> None:
@@ -115,7 +114,7 @@ def test_decompresses_the_newer_framing(made: Bench, engine: str) -> None:
         (PayloadTerms(framing=Framing.PREFIX), INWARD, "framing"),
         (PayloadTerms(framing=Framing.V2), b"\x50\x03" + INWARD, "framing"),
         (PayloadTerms(), b"\xfa" + INWARD, "not-ip"),
-        (PayloadTerms(), FRAMED[Framing.SWAP](formats.PING), "not-ip"),
+        (PayloadTerms(), FRAMED[Framing.SWAP](PING), "not-ip"),
     ],
 )
 def test_another_framing_is_dropped_and_said_once(
@@ -341,7 +340,7 @@ def test_pings_go_out_while_data_is_held_back(made: Bench, engine: str) -> None:
     hand.node.inject(LARGE)
     hand.expect(1)
     set_keepalive(hand.node, ping_interval=1)
-    assert sent(hand, 2)[1] == formats.PING
+    assert sent(hand, 2)[1] == PING
 
 
 @pytest.mark.parametrize("family", [4, 6])

@@ -9,9 +9,9 @@ from ginnel.core.data_key import DataFormat, KeySlot
 from ginnel.core.errors import DataPlaneError, GinnelError
 from ginnel.core.payload import PayloadTerms
 from ginnel.core.types import Endpoint, Transmit, Transport
-from ginnel.dataplane import formats
 from ginnel.dataplane.api import (
     FIRST_LINK,
+    PING,
     Keepalive,
     Link,
     LinkId,
@@ -472,7 +472,7 @@ def test_each_peer_has_timers_of_its_own(made: Bench, engine: str) -> None:
     office.node.plane.set_peer(second.peer_id, Keepalive(ping_timeout=1))
     office.node.plane.set_peer(third.peer_id, Keepalive(ping_timeout=1))
     office.node.plane.del_peer(third.peer_id)
-    first.gets(formats.PING)
+    first.gets(PING)
     assert office.reported(NotificationKind.SILENT).peer_id == second.peer_id
     assert office.node.kinds() == [NotificationKind.SILENT]
 

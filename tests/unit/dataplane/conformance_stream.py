@@ -10,7 +10,7 @@ import pytest
 
 from ginnel.core.types import Endpoint, Transmit, Transport
 from ginnel.dataplane import formats
-from ginnel.dataplane.api import NotificationKind
+from ginnel.dataplane.api import PING, NotificationKind
 from tests.unit.dataplane.inner_packets import udp_packet
 from tests.unit.dataplane.rig import (
     PEER,
@@ -200,7 +200,7 @@ def test_a_packet_that_does_not_authenticate_is_reported(made: Bench, engine: st
 def test_stream_pings_and_notices_silence(made: Bench, engine: str) -> None:
     stream = Stream(made, engine)
     set_keepalive(stream.node, ping_interval=1, ping_timeout=2)
-    assert unseal(KEY, stream.expect(1)[0]).payload == formats.PING
+    assert unseal(KEY, stream.expect(1)[0]).payload == PING
     stream.reported(NotificationKind.SILENT)
 
 

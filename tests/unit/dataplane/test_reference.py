@@ -10,8 +10,8 @@ import pytest
 from ginnel.core.data_key import DataFormat, KeySlot
 from ginnel.core.errors import DataPlaneError, LocalMisuse
 from ginnel.core.types import Transmit, Transport
-from ginnel.dataplane.api import Link, NotificationKind, TunDevice
-from ginnel.dataplane.formats import OCC_MAGIC, PING
+from ginnel.dataplane.api import PING, Link, NotificationKind, TunDevice
+from ginnel.dataplane.formats import OCC_MAGIC
 from ginnel.dataplane.reference import BATCH, PythonDataPlane
 from ginnel.dataplane.reference_keys import UsageLimits
 from ginnel.dataplane.reference_outbox import MAX_PENDING

@@ -16,13 +16,13 @@ from ginnel.core.notices import Advance, Connected, Ended, Notice, Outcome, Peer
 from ginnel.core.peer_info import LocalFacts
 from ginnel.core.types import Endpoint, Instant, PeerId
 from ginnel.dataplane.api import (
+    PING,
     ControlPacket,
     DataPlane,
     Notification,
     NotificationKind,
     PeerStats,
 )
-from ginnel.dataplane.formats import PING
 from ginnel.options.model import ClientOptions, LinkOptions, LoginOptions
 from ginnel.options.values import Secret
 from ginnel.shell.clock import unix_now
