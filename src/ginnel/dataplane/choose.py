@@ -8,7 +8,7 @@ import importlib
 from ginnel import __version__
 from ginnel.core.wrap.api import SivMaker, library_siv
 from ginnel.dataclass import dataclass
-from ginnel.dataplane.api import DataPlane, TunDevice
+from ginnel.dataplane.api import Capabilities, DataPlane, TunDevice
 from ginnel.enumeration import Enum
 from ginnel.options.errors import ConfigError
 
@@ -81,9 +81,22 @@ def open_data_plane(
 
     Raises ConfigError as ``choose_engine`` does, and DataPlaneError when the system refuses.
     """
-    problem = None if engine == Engine.PYTHON.value else find_problem()
-    choice = choose_engine(engine, problem)
+    choice = _choice(engine)
     return _open(choice.engine, tun), choice.reasons
+
+
+def capabilities_of(engine: str | None) -> Capabilities:
+    """What the chosen data plane can do, without opening it, which starts a thread.
+
+    Raises ConfigError as ``choose_engine`` does.
+    """
+    if _choice(engine).engine is Engine.RUST:
+        from ginnel.dataplane import engine as compiled
+
+        return compiled.capabilities()
+    from ginnel.dataplane import reference
+
+    return reference.capabilities()
 
 
 def siv_maker(engine: str | None) -> SivMaker:
@@ -91,11 +104,14 @@ def siv_maker(engine: str | None) -> SivMaker:
 
     Raises ConfigError as ``choose_engine`` does.
     """
-    problem = None if engine == Engine.PYTHON.value else find_problem()
-    if choose_engine(engine, problem).engine is Engine.PYTHON:
+    if _choice(engine).engine is Engine.PYTHON:
         return library_siv
     maker: SivMaker = importlib.import_module(EXTENSION).SivKey
     return maker
+
+
+def _choice(asked: str | None) -> EngineChoice:
+    return choose_engine(asked, None if asked == Engine.PYTHON.value else find_problem())
 
 
 def _open(engine: Engine, tun: TunDevice | None) -> DataPlane:

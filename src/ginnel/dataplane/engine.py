@@ -6,7 +6,7 @@ module never fails: a missing extension shows when a RustDataPlane is opened.
 
 import errno
 import importlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from ipaddress import ip_address
 from types import ModuleType, TracebackType
@@ -50,6 +50,17 @@ _Payload = tuple[str | None, bool, int, list[_Nat], bytes | None, int, bool]
 """PayloadTerms as the extension takes them, field by field."""
 _Address = tuple[bytes, int, int]
 """Packed address, port, scope id: how the extension writes an endpoint."""
+
+
+def capabilities(offloads: Iterable[str] = ()) -> Capabilities:
+    """What this engine can do; ``offloads`` are known of an open one."""
+    return Capabilities(
+        name="rust",
+        ciphers=frozenset(DataCipher),
+        formats=frozenset(DataFormat),
+        transports=frozenset(Transport),
+        offloads=frozenset(offloads),
+    )
 
 
 class RustDataPlane:
@@ -290,14 +301,7 @@ class RustDataPlane:
 
     def _refresh(self) -> None:
         with _Reporting("capabilities"):
-            offloads = frozenset(self._engine.offloads())
-        self.capabilities = Capabilities(
-            name="rust",
-            ciphers=frozenset(DataCipher),
-            formats=frozenset(DataFormat),
-            transports=frozenset(Transport),
-            offloads=offloads,
-        )
+            self.capabilities = capabilities(self._engine.offloads())
 
 
 def _extension() -> ModuleType:

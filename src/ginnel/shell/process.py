@@ -18,7 +18,7 @@ from ginnel.compat.shell_lines import SignalSource
 from ginnel.core.errors import ConfigError, GinnelError
 from ginnel.core.negotiate import DataCapabilities
 from ginnel.dataclass import dataclass
-from ginnel.dataplane.choose import open_data_plane
+from ginnel.dataplane.choose import capabilities_of
 from ginnel.host.client import HostClient
 from ginnel.host.helper_process import HelperProcess, start_helper
 from ginnel.host.privileges import forbid_core_dumps, lock_memory, set_priority
@@ -112,13 +112,9 @@ def chosen_engine() -> str | None:
 
 
 def probe(engine: str | None) -> DataCapabilities:
-    """Asks the data plane that will be used what it can do."""
-    data_plane, _reasons = open_data_plane(None, engine=engine)
-    try:
-        capabilities = data_plane.capabilities
-        return DataCapabilities(ciphers=capabilities.ciphers, formats=capabilities.formats)
-    finally:
-        data_plane.close()
+    """What the data plane that will be used can do."""
+    capabilities = capabilities_of(engine)
+    return DataCapabilities(ciphers=capabilities.ciphers, formats=capabilities.formats)
 
 
 def greet(notes: Sequence[Note], warnings: Sequence[LogLine], log: LogOutput) -> None:

@@ -9,10 +9,12 @@ import pytest
 
 from ginnel import __version__
 from ginnel.core.wrap.api import library_siv
+from ginnel.dataclass import replace
 from ginnel.dataplane import choose
 from ginnel.dataplane.choose import (
     INTERFACE,
     Engine,
+    capabilities_of,
     choose_engine,
     find_problem,
     open_data_plane,
@@ -124,6 +126,16 @@ def test_control_keys_are_of_the_chosen_engine(monkeypatch: pytest.MonkeyPatch) 
         siv_maker("kernel")
     monkeypatch.setitem(sys.modules, "ginnel_engine", None)
     assert siv_maker(None) is library_siv
+
+
+@pytest.mark.parametrize("asked", ["python", None])
+def test_capabilities_are_known_before_a_data_plane_is_open(asked: str | None) -> None:
+    before = capabilities_of(asked)
+    plane, _ = open_data_plane(None, engine=asked)
+    plane.close()
+    assert replace(plane.capabilities, offloads=before.offloads) == before
+    with pytest.raises(ConfigError):
+        capabilities_of("kernel")
 
 
 def test_the_python_engine_can_always_be_asked_for() -> None:
