@@ -19,7 +19,8 @@ from collections.abc import Callable
 from functools import cached_property
 from itertools import repeat
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, TypeVar
+
+from ginnel.hints import TYPE_CHECKING, Any, TypeVar
 
 # ``Any``: this module handles the attributes of classes that it knows nothing about.
 

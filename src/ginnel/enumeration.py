@@ -8,7 +8,8 @@ with ``name`` and ``value``, methods and properties, iteration, and look-up by v
 """
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+
+from ginnel.hints import TYPE_CHECKING, Any
 
 # ``Any``: this module handles the members of classes that it knows nothing about.
 

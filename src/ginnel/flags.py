@@ -6,7 +6,7 @@ Type checkers see the standard class. At run time there is what this program use
 that are numbers, united with ``|``, cut with ``&``, and looked for with ``in``.
 """
 
-from typing import TYPE_CHECKING, Any
+from ginnel.hints import TYPE_CHECKING, Any
 
 # ``Any``: this module handles the members of classes that it knows nothing about.
 

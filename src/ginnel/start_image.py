@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 READING = "ginnel.options.rows"
 """The last module of those that read a configuration."""
 
+LEAN = "json"
+"""The last module of those that ``cli.lean_imports`` imports."""
+
 FORKING = "ginnel.shell.early_helper"
 """The last module of those that start the helper."""
 
@@ -38,6 +41,7 @@ NEEDED = (
     READING,
     FORKING,
     "asyncio",
+    LEAN,
     "ginnel.shell.client",
     "ginnel.shell.frontend",
     # Imported by what a connection uses first.
@@ -213,7 +217,7 @@ def build() -> bytes:
 
     for name in NEEDED:
         if name == "asyncio":
-            import_module("ginnel.cli.lean_asyncio").import_asyncio()
+            import_module("ginnel.cli.lean_imports").import_lean()
         with suppress(ImportError):  # the compiled engine, where there is none
             import_module(name)
     entries: dict[str, _Entry] = {}

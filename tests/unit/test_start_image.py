@@ -67,26 +67,26 @@ def test_a_start_takes_nearly_all_from_the_image(image: Path) -> None:
     program = f"""
 import sys
 from ginnel import start_image
-from ginnel.cli.lean_asyncio import import_asyncio
 start_image.install({str(image)!r})
+from ginnel.cli.lean_imports import import_lean
 from ginnel.cli import openvpn
-import_asyncio()
+import_lean()
 from ginnel.shell.client import run_client
 print(*(name for name, module in sys.modules.items() if name.startswith("ginnel.")
       and type(module.__spec__.loader).__name__ == "SourceFileLoader"))
 """
-    assert run(program).split() == ["ginnel.start_image", "ginnel.cli", "ginnel.cli.lean_asyncio"]
+    assert run(program).split() == ["ginnel.start_image"]
 
 
 def test_modules_are_loaded_before_they_are_asked_for(image: Path) -> None:
     program = f"""
 import sys
 from ginnel import start_image
-from ginnel.cli.lean_asyncio import import_asyncio
+from ginnel.cli.lean_imports import import_lean
 start_image.install({str(image)!r})
 start_image.load(start_image.READING)
 print("ginnel.options.rows" in sys.modules, "asyncio" in sys.modules)
-import_asyncio()
+import_lean()
 start_image.load(start_image.CONNECTING)
 loaded = set(sys.modules)
 import ginnel.options.rows, ginnel.shell.client, ginnel.dataplane.engine, ginnel.core.wrap.crypt
@@ -110,15 +110,15 @@ def test_a_module_that_fails_says_so_to_who_imports_it(image: Path) -> None:
 import sys
 from ginnel import start_image
 start_image.install({str(image)!r})
-sys.modules["termios"] = None  # what Python takes for a module that is not there
+sys.modules["ipaddress"] = None  # what Python takes for a module that is not there
 start_image.load(start_image.CONNECTING)
-print("ginnel.shell.terminal" in sys.modules, "ginnel.core.replay" in sys.modules)
+print("ginnel.core.types" in sys.modules, "ginnel.core.replay" in sys.modules)
 try:
-    import ginnel.shell.terminal
+    import ginnel.core.types
 except ImportError as error:
     print(error.name)
 """
-    assert run(program).splitlines() == ["False True", "termios"]
+    assert run(program).splitlines() == ["False True", "ipaddress"]
 
 
 def test_lines_of_the_source_are_shown_in_tracebacks(image: Path) -> None:

@@ -10,9 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from importlib import import_module
 from pathlib import Path
-from typing import Any
 
 from ginnel.dataclass import dataclass
+from ginnel.hints import Any
 from ginnel.hooks import Allow, Authenticator, Decision, Deny, Login
 from ginnel.options.values import Secret
 

@@ -12,8 +12,8 @@ import sys
 from base64 import b64encode
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
+from ginnel.hints import Any
 from ginnel.hooks import Allow, Authenticator, Decision, Deny, Login
 
 SECONDS = 30

@@ -12,9 +12,9 @@ import signal
 import sys
 from base64 import b64decode
 from contextlib import suppress
-from typing import Any
 
 from ginnel.authenticators.pam_library import check_login
+from ginnel.hints import Any
 from ginnel.host.privileges import forbid_core_dumps
 
 MAX_REQUEST = 64 * 1024

@@ -11,7 +11,8 @@ import hashlib
 from base64 import b64encode
 from functools import cache
 from hmac import compare_digest
-from typing import Any
+
+from ginnel.hints import Any
 
 _BY_LIBCRYPT = ("$2a$", "$2b$", "$2y$", "$5$", "$6$", "$1$", "$y$")
 _APR1 = "$apr1$"

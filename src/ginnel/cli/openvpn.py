@@ -7,12 +7,12 @@ else; also ``--help``, as OpenVPN does).
 
 import os
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, TypeVar, assert_never
 
 from ginnel import start_image
 from ginnel.cli.report import early_process_options, fail, log_lines, print_lines
 from ginnel.compat.log_lines import LogLine, Severity
 from ginnel.dataclass import replace
+from ginnel.hints import TYPE_CHECKING, TypeVar, assert_never
 from ginnel.options.actions import (
     Action,
     GenKey,
@@ -88,9 +88,9 @@ def _run_client(request: RunClient, arguments: Sequence[str]) -> int:
     from ginnel.shell.early_helper import early_helper
 
     helper = early_helper(request.options.process)
-    from ginnel.cli.lean_asyncio import import_asyncio
+    from ginnel.cli.lean_imports import import_lean
 
-    import_asyncio()
+    import_lean()
     start_image.load(start_image.CONNECTING)
     from ginnel.shell.client import run_client
 

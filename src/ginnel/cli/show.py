@@ -6,9 +6,9 @@ listed.
 """
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from ginnel.dataclass import replace
+from ginnel.hints import TYPE_CHECKING
 from ginnel.options.errors import ConfigError
 from ginnel.options.model import TlsOptions
 

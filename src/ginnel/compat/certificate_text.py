@@ -5,7 +5,8 @@ Kinds without a rule here are left out: their printed form has several lines, or
 
 from collections.abc import Iterator
 from ipaddress import IPv6Address
-from typing import TYPE_CHECKING
+
+from ginnel.hints import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from cryptography import x509

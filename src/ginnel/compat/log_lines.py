@@ -7,7 +7,6 @@ go is ``shell.logging_setup``.
 """
 
 from collections.abc import Iterator
-from typing import assert_never
 
 from ginnel.core.actions import CertificateInfo
 from ginnel.core.data_key import DataCipher, DataFormat
@@ -37,6 +36,7 @@ from ginnel.core.notices import (
 )
 from ginnel.dataclass import dataclass
 from ginnel.enumeration import Enum, IntEnum
+from ginnel.hints import assert_never
 
 MAX_LINE = 8192
 """Characters of one line; what a peer sent beyond that is cut, so that it cannot flood a log."""

@@ -3,8 +3,6 @@
 What a proxy said is shown without control characters and cut. Nothing secret comes this far.
 """
 
-from typing import assert_never
-
 from ginnel.compat.log_lines import Category, LogLine, Severity, printable
 from ginnel.core.proxy_notices import (
     ChallengeReceived,
@@ -16,6 +14,7 @@ from ginnel.core.proxy_notices import (
     RelayNamed,
 )
 from ginnel.core.types import Endpoint
+from ginnel.hints import assert_never
 from ginnel.options.model import HttpProxy, Proxy
 
 MAX_SHOWN = 480

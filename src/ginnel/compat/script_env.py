@@ -13,6 +13,7 @@ from ginnel.core.actions import CertificateInfo
 from ginnel.core.types import Endpoint
 from ginnel.dataclass import dataclass, replace
 from ginnel.enumeration import Enum
+from ginnel.hints import Protocol
 from ginnel.options.model import (
     AddressFamily,
     ClientOptions,
@@ -24,7 +25,6 @@ from ginnel.options.model import (
     Topology,
     TunOptions,
 )
-from ginnel.protocol import Protocol
 
 _DEFAULT_PORT = "1194"
 

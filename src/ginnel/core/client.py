@@ -12,7 +12,6 @@ addresses and routes are the host layer's.
 
 from collections import Counter
 from collections.abc import Callable
-from typing import assert_never
 
 from ginnel.core import client_end as end
 from ginnel.core import events
@@ -48,6 +47,7 @@ from ginnel.core.timers import earliest
 from ginnel.core.tls import TlsChannel
 from ginnel.core.types import ActionId, Endpoint, Instant, Transmit
 from ginnel.core.wrap.api import SivMaker, library_siv
+from ginnel.hints import assert_never
 from ginnel.options.model import ClientOptions, ConnectionProfile
 
 

@@ -6,13 +6,13 @@ Pure functions from what happened to ``Ended`` (protocol-facts 16 and 25). When 
 
 import errno
 from collections import Counter
-from typing import assert_never
 
 from ginnel.core import messages as said
 from ginnel.core.key_session import AwaitReset, Broken, Established, Handshaking, KeySession
 from ginnel.core.messages import AuthFailed, Halt, Restart, TemporaryAdvance
 from ginnel.core.notices import Advance, Ended, Outcome
 from ginnel.core.types import Endpoint
+from ginnel.hints import assert_never
 from ginnel.options.model import (
     AuthRetry,
     ClientOptions,

@@ -4,8 +4,6 @@ Responsible for turning each report into an end, a renegotiation or an answer. N
 plane's and the shell's business.
 """
 
-from typing import assert_never
-
 from ginnel.core import client_end as end
 from ginnel.core import events
 from ginnel.core.actions import SendInner
@@ -17,6 +15,7 @@ from ginnel.core.options_string import client_options_string
 from ginnel.core.path_mtu import fit_tunnel
 from ginnel.core.payload import explain_framing
 from ginnel.core.types import Instant, Transport
+from ginnel.hints import assert_never
 
 
 class ClientReports:

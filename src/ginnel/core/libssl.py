@@ -9,9 +9,9 @@ import ctypes
 from collections.abc import Callable
 from ctypes import c_char_p, c_int, c_long, c_size_t, c_uint64, c_ulong, c_void_p
 from functools import cache
-from typing import TYPE_CHECKING, Any
 
 from ginnel.core.errors import ConfigError
+from ginnel.hints import TYPE_CHECKING, Any
 
 _NAMES = (("libcrypto.so.4", "libssl.so.4"), ("libcrypto.so.3", "libssl.so.3"))
 

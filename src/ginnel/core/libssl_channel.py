@@ -7,7 +7,6 @@ is in the middle of a call then.
 
 import ctypes
 from ctypes import CFUNCTYPE, byref, c_int, c_void_p, create_string_buffer
-from typing import TYPE_CHECKING
 
 from ginnel.core.libssl import LibSsl, text
 from ginnel.core.libssl_provider import asking
@@ -21,6 +20,7 @@ from ginnel.core.tls import (
     Verdict,
 )
 from ginnel.core.types import Side
+from ginnel.hints import TYPE_CHECKING
 from ginnel.options.values import Secret
 
 if TYPE_CHECKING:

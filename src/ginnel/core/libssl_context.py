@@ -7,7 +7,6 @@ same whichever of the two serves.
 import ctypes
 from collections.abc import Callable, Sequence
 from ctypes import byref, c_void_p, create_string_buffer
-from typing import TYPE_CHECKING
 
 from ginnel.core.errors import ConfigError
 from ginnel.core.libssl import text
@@ -17,6 +16,7 @@ from ginnel.core.signing import OutsideKey
 from ginnel.core.tls import Judge, PeerCheck, TlsChannel
 from ginnel.core.types import Side
 from ginnel.core.x509 import CertificatePolicy
+from ginnel.hints import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes

@@ -14,12 +14,12 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from ctypes import CFUNCTYPE, POINTER, c_char_p, c_int, c_size_t, c_uint, c_void_p
 from functools import cache
-from typing import Any
 
 from ginnel.core.errors import ConfigError
 from ginnel.core.libssl import LibSsl, load_libssl, text
 from ginnel.core.signing import Ask, Scheme, SignatureRequest
 from ginnel.dataclass import dataclass
+from ginnel.hints import Any
 
 NAME = b"ginnel.outside"
 DEFAULT_PROPERTIES = b"?provider!=ginnel.outside"

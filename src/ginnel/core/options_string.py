@@ -7,11 +7,11 @@ Responsible for: building it as OpenVPN does, reading the peer's, and telling wh
 from collections.abc import Mapping
 from functools import lru_cache
 from ipaddress import IPv4Network
-from typing import Final
 
 from ginnel.core.digests import digest_named
 from ginnel.core.types import Side
 from ginnel.dataclass import dataclass, replace
+from ginnel.hints import Final
 from ginnel.options.ciphers import CIPHERS, CipherMode, canonical_cipher
 from ginnel.options.model import (
     ClientOptions,

@@ -2,11 +2,11 @@
 
 from collections import deque
 from collections.abc import Callable
-from typing import Generic, TypeVar
 
 from ginnel.core.key_ring import KeyAction, KeyRing
 from ginnel.core.notices import ControlMessage, Warned
 from ginnel.core.types import ActionId, Transmit
+from ginnel.hints import Generic, TypeVar
 
 ActionT = TypeVar("ActionT")
 NoticeT = TypeVar("NoticeT")

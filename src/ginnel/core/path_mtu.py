@@ -4,8 +4,6 @@ Responsible for the numbers, for what is told of them, and for what the data pla
 long a packet may be, the shell finds out.
 """
 
-from typing import TYPE_CHECKING
-
 from ginnel.core.actions import FitPath, TunnelConfig
 from ginnel.core.notices import PathNarrowed
 from ginnel.core.packet_overhead import PacketOverhead
@@ -19,6 +17,7 @@ from ginnel.core.tunnel_config import (
 )
 from ginnel.core.types import Endpoint, PeerId, Transport
 from ginnel.dataclass import dataclass, replace
+from ginnel.hints import TYPE_CHECKING
 from ginnel.options.model import ConnectionProfile
 
 if TYPE_CHECKING:

@@ -8,6 +8,7 @@ from ipaddress import IPv6Address
 
 from ginnel.dataclass import dataclass
 from ginnel.enumeration import Enum
+from ginnel.hints import Protocol
 from ginnel.options.model import (
     CompressionKind,
     DataOptions,
@@ -16,7 +17,6 @@ from ginnel.options.model import (
     RouteOptions,
     TunOptions,
 )
-from ginnel.protocol import Protocol
 
 ERROR_SOURCE = IPv6Address("fe80::7")
 """Where the errors of ``block-ipv6`` come from when the tunnel has no IPv6 address of its own."""

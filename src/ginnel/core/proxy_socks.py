@@ -7,7 +7,6 @@ password when they were configured, none otherwise.
 
 from collections import deque
 from ipaddress import IPv4Address, IPv6Address, ip_address
-from typing import assert_never
 
 from ginnel.core.actions import Credentials
 from ginnel.core.cursor import Reader, Writer
@@ -23,6 +22,7 @@ from ginnel.core.proxy_notices import (
 )
 from ginnel.core.types import Endpoint
 from ginnel.enumeration import IntEnum
+from ginnel.hints import assert_never
 
 VERSION = 5
 LOGIN_VERSION = 1

@@ -6,7 +6,6 @@ by the shell, which hands the addresses in; the shuffle is injected too.
 """
 
 from collections.abc import Callable, Sequence
-from typing import assert_never
 
 from ginnel.core.client_end import TOLD_TO_RECONNECT
 from ginnel.core.errors import LocalMisuse
@@ -14,6 +13,7 @@ from ginnel.core.notices import Advance, Ended
 from ginnel.core.roaming import NETWORK_CHANGED, RESUMED
 from ginnel.core.types import Endpoint
 from ginnel.dataclass import dataclass
+from ginnel.hints import assert_never
 from ginnel.options.model import AuthRetry, ClientOptions, ConnectionProfile
 
 TRIES_BEFORE_BACK_OFF = 5

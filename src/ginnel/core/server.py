@@ -12,7 +12,6 @@ packets of unknown addresses are ``listener``'s business.
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import assert_never
 
 from ginnel.core import events
 from ginnel.core import server_end as end
@@ -53,6 +52,7 @@ from ginnel.core.server_state import (
 from ginnel.core.timers import earliest
 from ginnel.core.tls import TlsChannel
 from ginnel.core.types import ActionId, Endpoint, Instant, PeerId, Transmit, Transport
+from ginnel.hints import assert_never
 from ginnel.options.server_model import ServerOptions
 
 MAX_WAITING = 8

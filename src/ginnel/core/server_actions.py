@@ -5,7 +5,6 @@ answers what went well and returns nothing, ``Failed`` says why something did no
 """
 
 from ipaddress import IPv4Address, IPv6Address, IPv6Interface
-from typing import NewType
 
 from ginnel.core.actions import (
     CertificateInfo,
@@ -27,6 +26,7 @@ from ginnel.core.payload import PayloadTerms
 from ginnel.core.types import ActionId, Endpoint, PeerId, Transport
 from ginnel.dataclass import dataclass
 from ginnel.enumeration import Enum
+from ginnel.hints import NewType
 from ginnel.options.server_model import ClientConfig
 
 ClientId = NewType("ClientId", int)

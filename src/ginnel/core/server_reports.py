@@ -4,8 +4,6 @@ Responsible for turning each report into an end, a renegotiation or an answer. N
 plane's and the shell's business.
 """
 
-from typing import assert_never
-
 from ginnel.core import events, occ
 from ginnel.core import server_end as end
 from ginnel.core.actions import SendInner
@@ -21,6 +19,7 @@ from ginnel.core.server_terms import client_overhead, own_data, server_tun_mtu
 from ginnel.core.tunnel_config import Overhead
 from ginnel.core.types import Endpoint, Instant, Transport
 from ginnel.dataclass import replace
+from ginnel.hints import assert_never
 
 
 class ServerReports:

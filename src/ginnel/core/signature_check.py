@@ -3,9 +3,8 @@
 A server says nothing about a wrong one for as long as a minute; here it is named at once.
 """
 
-from typing import TYPE_CHECKING
-
 from ginnel.core.signing import Scheme, SignatureRequest
+from ginnel.hints import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from ginnel.dataclass import dataclass
 from ginnel.enumeration import Enum
-from ginnel.protocol import Protocol
+from ginnel.hints import Protocol
 
 
 class Scheme(Enum):

@@ -6,7 +6,6 @@ outputs are those of ``client.ClientMachine``, so that the shell drives either a
 """
 
 from collections import Counter
-from typing import assert_never
 
 from ginnel.core import client_end as end
 from ginnel.core import events
@@ -69,6 +68,7 @@ from ginnel.core.timers import Timers
 from ginnel.core.tunnel_config import tunnel_config
 from ginnel.core.types import ActionId, Endpoint, Instant, KeyId, Transmit, Transport
 from ginnel.dataclass import replace
+from ginnel.hints import assert_never
 from ginnel.options.model import ClientOptions, ConnectionProfile, LinkProtocol
 
 OCC_INTERVAL = 10.0

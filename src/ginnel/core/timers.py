@@ -3,10 +3,9 @@
 It has no clock; ``now`` always comes in. Retransmission times live in ``reliable``.
 """
 
-from typing import Generic, TypeVar
-
 from ginnel.core.types import Instant
 from ginnel.enumeration import Enum
+from ginnel.hints import Generic, TypeVar
 
 Name = TypeVar("Name", bound=Enum)
 

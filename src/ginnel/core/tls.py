@@ -15,8 +15,8 @@ from ginnel.core.types import Side
 from ginnel.core.x509 import CertificatePolicy, ChainError, describe_unreadable
 from ginnel.dataclass import dataclass
 from ginnel.enumeration import Enum
+from ginnel.hints import Protocol
 from ginnel.options.values import Secret
-from ginnel.protocol import Protocol
 
 READ_SIZE = 16384
 MAX_CERTIFICATES = 32

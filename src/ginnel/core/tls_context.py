@@ -9,7 +9,6 @@ Which peer certificate is acceptable is ``x509``'s business; the libraries are `
 
 import binascii
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
 
 from ginnel.core.certificate import Certificate
 from ginnel.core.errors import ConfigError
@@ -19,9 +18,9 @@ from ginnel.core.tls_text import RSA_KEYS, openssl_cipher_name
 from ginnel.core.types import Side
 from ginnel.core.x509 import CertificatePolicy, render_name, unreadable
 from ginnel.dataclass import dataclass, replace
+from ginnel.hints import TYPE_CHECKING, Protocol
 from ginnel.options.model import TlsOptions
 from ginnel.options.values import FileContent, Origin, Secret
-from ginnel.protocol import Protocol
 
 if TYPE_CHECKING:
     from ginnel.core.tls import PeerCheck, TlsChannel

@@ -5,7 +5,6 @@ costs start-up time.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from ginnel.core.signing import OutsideKey
 from ginnel.core.tls import Judge, KeyMismatch, PeerCheck, TlsChannel, TlsFailure
@@ -20,6 +19,7 @@ from ginnel.core.tls_wheel_channel import (
 from ginnel.core.tls_wheel_files import PrivateKey, decoded
 from ginnel.core.types import Side
 from ginnel.core.x509 import CertificatePolicy
+from ginnel.hints import Any
 
 _MODES = {
     PeerCheck.NONE: lib.SSL_VERIFY_NONE,

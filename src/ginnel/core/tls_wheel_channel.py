@@ -5,12 +5,11 @@ object for each call, and an idle session is an SSL object and little else. Cont
 ``tls_wheel``.
 """
 
-from typing import Any
-
 from cryptography.hazmat.bindings._rust import _openssl
 
 from ginnel.core.tls import READ_SIZE, Judge, TlsFailure, TlsPeer, Verdict
 from ginnel.core.types import Side
+from ginnel.hints import Any
 from ginnel.options.values import Secret
 
 # Not through the package's own module for this: that copies all five hundred functions at import.

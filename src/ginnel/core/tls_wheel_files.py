@@ -4,9 +4,9 @@ What a context is given, before there is one; ``tls_wheel`` makes contexts.
 """
 
 from collections.abc import Callable
-from typing import Any
 
 from ginnel.core.tls_wheel_channel import certificate_der, ffi, first_error, lib
+from ginnel.hints import Any
 from ginnel.options.values import Secret
 
 _AT_THE_END = "no start line"

@@ -10,8 +10,8 @@ from ginnel.core.key_ring import KeyRing
 from ginnel.core.negotiate import Agreement
 from ginnel.core.negotiation import Negotiation
 from ginnel.core.types import ActionId, Instant, KeyId, PeerId
+from ginnel.hints import Protocol
 from ginnel.options.model import TlsOptions
-from ginnel.protocol import Protocol
 
 
 class KeyOutbox(Protocol):

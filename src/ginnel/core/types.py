@@ -1,10 +1,10 @@
 """Identifiers and addresses that the protocol core exchanges with the rest of the program."""
 
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
-from typing import NewType
 
 from ginnel.dataclass import dataclass
 from ginnel.enumeration import Enum
+from ginnel.hints import NewType
 
 Instant = NewType("Instant", float)
 """Seconds of a monotonic clock; only differences mean something."""

@@ -6,17 +6,19 @@ Python object on this interface; control packets cross it whole and unparsed.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, NewType
 
 from ginnel.core.data_key import DataCipher, DataFormat, DataKey, KeySlot
 from ginnel.core.payload import PayloadTerms
 from ginnel.core.types import Endpoint, IPAddress, IPNetwork, PeerId, Transmit, Transport
 from ginnel.dataclass import dataclass
 from ginnel.enumeration import Enum
-from ginnel.protocol import Protocol
+from ginnel.hints import TYPE_CHECKING, NewType, Protocol
 
 if TYPE_CHECKING:
     from ginnel.options.server_model import VlanOptions
+
+PING = bytes.fromhex("2a187bf3641eb4cb07ed2d0a981fc748")
+"""Payload of a keepalive packet (protocol-facts 12); never given to tun."""
 
 LinkId = NewType("LinkId", int)
 """One socket of a data plane; the number of one that is gone is not used again."""

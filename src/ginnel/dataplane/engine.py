@@ -10,7 +10,6 @@ from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from ipaddress import ip_address
 from types import ModuleType, TracebackType
-from typing import TYPE_CHECKING
 
 from ginnel.core.data_key import DataCipher, DataFormat, DataKey, DirectionKey, KeySlot
 from ginnel.core.errors import DataPlaneError
@@ -40,6 +39,7 @@ from ginnel.dataplane.api import (
     ServingRules,
     TunDevice,
 )
+from ginnel.hints import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ginnel_engine import Engine

@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 from ginnel.core.data_key import DataCipher
 from ginnel.core.errors import Malformed
+from ginnel.hints import Protocol
 from ginnel.options.values import Secret
-from ginnel.protocol import Protocol
 
 OPCODE_DATA_V1 = 6
 OPCODE_DATA_V2 = 9

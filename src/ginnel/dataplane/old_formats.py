@@ -9,13 +9,13 @@ import hmac
 from collections.abc import Callable
 from functools import cache
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Final
 
 from ginnel.core.data_key import DataCipher
 from ginnel.core.digests import Digest
 from ginnel.core.errors import Malformed
 from ginnel.dataclass import dataclass
 from ginnel.dataplane.formats import Unauthentic
+from ginnel.hints import TYPE_CHECKING, Any, Final
 from ginnel.options.ciphers import CipherMode
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from ginnel.dataclass import dataclass
 from ginnel.dataplane import formats
 from ginnel.dataplane.formats import DataHeader, EpochId
 from ginnel.dataplane.replay_window import ReplayWindow
+from ginnel.hints import Protocol
 from ginnel.options.values import Secret
-from ginnel.protocol import Protocol
 
 FUTURE_EPOCHS = 16
 """Epochs ahead of the current one that a receiver has keys for (protocol-facts 9)."""

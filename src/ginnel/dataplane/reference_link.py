@@ -18,7 +18,7 @@ from ginnel.core.proxy_socks import datagram_header
 from ginnel.core.types import Endpoint, IPAddress, Transport
 from ginnel.dataplane.api import Link, Relay
 from ginnel.dataplane.reference_counters import Refused
-from ginnel.protocol import Protocol
+from ginnel.hints import Protocol
 
 SocketAddress = tuple[str, int] | tuple[str, int, int, int]
 Ancillary = list[tuple[int, int, bytes]]

@@ -8,9 +8,9 @@ import os
 import socket
 
 from ginnel.dataclass import dataclass
+from ginnel.hints import TYPE_CHECKING
 from ginnel.host.places import DEFAULT_RUNTIME_DIR, StrPath
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ginnel.host.helper import Observer
 

@@ -8,10 +8,10 @@ import os
 import socket
 from collections.abc import Iterator
 from types import TracebackType
-from typing import Self
 
 from ginnel.core.errors import HostError
 from ginnel.core.types import IPAddress, IPNetwork
+from ginnel.hints import Self
 from ginnel.host.rtnetlink import (
     PROTOCOL_BOOT,
     TABLE_MAIN,

@@ -8,10 +8,10 @@ import grp
 import os
 import pwd
 import resource
-from typing import TYPE_CHECKING
 
 from ginnel.core.errors import ConfigError, HostError
 from ginnel.dataclass import dataclass
+from ginnel.hints import TYPE_CHECKING
 from ginnel.options.model import ProcessOptions
 
 if TYPE_CHECKING:

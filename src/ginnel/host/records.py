@@ -11,6 +11,7 @@ from ipaddress import ip_address, ip_network
 from ginnel.core.types import IPAddress, IPNetwork
 
 Record = Mapping[str, object]
+_DECODER = json.JSONDecoder()
 _DEVICE_NAME_LENGTH = 15
 
 
@@ -21,7 +22,11 @@ class BadRecord(Exception):
 def parse_record(text: bytes | str) -> Record:
     """Parses one JSON object."""
     try:
-        value = json.loads(text)
+        line = (text if isinstance(text, str) else text.decode()).strip()
+        # Not ``loads``, which looks for white space with a pattern: a start does without ``re``.
+        value, end = _DECODER.raw_decode(line)
+        if end < len(line):
+            raise ValueError("more than one value")
     except (ValueError, RecursionError) as bad:
         raise BadRecord("not JSON") from bad
     return as_record(value)

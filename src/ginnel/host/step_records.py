@@ -3,9 +3,8 @@
 Reading checks types and bounds, because the process that asks the helper parses hostile bytes.
 """
 
-from typing import assert_never
-
 from ginnel.core.types import IPAddress, IPNetwork
+from ginnel.hints import assert_never
 from ginnel.host.records import (
     BadRecord,
     Record,

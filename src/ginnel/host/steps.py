@@ -8,12 +8,12 @@ is in ``step_records``.
 """
 
 from collections.abc import Sequence
-from typing import assert_never
 
 from ginnel.core.errors import HostError
 from ginnel.core.types import IPAddress, IPNetwork
 from ginnel.dataclass import dataclass
 from ginnel.enumeration import Enum
+from ginnel.hints import Protocol, assert_never
 from ginnel.host.rtnetlink import (
     PROTOCOL_BOOT,
     TABLE_MAIN,
@@ -23,7 +23,6 @@ from ginnel.host.rtnetlink import (
     NoSuchThing,
     RouteState,
 )
-from ginnel.protocol import Protocol
 
 _EEXIST = 17
 

@@ -7,9 +7,9 @@ rules as well, and is always asked for.
 """
 
 from ginnel.core.types import IPAddress
+from ginnel.hints import Protocol
 from ginnel.host.rtnetlink import AddressState, LinkState, RouteState
 from ginnel.host.underlay import Tables
-from ginnel.protocol import Protocol
 
 KEPT_ROWS = 4096
 """A longer table, a router's, is not kept in memory."""

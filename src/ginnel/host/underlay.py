@@ -17,8 +17,8 @@ from ipaddress import (
 
 from ginnel.core.types import IPAddress, IPNetwork
 from ginnel.dataclass import dataclass
+from ginnel.hints import Protocol
 from ginnel.host.rtnetlink import TYPE_UNICAST, AddressState, LinkState, RouteState
-from ginnel.protocol import Protocol
 
 OwnRoute = tuple[IPNetwork, IPAddress | None, int | None]
 """Network, gateway and device index of a route that we added."""

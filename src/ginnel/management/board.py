@@ -5,11 +5,11 @@ State only; ``executor`` carries out commands on it, ``session`` feeds it with w
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING
 
 from ginnel.compat.log_lines import LogLine
 from ginnel.core.types import Endpoint, Instant, Transport
 from ginnel.dataclass import dataclass, field
+from ginnel.hints import TYPE_CHECKING, Protocol
 from ginnel.management.commands import BodyKind, HistoryKind
 from ginnel.management.intents import Intent
 from ginnel.management.outbox import Outbox
@@ -17,7 +17,6 @@ from ginnel.management.queries import Query
 from ginnel.management.state import Histories
 from ginnel.options.model import AuthRetry
 from ginnel.options.values import Secret
-from ginnel.protocol import Protocol
 
 if TYPE_CHECKING:
     from ginnel.core.server_actions import ClientId

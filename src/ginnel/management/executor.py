@@ -8,10 +8,10 @@ import base64
 from base64 import b64decode
 from collections.abc import Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, assert_never
 
 from ginnel.compat.log_lines import LogLine, Severity
 from ginnel.core.types import Instant
+from ginnel.hints import TYPE_CHECKING, assert_never
 from ginnel.management import commands, texts
 from ginnel.management.board import INTERFACE_VERSION, Board, RemoteEntry, ServerDaemon, Serving
 from ginnel.management.commands import Command, QueryAnswer, SignalName

@@ -9,7 +9,6 @@ import asyncio
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import assert_never
 
 from ginnel.compat.log_lines import LogLine
 from ginnel.compat.status_file import LinkStatistics, statistics_lines
@@ -25,6 +24,7 @@ from ginnel.core.notices import (
 )
 from ginnel.core.types import Endpoint, Instant
 from ginnel.dataclass import replace
+from ginnel.hints import Protocol, assert_never
 from ginnel.management.board import RemoteEntry, ServerDaemon
 from ginnel.management.commands import ProxyKind
 from ginnel.management.intents import (
@@ -76,7 +76,6 @@ from ginnel.options.model import (
     StaticChallenge,
 )
 from ginnel.options.values import Secret
-from ginnel.protocol import Protocol
 from ginnel.shell.clock import monotonic_now, unix_now
 from ginnel.shell.logging_setup import local_time_text
 

@@ -3,9 +3,8 @@
 Values and their lines only; who waits for which answer is in ``session`` and ``frontend``.
 """
 
-from typing import assert_never
-
 from ginnel.dataclass import dataclass
+from ginnel.hints import assert_never
 from ginnel.management.commands import BodyKind, ProxyKind, QueryAnswer
 from ginnel.management.state import clean
 from ginnel.options.model import StaticChallenge

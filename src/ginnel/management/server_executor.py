@@ -4,8 +4,7 @@ Everything is asked of the ``ServerDaemon`` at once; nothing here waits. A daemo
 or has not yet begun, refuses what it understood, as OpenVPN does.
 """
 
-from typing import assert_never
-
+from ginnel.hints import assert_never
 from ginnel.management import server_commands as commands
 from ginnel.management.board import Board, ServerDaemon
 from ginnel.management.commands import NOT_SUPPORTED, UNKNOWN, Refused

@@ -8,10 +8,10 @@ Nothing here reads a clock: ``now`` is monotonic, ``when`` wall-clock seconds.
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from hmac import compare_digest
-from typing import assert_never
 
 from ginnel.compat.log_lines import LogLine, Severity
 from ginnel.core.types import Instant
+from ginnel.hints import assert_never
 from ginnel.management import commands
 from ginnel.management.board import (
     INTERFACE_VERSION,

@@ -6,12 +6,11 @@ see them (``session``). Times are wall-clock seconds, as values from outside.
 
 from collections import deque
 from collections.abc import Sequence
-from typing import Generic, TypeVar
 
 from ginnel.compat.log_lines import Category, LogLine, Severity
 from ginnel.dataclass import dataclass
+from ginnel.hints import Generic, Protocol, TypeVar
 from ginnel.management.commands import HistoryKind
-from ginnel.protocol import Protocol
 
 STATE_HISTORY = 100
 ECHO_HISTORY = 100

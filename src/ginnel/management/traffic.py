@@ -1,7 +1,8 @@
 """``bytecount`` of a server: a line for each client that moved something since the last report."""
 
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING
+
+from ginnel.hints import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ginnel.core.server_actions import ClientId

@@ -3,10 +3,9 @@
 Values only; the frontend carries them out.
 """
 
-from typing import TYPE_CHECKING
-
 from ginnel.dataclass import dataclass
 from ginnel.enumeration import Enum
+from ginnel.hints import TYPE_CHECKING
 from ginnel.options.model import ClientOptions, DeviceType, Pkcs11Options, TlsOptions
 from ginnel.options.notes import Note
 from ginnel.options.values import FileContent

@@ -5,9 +5,9 @@ begun from frozen options to apply what a server pushed (``pushed``).
 """
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeVar
 
 from ginnel.dataclass import dataclass, field, replace
+from ginnel.hints import TYPE_CHECKING, TypeVar
 from ginnel.options.arguments import Value
 from ginnel.options.errors import ConfigError, printable
 from ginnel.options.files import INLINE_WORD, FileRef

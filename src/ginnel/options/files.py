@@ -7,9 +7,9 @@ static key. Whether a certificate is any good is found out later, by the TLS cod
 import binascii
 
 from ginnel.dataclass import dataclass
+from ginnel.hints import Protocol
 from ginnel.options.errors import ConfigError, printable
 from ginnel.options.values import FileContent, Origin, Secret
-from ginnel.protocol import Protocol
 
 INLINE_WORD = "[inline]"
 MAX_FILE_BYTES = 16 * 1024 * 1024

@@ -15,7 +15,7 @@ from ginnel.compat import shell_lines
 from ginnel.compat.log_lines import LogLine
 from ginnel.core.types import Endpoint, Instant, KeyId
 from ginnel.core.wire import Opcode, first_byte
-from ginnel.protocol import Protocol
+from ginnel.hints import Protocol
 from ginnel.shell.addresses import endpoint_of
 from ginnel.shell.clock import monotonic_now
 from ginnel.shell.listeners import OpenListener

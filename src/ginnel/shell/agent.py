@@ -9,9 +9,9 @@ import os
 import socket
 import struct
 from contextlib import suppress
-from typing import Self
 
 from ginnel.compat.log_lines import printable
+from ginnel.hints import Self
 from ginnel.options.values import Secret
 from ginnel.shell.readable import readable
 

@@ -1,8 +1,7 @@
 """Opens the link of one attempt: chooses the transport that its profile names."""
 
-from typing import assert_never
-
 from ginnel.dataclass import replace
+from ginnel.hints import assert_never
 from ginnel.options.model import LinkProtocol
 from ginnel.shell.addresses import is_address
 from ginnel.shell.link import Attempt, Link, LinkUnavailable

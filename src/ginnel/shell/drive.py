@@ -8,7 +8,6 @@ import asyncio
 import errno
 from collections.abc import Callable, Coroutine
 from functools import partial
-from typing import assert_never
 
 from ginnel.compat.status_file import LinkStatistics
 from ginnel.core import actions
@@ -31,9 +30,9 @@ from ginnel.core.events import (
 from ginnel.core.notices import Advance, Connected, Ended, Notice, Outcome, PeerConnected
 from ginnel.core.types import UNDEFINED_PEER_ID, ActionId, Instant, KeyId, PeerId, Transmit
 from ginnel.dataplane.api import PING, DataPlane, Notification, NotificationKind, PeerStats
+from ginnel.hints import Protocol, assert_never
 from ginnel.options.model import LinkOptions
 from ginnel.options.values import Secret
-from ginnel.protocol import Protocol
 from ginnel.shell.clock import monotonic_now
 from ginnel.shell.link import BadRecord, Link
 from ginnel.shell.machine import Machine

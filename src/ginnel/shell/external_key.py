@@ -13,9 +13,9 @@ from ginnel.core.actions import ActionResult, Failed, Signature
 from ginnel.core.errors import ConfigError
 from ginnel.core.padding import digest, digest_info, pkcs1_block, pss_block
 from ginnel.core.signing import OutsideKey, Scheme, SignatureRequest
+from ginnel.hints import Protocol
 from ginnel.options.model import ExternalKey, TlsOptions
 from ginnel.options.values import FileContent, Origin, Secret
-from ginnel.protocol import Protocol
 from ginnel.shell.parking import ThreadStacks
 
 _BEGIN, _END = "-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----"

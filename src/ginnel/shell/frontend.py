@@ -10,6 +10,7 @@ from ginnel.compat.log_lines import LogLine
 from ginnel.compat.status_file import LinkStatistics
 from ginnel.core.notices import Notice
 from ginnel.core.types import Endpoint
+from ginnel.hints import Protocol
 from ginnel.options.model import (
     AuthRetry,
     ClientOptions,
@@ -18,7 +19,6 @@ from ginnel.options.model import (
     StaticChallenge,
 )
 from ginnel.options.values import Secret
-from ginnel.protocol import Protocol
 
 
 class Frontend(Protocol):

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from ginnel.compat import shell_lines
 from ginnel.compat.log_lines import LogLine
 from ginnel.core.errors import HostError
+from ginnel.hints import Protocol
 from ginnel.host.client import Recovered
 from ginnel.host.results import Outcome
-from ginnel.protocol import Protocol
 from ginnel.shell.early_helper import runtime_directory
 
 

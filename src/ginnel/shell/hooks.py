@@ -37,6 +37,7 @@ from ginnel.core.notices import (
 )
 from ginnel.dataclass import replace
 from ginnel.dataplane.api import TunDevice
+from ginnel.hints import Protocol
 from ginnel.host.plan import HostPlan
 from ginnel.host.scripts import (
     SCRIPT_SECURITY_USER,
@@ -46,7 +47,6 @@ from ginnel.host.scripts import (
 )
 from ginnel.options.errors import GinnelError
 from ginnel.options.model import ClientOptions
-from ginnel.protocol import Protocol
 from ginnel.shell.frontend import Frontend, Unattended
 from ginnel.shell.login import Login
 from ginnel.shell.tasks import plain_errors

@@ -5,12 +5,12 @@ What that takes is imported only then.
 """
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from ginnel.compat.log_lines import LogLine
 from ginnel.core.errors import ConfigError
 from ginnel.core.signing import OutsideKey
 from ginnel.dataclass import dataclass, replace
+from ginnel.hints import TYPE_CHECKING
 from ginnel.options.model import ClientOptions, ExternalKey, TlsOptions
 from ginnel.shell.frontend import Frontend
 from ginnel.shell.signer import Signer

@@ -12,7 +12,6 @@ import asyncio
 import os
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
-from typing import TypeVar
 
 from ginnel.compat import log_lines, shell_lines
 from ginnel.compat.shell_lines import SignalSource
@@ -32,9 +31,9 @@ from ginnel.core.tls import TlsChannel
 from ginnel.core.types import Endpoint, Instant
 from ginnel.core.wrap.api import SivMaker
 from ginnel.dataclass import dataclass, field, replace
+from ginnel.hints import Protocol, TypeVar
 from ginnel.host.client import Recovered
 from ginnel.options.model import ClientOptions, ConnectionProfile
-from ginnel.protocol import Protocol
 from ginnel.shell.clock import monotonic_now
 from ginnel.shell.connect import open_link
 from ginnel.shell.destination import Destinations

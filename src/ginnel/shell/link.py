@@ -21,8 +21,8 @@ from ginnel.core.errors import LinkError
 from ginnel.core.types import Endpoint, Transmit, Transport
 from ginnel.dataclass import dataclass
 from ginnel.dataplane.api import DataPlane
+from ginnel.hints import Protocol
 from ginnel.options.model import ConnectionProfile, LinkOptions, Proxy
-from ginnel.protocol import Protocol
 
 SOCKS_ERROR = "socks-error"
 """What the restart is called after a SOCKS proxy failed."""

@@ -14,14 +14,13 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from itertools import groupby
 from operator import attrgetter
-from typing import TYPE_CHECKING
 
 from ginnel.compat.log_lines import LogLine, Severity, printable
 from ginnel.compat.shell_lines import key_file_accessible
 from ginnel.dataclass import dataclass
+from ginnel.hints import TYPE_CHECKING, Protocol
 from ginnel.options.model import ClientOptions, ProcessOptions, TlsAuth, TlsCrypt, TlsCryptV2
 from ginnel.options.values import FileContent
-from ginnel.protocol import Protocol
 
 if TYPE_CHECKING:
     from logging import Handler

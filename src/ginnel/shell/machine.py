@@ -16,8 +16,8 @@ from ginnel.core.peer_info import LocalFacts
 from ginnel.core.tls import TlsChannel
 from ginnel.core.types import ActionId, Endpoint, Instant, Transmit
 from ginnel.core.wrap.api import SivMaker
+from ginnel.hints import Protocol
 from ginnel.options.model import ClientOptions, ConnectionProfile
-from ginnel.protocol import Protocol
 from ginnel.shell.clock import unix_now
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 
 from ginnel.compat.log_lines import LogLine, Severity
 from ginnel.core.types import Instant
-from ginnel.protocol import Protocol
+from ginnel.hints import Protocol
 
 BURST = 400
 """Lines that may come at once: a push with many refused options is about a hundred."""

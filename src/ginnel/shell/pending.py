@@ -8,7 +8,6 @@ import asyncio
 import os
 from binascii import b2a_base64
 from collections.abc import Callable
-from typing import assert_never
 
 from ginnel.compat import shell_lines
 from ginnel.compat.log_lines import LogLine
@@ -21,6 +20,7 @@ from ginnel.core.pending import (
     WebLogin,
     parse_pending,
 )
+from ginnel.hints import assert_never
 from ginnel.options.values import Secret
 from ginnel.shell.browser import open_page, plan_opening
 from ginnel.shell.prompt import ask, console

@@ -29,6 +29,7 @@ MODULES = (
     "locale",
     "logging",
     "random",
+    "re",
     "stringprep",
     "subprocess",
     "syslog",
@@ -37,6 +38,7 @@ MODULES = (
     "textwrap",
     "tokenize",
     "traceback",
+    "typing",
     "unicodedata",
     # Libraries: TLS errors, certificates for the log and for scripts, data keys.
     "cryptography.exceptions",

@@ -9,7 +9,6 @@ import asyncio
 import gc
 import os
 from collections.abc import Coroutine, Sequence
-from typing import TypeVar
 
 from ginnel import start_image
 from ginnel.compat import shell_lines
@@ -19,13 +18,13 @@ from ginnel.core.errors import ConfigError, GinnelError
 from ginnel.core.negotiate import DataCapabilities
 from ginnel.dataclass import dataclass
 from ginnel.dataplane.choose import capabilities_of
+from ginnel.hints import Protocol, TypeVar
 from ginnel.host.client import HostClient
 from ginnel.host.helper_process import HelperProcess, start_helper
 from ginnel.host.privileges import forbid_core_dumps, lock_memory, set_priority
 from ginnel.host.scripts import ScriptRunner
 from ginnel.options.model import ProcessOptions
 from ginnel.options.notes import Note, NoteKind
-from ginnel.protocol import Protocol
 from ginnel.shell.daemonize import PidFile, become_daemon
 from ginnel.shell.early_helper import runtime_directory
 from ginnel.shell.logging_setup import LogOutput, setup_logging

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from ginnel.core.errors import ConfigError
+from ginnel.hints import Protocol
 from ginnel.options.values import Secret
-from ginnel.protocol import Protocol
 from ginnel.shell.agent import Declined, PasswordAgents
 from ginnel.shell.terminal import NothingEntered, Terminal
 

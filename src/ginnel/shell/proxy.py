@@ -24,12 +24,12 @@ from ginnel.core.proxy_socks import Command, SocksProxyClient, datagram_header, 
 from ginnel.core.types import Endpoint, Transmit, Transport
 from ginnel.dataclass import dataclass, replace
 from ginnel.dataplane import api
+from ginnel.hints import Protocol
 from ginnel.options.model import (
     HttpProxy,
     LinkProtocol,
     Proxy,
 )
-from ginnel.protocol import Protocol
 from ginnel.shell.addresses import own_address
 from ginnel.shell.link import (
     SOCKS_ERROR,

@@ -6,7 +6,7 @@ A module of its own because ``logging`` costs start-up time that the short comma
 import logging
 
 from ginnel.compat.log_lines import LogLine, Severity
-from ginnel.protocol import Protocol
+from ginnel.hints import Protocol
 
 
 class LineLog(Protocol):

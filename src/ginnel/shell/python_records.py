@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.machinery import ModuleSpec
 from types import ModuleType
-from typing import TYPE_CHECKING, cast
+
+from ginnel.hints import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

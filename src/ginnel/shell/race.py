@@ -2,9 +2,9 @@
 
 import asyncio
 from collections.abc import Coroutine
-from typing import TypeVar
 
 from ginnel.dataclass import dataclass
+from ginnel.hints import TypeVar
 from ginnel.shell.signals import Signals
 from ginnel.shell.tasks import plain_errors
 

@@ -38,8 +38,8 @@ from ginnel.dataplane.api import (
     Notification,
     NotificationKind,
 )
+from ginnel.hints import Protocol
 from ginnel.options.server_model import ServerOptions
-from ginnel.protocol import Protocol
 from ginnel.shell.clients import Client, Clients, client_name
 from ginnel.shell.clock import monotonic_now, unix_now
 from ginnel.shell.path_mtu import path_mtu

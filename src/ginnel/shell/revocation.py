@@ -8,13 +8,12 @@ import asyncio
 import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TypeVar
 
 from ginnel.core.actions import CertificateInfo
 from ginnel.core.server_actions import ClientFacts
 from ginnel.core.x509 import unreadable
+from ginnel.hints import Protocol, TypeVar
 from ginnel.options.model import TlsOptions
-from ginnel.protocol import Protocol
 
 LOOK = 0.5
 """Seconds between two looks; a list is read when two of them saw the same."""

@@ -17,8 +17,8 @@ from ginnel.core.notices import Outcome
 from ginnel.core.roaming import Absence, Footing, Path, Reaction, react
 from ginnel.core.types import Endpoint, IPAddress, Transport
 from ginnel.dataclass import dataclass
+from ginnel.hints import Protocol
 from ginnel.host.underlay import UnderlaySnapshot
-from ginnel.protocol import Protocol
 from ginnel.shell.clock import monotonic_now
 from ginnel.shell.link import Link
 

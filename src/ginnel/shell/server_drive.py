@@ -10,7 +10,6 @@ import time
 import traceback
 from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
-from typing import assert_never
 
 from ginnel.compat import server_lines, shell_lines
 from ginnel.compat.log_lines import LogLine
@@ -43,8 +42,8 @@ from ginnel.core.server_notices import ClientConnected, ClientMoved, ServerNotic
 from ginnel.core.types import ActionId, Endpoint, Instant, IPAddress, Transmit, Transport
 from ginnel.dataclass import replace
 from ginnel.dataplane.api import DataPlane, LinkId, PeerStats
+from ginnel.hints import Protocol, assert_never
 from ginnel.options.server_model import ServerOptions
-from ginnel.protocol import Protocol
 from ginnel.shell.clients import Client, Clients, client_name
 from ginnel.shell.clock import monotonic_now
 from ginnel.shell.path_mtu import fit_path

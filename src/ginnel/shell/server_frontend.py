@@ -12,7 +12,7 @@ from ginnel.compat.server_status import ClientRow, RouteRow
 from ginnel.core.server_actions import ClientFacts, ClientId
 from ginnel.core.types import Endpoint, Transport
 from ginnel.dataclass import dataclass
-from ginnel.protocol import Protocol
+from ginnel.hints import Protocol
 from ginnel.shell.frontend import Frontend, Unattended
 from ginnel.shell.server_hooks import Pend
 

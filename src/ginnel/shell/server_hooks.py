@@ -20,7 +20,7 @@ from ginnel.core.server_actions import (
 )
 from ginnel.dataclass import dataclass
 from ginnel.dataplane.api import PeerStats
-from ginnel.protocol import Protocol
+from ginnel.hints import Protocol
 
 Pend = Callable[[int, str], bool]
 """Asks the client for patience (AUTH_PENDING): seconds, and what it is told besides."""

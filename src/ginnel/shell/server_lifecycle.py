@@ -9,7 +9,6 @@ first packet is lost. ``shell.server`` prepares all of it, a run itself is ``she
 import asyncio
 from collections.abc import Callable
 from ipaddress import IPv4Address
-from typing import TypeVar
 
 from ginnel.compat import server_lines, shell_lines
 from ginnel.compat.shell_lines import SignalSource
@@ -20,10 +19,10 @@ from ginnel.core.options_string import configured_tun_mtu
 from ginnel.core.types import UNDEFINED_PEER_ID, Endpoint, Transport
 from ginnel.dataclass import dataclass
 from ginnel.dataplane.api import DataPlane
+from ginnel.hints import Protocol, TypeVar
 from ginnel.host.client import Recovered
 from ginnel.options.server_model import ServerOptions
 from ginnel.options.tunnel_of_server import tunnel_options
-from ginnel.protocol import Protocol
 from ginnel.shell.helper_watch import report_recovered, watch_helper
 from ginnel.shell.hold import held
 from ginnel.shell.listeners import Listeners

@@ -10,7 +10,7 @@ from ginnel.core.server_actions import (
 )
 from ginnel.core.server_notices import ServerNotice
 from ginnel.core.types import ActionId, Endpoint, Instant, Transmit
-from ginnel.protocol import Protocol
+from ginnel.hints import Protocol
 
 
 class ServerMachineLike(Protocol):

@@ -9,7 +9,8 @@ import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import NoReturn
+
+from ginnel.hints import NoReturn
 
 _RANK = {"SIGTERM": 0, "SIGINT": 0, "SIGHUP": 1, "SIGUSR1": 2}
 """TERM and INT go before HUP, HUP before USR1 (protocol-facts 25)."""

@@ -2,7 +2,7 @@
 
 from ginnel.core.actions import ActionResult
 from ginnel.core.signing import SignatureRequest
-from ginnel.protocol import Protocol
+from ginnel.hints import Protocol
 
 
 class Signer(Protocol):

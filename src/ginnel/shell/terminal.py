@@ -7,9 +7,9 @@ hides it nor takes it. Whether there is anybody else to ask is ``prompt``'s busi
 import os
 import sys
 from contextlib import suppress
-from typing import Self
 
 from ginnel.compat.log_lines import printable
+from ginnel.hints import Self
 from ginnel.options.values import Secret
 from ginnel.shell.readable import readable
 

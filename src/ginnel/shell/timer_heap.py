@@ -7,9 +7,9 @@ now; then the old entry stays and is put where it belongs when it comes up.
 import asyncio
 import heapq
 from collections.abc import Callable, Hashable
-from typing import Generic, TypeVar
 
 from ginnel.core.types import Instant
+from ginnel.hints import Generic, TypeVar
 from ginnel.shell.clock import monotonic_now
 
 K = TypeVar("K", bound=Hashable)

@@ -13,12 +13,12 @@ import os
 import sys
 import time
 from collections.abc import Iterator
-from typing import Any
 
 import pkcs11
 from pkcs11.exceptions import PKCS11Error
 
 from ginnel.core.token_id import TokenId
+from ginnel.hints import Any
 from ginnel.host.privileges import confine_modules
 
 # ``Any``: what JSON and the modules' attributes hold.

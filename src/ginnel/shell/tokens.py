@@ -10,7 +10,6 @@ import json
 import sys
 from collections.abc import Callable, Sequence
 from importlib.util import find_spec
-from typing import Any
 
 from ginnel.compat import shell_lines
 from ginnel.compat.log_lines import LogLine
@@ -20,6 +19,7 @@ from ginnel.core.padding import digest, digest_info
 from ginnel.core.signing import OutsideKey, Scheme, SignatureRequest
 from ginnel.core.token_id import ObjectId, TokenId, parse_object_id, render_object_id
 from ginnel.dataclass import dataclass
+from ginnel.hints import Any
 from ginnel.options.apply_identity import DEFAULT_PROVIDER
 from ginnel.options.model import Pkcs11Options
 from ginnel.options.values import FileContent, Origin, Secret

@@ -17,6 +17,7 @@ from ginnel.core.notices import Ended
 from ginnel.core.types import Endpoint
 from ginnel.dataclass import dataclass, replace
 from ginnel.dataplane.api import DataPlane, Keepalive, PeerConfig, TunDevice
+from ginnel.hints import Protocol
 from ginnel.host.client import ApplyReport, UndoReport
 from ginnel.host.diff import Change, Do, Revert, changes, diff
 from ginnel.host.plan import Device, HostPlan, plan_tunnel
@@ -25,7 +26,6 @@ from ginnel.host.steps import AddAddress, AddRoute, RemoveRoute, SetLink, descri
 from ginnel.host.tun import DeviceRequest
 from ginnel.host.underlay import UnderlaySnapshot
 from ginnel.options.model import DeviceType
-from ginnel.protocol import Protocol
 from ginnel.shell.link import Link
 from ginnel.shell.names import Lookup, resolve_names
 from ginnel.shell.resolve import resolve_ipv4

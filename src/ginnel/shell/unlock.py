@@ -3,7 +3,6 @@
 import asyncio
 import os
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from ginnel.compat import shell_lines
 from ginnel.compat.log_lines import LogLine
@@ -17,9 +16,9 @@ from ginnel.core.tls_context import (
 )
 from ginnel.core.types import Side
 from ginnel.dataclass import dataclass, replace
+from ginnel.hints import TYPE_CHECKING, Protocol
 from ginnel.options.model import AuthRetry, TlsOptions
 from ginnel.options.values import Secret
-from ginnel.protocol import Protocol
 from ginnel.shell.clock import unix_now
 from ginnel.shell.prompt import ask_passphrase
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from ginnel.cli import openvpn
-from ginnel.cli.lean_asyncio import LATE
+from ginnel.cli.lean_imports import LATE
 from ginnel.core.errors import HostError
 from ginnel.options.actions import RunClient, RunServer
 from ginnel.options.errors import ConfigError

@@ -59,8 +59,8 @@ def test_every_late_import_is_loaded_before_the_drop() -> None:
 def test_names_resolve_and_traces_print_without_the_library() -> None:
     """What the standard library loads at the moment of use works with no import left to it."""
     program = """
-from ginnel.cli.lean_asyncio import import_asyncio
-import_asyncio()  # as a client does
+from ginnel.cli.lean_imports import import_lean
+import_lean()  # as a client does
 import sys, socket, traceback, subprocess
 import ginnel.shell.client
 from ginnel.shell.preload import preload

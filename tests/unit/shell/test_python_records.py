@@ -7,8 +7,8 @@ import pytest
 
 PROGRAM = """
 import sys
-from ginnel.cli.lean_asyncio import import_asyncio
-import_asyncio()
+from ginnel.cli.lean_imports import import_lean
+import_lean()
 import asyncio
 from ginnel.options.model import ProcessOptions
 from ginnel.shell.logging_setup import setup_logging

@@ -10,7 +10,7 @@ from ginnel.core.errors import LocalMisuse, Malformed
 from ginnel.core.key_files import StaticKey
 from ginnel.core.replay import ReplayWindow
 from ginnel.core.wire import ControlHeader, Opcode
-from ginnel.protocol import Protocol
+from ginnel.hints import Protocol
 
 EARLY_NEGOTIATION_BASE = 0x0F000000
 """Start of the replay counter by which a client tells that it can resend its wrapped key."""

@@ -5,7 +5,6 @@ so that starting up stays light.
 """
 
 from collections.abc import Callable
-from typing import assert_never
 
 from ginnel.core.digests import digest_named
 from ginnel.core.errors import ConfigError
@@ -14,6 +13,7 @@ from ginnel.core.replay import REPLAY_WINDOW, ReplayWindow
 from ginnel.core.types import Side
 from ginnel.core.wrap.api import SivMaker, Wrapping, library_siv
 from ginnel.core.wrap.plain import PlainControl
+from ginnel.hints import assert_never
 from ginnel.options.model import (
     ControlWrapping,
     PlainWrapping,

@@ -1,8 +1,9 @@
-"""Imports asyncio without what a client hardly uses of it, which is more than a third of its time.
+"""Imports asyncio and json without what a client hardly uses of them: more than a third of both.
 
 A start is mostly imports. asyncio imports ``ssl`` if there is one, and some modules that it needs
-only to explain errors. Its modules get stand-ins for these, which import the real one when they are
-asked for something. Whatever is imported afterwards gets the real modules as usual.
+only to explain errors; json has patterns that its C code does without. Their modules get stand-ins
+for these, which import the real one when they are asked for something. Whatever is imported
+afterwards gets the real modules as usual.
 """
 
 import concurrent
@@ -10,9 +11,9 @@ import sys
 from functools import partial
 from importlib import import_module
 from types import ModuleType
-from typing import Any, cast
 
 from ginnel import start_image
+from ginnel.hints import Any, cast
 
 LATE = (
     "asyncio.sslproto",
@@ -22,9 +23,11 @@ LATE = (
     "linecache",
     "locale",
     "logging",
+    "re",
     "subprocess",
     "textwrap",
     "traceback",
+    "typing",
 )
 """``shell.preload`` lists them too: they are needed after a drop of privileges."""
 
@@ -36,12 +39,14 @@ class _StandIn(ModuleType):
     """Imports the module of its name when an attribute is looked up."""
 
     def __getattr__(self, name: str) -> Any:
+        if name == "__path__":  # asked of what ``from`` imports: is it a package?
+            raise AttributeError(name)
         _remove(self.__name__, self)
         return getattr(import_module(self.__name__), name)
 
 
-def import_asyncio() -> None:
-    """Imports asyncio; for a process that runs no code but ours, which never asks it for TLS."""
+def import_lean() -> None:
+    """Imports both; for a process that runs no code but ours, which never asks asyncio for TLS."""
     stand_ins: dict[str, ModuleType | None] = {name: _StandIn(name) for name in LATE}
     for name, attributes in _ASKED_AT_ONCE.items():
         vars(stand_ins[name]).update(attributes)
@@ -53,8 +58,10 @@ def import_asyncio() -> None:
         # Where the statement that imports a module of a package looks for what it binds.
         concurrent.futures = cast(ModuleType, placed["concurrent.futures"])
     try:
-        start_image.load("asyncio")
-        import asyncio  # noqa: F401 -- for all that import it from now on
+        start_image.load(start_image.LEAN)
+        # For all that import them from now on.
+        import asyncio  # noqa: F401
+        import json  # noqa: F401
     finally:
         for name, module in placed.items():
             _remove(name, module)
@@ -74,6 +81,34 @@ def _is_coroutine_function(function: object) -> bool:
 
 def _extract_stack(*arguments: Any, **options: Any) -> Any:
     return import_module("traceback").extract_stack(*arguments, **options)
+
+
+class _Pattern:
+    """A pattern that is compiled when it is used."""
+
+    def __init__(self, *described: Any) -> None:
+        self._described = described
+
+    def match(self, *arguments: Any) -> Any:
+        """A method, since json keeps it as a default."""
+        return self._compiled().match(*arguments)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._compiled(), name)
+
+    def _compiled(self) -> Any:
+        return import_module("re").compile(*self._described)
+
+
+class _Annotation:
+    """Of functions in ``asyncio.timeouts``, where nobody reads it."""
+
+    def __getitem__(self, parameters: object) -> None:
+        return None
+
+    def __call__(self, decorated: type) -> type:
+        """As ``final``."""
+        return decorated
 
 
 class _Logger:
@@ -105,7 +140,9 @@ _ASKED_AT_ONCE: dict[str, dict[str, Any]] = {
     # By handlers of signals.
     "inspect": {"iscoroutinefunction": _is_coroutine_function},
     "logging": {"DEBUG": 10, "getLogger": _Logger},
+    "re": {"MULTILINE": 8, "DOTALL": 16, "VERBOSE": 64, "compile": _Pattern},
     "subprocess": {"DEVNULL": -3, "PIPE": -1, "STDOUT": -2},
     "traceback": {"extract_stack": _extract_stack},
+    "typing": dict.fromkeys(("Optional", "Type", "final"), _Annotation()),
 }
-"""What asyncio asks of these modules while it is loaded, or at every start."""
+"""What asyncio and json ask of these modules while they are loaded, or at every start."""
