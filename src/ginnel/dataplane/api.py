@@ -26,9 +26,6 @@ LinkId = NewType("LinkId", int)
 FIRST_LINK = LinkId(0)
 """The link of ``attach``: the only one of a client."""
 
-PING = bytes.fromhex("2a187bf3641eb4cb07ed2d0a981fc748")
-"""Payload of a keepalive packet (protocol-facts 12); never given to tun."""
-
 MAX_RESETS = (100, 10)
 """Hard resets, seconds: how many pass unless ``limit_resets`` says otherwise."""
 

@@ -38,10 +38,13 @@ def test_addresses_are_learnt_and_used(made: Bench, engine: str) -> None:
     office = bridge(made, engine)
     first, second = office.client(), office.client()
     speak(office, first, second)
-    reports = [report for report in office.node.reports if report.payload == first.mac]
-    assert [(one.kind, one.peer_id) for one in reports] == [
-        (NotificationKind.LEARNED, first.peer_id)
-    ]
+
+    def reports() -> list[tuple[NotificationKind, int | None]]:
+        told = office.node.reports
+        return [(report.kind, report.peer_id) for report in told if report.payload == first.mac]
+
+    office.settle(reports, "what was learned")
+    assert reports() == [(NotificationKind.LEARNED, first.peer_id)]
     assert learned(office) == {(first.mac, 0, first.peer_id), (second.mac, 0, second.peer_id)}
     answer = frame(second.mac, HOST)
     office.node.inject(answer)
