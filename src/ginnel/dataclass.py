@@ -20,7 +20,7 @@ from functools import cached_property
 from itertools import repeat
 from operator import attrgetter
 
-from ginnel.hints import TYPE_CHECKING, Any, TypeVar
+from ginnel.hints import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 # ``Any``: this module handles the attributes of classes that it knows nothing about.
 
@@ -80,6 +80,7 @@ class _Shape:
     def __init__(self, cls: type, *, kw_only: bool, slots: bool) -> None:
         if cls.__base__ is not object:
             raise TypeError(f"{cls.__name__}: a data class does not inherit from another class")
+        self.owner = cls
         body = cls.__dict__
         self.annotations: dict[str, Any] = body.get("__annotations__", {})
         self.names = tuple(self.annotations)
@@ -88,6 +89,8 @@ class _Shape:
         self.kw_only = kw_only
         self.slots = slots
         self.post_init = "__post_init__" in body
+        self.plain_left = PLAIN_INSTANCES
+        self.required: set[str] | None = None
         if self.given and not kw_only:
             defaults = [field.has_default for field in self.fields.values()]
             if defaults != sorted(defaults):
@@ -109,53 +112,26 @@ class _Shape:
         fields = self.fields
         return _values_of(tuple(name for name in self.names if fields[name].compare))
 
-    @cached_property
-    def defaults(self) -> "_Defaults":
-        return _Defaults(self)
-
-    def arguments(
-        self, positional: tuple[object, ...], named: dict[str, object]
-    ) -> dict[str, object] | None:
-        """What a call sets in a new instance, by field; None when the call is wrong."""
-        values = named
-        if positional:
-            if self.kw_only or len(positional) > len(self.names):
-                return None
-            values = dict(zip(self.names, positional, strict=False))
-            if not values.keys().isdisjoint(named):
-                return None
-            values |= named
-        defaults = self.defaults
-        if not defaults.required <= values.keys() <= self.annotations.keys():
-            return None
-        if defaults.values:
-            values = defaults.values | values
-        for name, make in defaults.factories:
-            if name not in values:
-                values[name] = make()
-        return values
-
-
-class _Defaults:
-    """What a new instance is given for fields that a call leaves out."""
-
-    def __init__(self, shape: _Shape) -> None:
-        self.values: dict[str, object] = {}
-        self.factories: list[tuple[str, Callable[[], object]]] = []
-        required = set(shape.names)
-        for name, given in shape.given.items():
-            described = type(given) is _Field
-            default = given.default if described else given
-            if described and given.default_factory is not _MISSING:
-                self.factories.append((name, given.default_factory))
-            elif default is _MISSING:
-                continue
+    def prepare(self) -> set[str]:
+        """Works out what makes up for fields that a call leaves out; returns those it must give."""
+        required = self.annotations.keys() - self.given.keys()
+        defaults: dict[str, object] = {}
+        factories: list[tuple[str, Callable[[], object]]] = []
+        for name, given in self.given.items():
+            if type(given) is _Field:
+                if given.default_factory is not _MISSING:
+                    factories.append((name, given.default_factory))
+                elif given.default is not _MISSING:
+                    defaults[name] = given.default
+                else:
+                    required.add(name)
             # Without slots an instance finds a default in its class, where the body left it; but
             # a function would be a method there.
-            elif shape.slots or described or hasattr(default, "__get__"):
-                self.values[name] = default
-            required.remove(name)
-        self.required = frozenset(required)
+            elif self.slots or callable(given):
+                defaults[name] = given
+        self.defaults, self.factories = defaults, factories
+        self.required = required  # last: another thread may look
+        return required
 
 
 def _dataclass(
@@ -217,17 +193,6 @@ def _in_place(cls: type[T], *, kw_only: bool) -> type[T]:
     return cls
 
 
-def _init(self: Any, /, *positional: object, **named: object) -> None:
-    """The ``__init__`` of classes without slots: what is given becomes their ``__dict__``."""
-    shape: _Shape = self.__quick_shape__
-    values = shape.arguments(positional, named)
-    if values is None:
-        _compile_init(type(self), shape)(self, *positional, **named)
-    _set_attribute(self, "__dict__", values)
-    if shape.post_init:
-        self.__post_init__()
-
-
 def _with_slots(cls: type[T], *, frozen: bool, kw_only: bool) -> type[T]:
     """Makes another class, since slots are part of how one is made."""
     shape = _Shape(cls, kw_only=kw_only, slots=True)
@@ -245,43 +210,65 @@ def _with_slots(cls: type[T], *, frozen: bool, kw_only: bool) -> type[T]:
     namespace["__dataclass_fields__"] = _STANDARD_FIELDS
     namespace.setdefault("__repr__", _repr)
     namespace.setdefault("__eq__", _equal)
+    namespace["__init__"] = _init
     if frozen:
         if namespace.get("__hash__") is None:
             namespace["__hash__"] = _hash
         namespace.update(_FROZEN)
-    plain_left = PLAIN_INSTANCES
-
-    def first_init(instance: Any, /, *positional: object, **named: object) -> None:
-        nonlocal plain_left
-        plain_left -= 1
-        values = shape.arguments(positional, named) if plain_left >= 0 else None
-        if values is None:
-            made.__init__ = _compile_init(made, shape)  # each further instance goes there at once
-            made.__init__(instance, *positional, **named)
-            return
-        any(map(_set_attribute, repeat(instance), values, values.values()))  # each returns None
-        if shape.post_init:
-            instance.__post_init__()
-
-    namespace["__init__"] = first_init
     metaclass: Any = type(cls)
-    made: Any = metaclass(cls.__name__, cls.__bases__, namespace)
-    quick: type[T] = made
-    return quick
+    made: type[T] = metaclass(cls.__name__, cls.__bases__, namespace)
+    shape.owner = made
+    return made
 
 
-def _compile_init(cls: type, shape: _Shape) -> Callable[..., None]:
+# --- instances ---------------------------------------------------------------------------------
+
+
+def _init(self: Any, /, *positional: object, **named: object) -> None:
+    """The ``__init__`` of all classes; one with slots gets its own when it has many instances."""
+    shape: _Shape = self.__quick_shape__
+    values = named
+    if positional:
+        values = dict(zip(shape.names, positional, strict=False)) | named
+        if shape.kw_only or len(values) < len(positional) + len(named):
+            _refuse(self, positional, named)
+    required = shape.prepare() if shape.required is None else shape.required
+    if not required <= values.keys() <= shape.annotations.keys():
+        _refuse(self, positional, named)
+    if shape.defaults:
+        values = shape.defaults | values
+    for name, make in shape.factories:
+        if name not in values:
+            values[name] = make()
+    if shape.slots:
+        any(map(_set_attribute, repeat(self), values, values.values()))  # each returns None
+        shape.plain_left -= 1
+        if shape.plain_left <= 0:
+            owner: Any = shape.owner
+            owner.__init__ = _compile_init(shape)
+    else:
+        _set_attribute(self, "__dict__", values)
+    if shape.post_init:
+        self.__post_init__()
+
+
+def _refuse(self: Any, positional: tuple[object, ...], named: dict[str, object]) -> NoReturn:
+    """Raises TypeError for a wrong call, in Python's words."""
+    _compile_init(self.__quick_shape__)(self, *positional, **named)
+    raise AssertionError("a right call was taken for a wrong one")
+
+
+def _compile_init(shape: _Shape) -> Callable[..., None]:
     """Writes ``__init__`` as one would by hand; slots are set through their descriptors.
 
-    For a class without slots it is only there to refuse a call, in Python's words.
+    Without slots it is only there to refuse a call.
     """
+    cls = shape.owner
     # Names that no field has: they must not hide each other inside the function.
     scope: dict[str, Any] = {"__missing": _MISSING}
     parameters, body = [], []
     for name, ours in shape.fields.items():
         set_it, make_it, default = f"__set_{name}", f"__make_{name}", f"__default_{name}"
-        if shape.slots:
-            scope[set_it] = cls.__dict__[name].__set__
         value, parameter = name, name
         if ours.default_factory is not _MISSING:
             scope[make_it] = ours.default_factory
@@ -291,8 +278,10 @@ def _compile_init(cls: type, shape: _Shape) -> Callable[..., None]:
             scope[default] = ours.default
             parameter = f"{name}={default}"
         parameters.append(parameter)
-        body.append(f" {set_it}(self, {value})")
-    if hasattr(cls, "__post_init__"):
+        if shape.slots:
+            scope[set_it] = cls.__dict__[name].__set__
+            body.append(f" {set_it}(self, {value})")
+    if shape.post_init:
         body.append(" self.__post_init__()")
     star = ["*"] if shape.kw_only and parameters else []
     head = f"def __init__({', '.join(['self', *star, *parameters])}):"

@@ -26,20 +26,27 @@ class _EnumType(type):
             for key, value in namespace.items()
             if key[:2] != "__" and not hasattr(value, "__get__")
         }
-        rest = {key: value for key, value in namespace.items() if key not in values}
-        made = type.__new__(cls, name, bases, rest)
-        made._by_name = {}
-        made._by_value = {}
+        for key in values:
+            del namespace[key]
+        by_name: dict[str, Any] = {}
+        by_value: dict[Any, Any] = {}
+        namespace["_by_name"] = by_name
+        namespace["_by_value"] = by_value
+        made: Any = type.__new__(cls, name, bases, namespace)
+        is_number = issubclass(made, int)
         for key, value in values.items():
-            member: Any = made._by_value.get(value)
+            member: Any = by_value.get(value)
             if member is None:
-                member = int.__new__(made, value) if issubclass(made, int) else object.__new__(made)
+                member = int.__new__(made, value) if is_number else object.__new__(made)
                 member.name = key
                 member.value = value
-                made._by_value[value] = member
-            made._by_name[key] = member
+                by_value[value] = member
+            by_name[key] = member
+        # Together, since Python looks up anew in a class that has changed.
+        for key, member in by_name.items():
             setattr(made, key, member)
-        return made
+        kind: _EnumType = made
+        return kind
 
     def __call__(cls, value: Any) -> Any:
         try:
