@@ -32,6 +32,8 @@ ginnel, a VPN that speaks OpenVPN's protocol
 """
 
 USAGE_ERROR = 2
+INTERRUPTED = 130
+"""What a shell makes of a program that SIGINT ended."""
 
 
 def main(argv: "Sequence[str] | None" = None) -> int:
@@ -44,6 +46,9 @@ def main(argv: "Sequence[str] | None" = None) -> int:
         if program == "openvpn":
             return _openvpn(arguments)
         return _command(arguments)
+    except KeyboardInterrupt:
+        # Where nothing has begun that would say more: a connection has handlers of its own.
+        return INTERRUPTED
     except BrokenPipeError:
         # Whoever read our output has seen enough (``| head -1``). The interpreter must not try to
         # write the rest once more at exit.

@@ -61,14 +61,6 @@ from ginnel.host.underlay import take_snapshot
 from ginnel.host.watch import ChangeSocket
 
 Observer = Callable[[int], None]
-_IGNORED_SIGNALS = (
-    signal.SIGINT,
-    signal.SIGTERM,
-    signal.SIGHUP,
-    signal.SIGUSR1,
-    signal.SIGUSR2,
-    signal.SIGPIPE,
-)
 _EPERM = 1
 _TRACE_LIMIT = 4000
 
@@ -98,11 +90,9 @@ def run_helper(
 
 
 def _detach(channel: socket.socket) -> None:
-    """Leaves terminal, signals and inherited descriptors of the main process behind."""
+    """Leaves terminal, wake-ups and inherited descriptors of the main process behind."""
     with suppress(PermissionError):  # already leads its group
         os.setsid()
-    for number in _IGNORED_SIGNALS:
-        signal.signal(number, signal.SIG_IGN)
     signal.set_wakeup_fd(-1)
     null = os.open(os.devnull, os.O_RDWR)
     for standard in (0, 1, 2):

@@ -5,6 +5,7 @@ to it, so that the fork had better come early.
 """
 
 import os
+import signal
 import socket
 
 from ginnel.dataclass import dataclass
@@ -13,6 +14,16 @@ from ginnel.host.places import DEFAULT_RUNTIME_DIR, StrPath
 
 if TYPE_CHECKING:
     from ginnel.host.helper import Observer
+
+IGNORED_SIGNALS = (
+    signal.SIGINT,
+    signal.SIGTERM,
+    signal.SIGHUP,
+    signal.SIGUSR1,
+    signal.SIGUSR2,
+    signal.SIGPIPE,
+)
+"""They are for the main process; a terminal sends them to both."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +46,8 @@ def start_helper(
     if pid == 0:
         status = 1
         try:
+            for number in IGNORED_SIGNALS:
+                signal.signal(number, signal.SIG_IGN)
             ours.close()
             # What only the helper needs is imported while the main process goes on.
             from ginnel.host.helper import run_helper

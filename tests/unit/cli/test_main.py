@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from ginnel import __version__
+from ginnel.cli import openvpn
 from ginnel.cli.main import USAGE, main
 from ginnel.cli.report import early_process_options
 from ginnel.compat.versions import OPENVPN_RELEASE, version_text
@@ -253,3 +254,11 @@ def test_start_up_is_light(arguments: list[str], allowed: tuple[str, ...]) -> No
     }
     assert heavy <= set(allowed)
     assert "ginnel.cli.main" in loaded
+
+
+def test_an_interrupt_ends_it_without_a_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(_arguments: list[str]) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(openvpn, "run", interrupt)
+    assert main(["ginnel", "openvpn", "--config", "x.conf"]) == 130

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from ginnel.host import helper
-from ginnel.host.helper_process import start_helper
+from ginnel.host.helper_process import IGNORED_SIGNALS, start_helper
 
 
 def test_it_ends_with_the_channel(tmp_path: Path) -> None:
@@ -14,6 +14,19 @@ def test_it_ends_with_the_channel(tmp_path: Path) -> None:
     assert started.pid != os.getpid()
     started.channel.close()
     assert os.waitstatus_to_exitcode(os.waitpid(started.pid, 0)[1]) == 0
+
+
+def test_a_signal_that_comes_while_it_begins_is_ignored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_arguments: object) -> None:
+        for number in IGNORED_SIGNALS:
+            os.kill(os.getpid(), number)
+
+    monkeypatch.setattr(helper, "run_helper", interrupt)
+    started = start_helper(tmp_path / "run")
+    assert os.waitstatus_to_exitcode(os.waitpid(started.pid, 0)[1]) == 0
+    started.channel.close()
 
 
 def test_it_never_returns_into_the_main_process(
