@@ -40,7 +40,6 @@ NEEDED = (
     "ginnel.options.resolve",
     READING,
     FORKING,
-    "asyncio",
     LEAN,
     "ginnel.shell.client",
     "ginnel.shell.frontend",
@@ -189,7 +188,7 @@ class StartImage:
         try:
             spec.loader.exec_module(module)
         except Exception:
-            del sys.modules[name]
+            sys.modules.pop(name, None)
             return
         if package:
             setattr(sys.modules[package], name[len(package) + 1 :], sys.modules[name])
@@ -216,7 +215,7 @@ def build() -> bytes:
     from importlib import import_module
 
     for name in NEEDED:
-        if name == "asyncio":
+        if name == LEAN:
             import_module("ginnel.cli.lean_imports").import_lean()
         with suppress(ImportError):  # the compiled engine, where there is none
             import_module(name)

@@ -31,8 +31,7 @@ class ProtocolFlag(IntFlag):
     PUSH_UPDATE = 1 << 12
 
 
-_KNOWN_FLAGS = (1 << 13) - 2
-"""All of them."""
+_KNOWN_FLAGS = sum(flag for flag in vars(ProtocolFlag).values() if isinstance(flag, ProtocolFlag))
 
 
 class Detail(IntEnum):

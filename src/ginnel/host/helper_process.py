@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 
+from ginnel.core.errors import HostError
 from ginnel.dataclass import dataclass
 from ginnel.hints import TYPE_CHECKING
 from ginnel.host.places import DEFAULT_RUNTIME_DIR, StrPath
@@ -39,10 +40,15 @@ def start_helper(
 ) -> HelperProcess:
     """Forks the helper. Call before there is a thread, an event loop, or a byte of the network.
 
-    ``observer`` runs in the helper with the count of journal lines after each; for tests.
+    ``observer`` runs in the helper with the count of journal lines after each; for tests. Raises
+    HostError when there is no room for another process, or for its channel.
     """
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    pid = os.fork()
+    try:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        pid = _fork(ours, theirs)
+    except OSError as refused:
+        detail = refused.strerror or str(refused)
+        raise HostError("start of the privileged helper", refused.errno or 0, detail) from refused
     if pid == 0:
         status = 1
         try:
@@ -59,3 +65,12 @@ def start_helper(
             os._exit(status)
     theirs.close()
     return HelperProcess(channel=ours, pid=pid)
+
+
+def _fork(ours: socket.socket, theirs: socket.socket) -> int:
+    try:
+        return os.fork()
+    except OSError:
+        ours.close()
+        theirs.close()
+        raise

@@ -22,7 +22,7 @@ class BadRecord(Exception):
 def parse_record(text: bytes | str) -> Record:
     """Parses one JSON object."""
     try:
-        line = (text if isinstance(text, str) else text.decode()).strip()
+        line = (text if isinstance(text, str) else text.decode()).strip(" \t\r\n")
         # Not ``loads``, which looks for white space with a pattern: a start does without ``re``.
         value, end = _DECODER.raw_decode(line)
         if end < len(line):

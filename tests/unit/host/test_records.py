@@ -73,7 +73,9 @@ def test_list_that_is_too_long_is_refused() -> None:
         records.list_field({"it": [1, 2, 3]}, "it", 2)
 
 
-@pytest.mark.parametrize("text", [b"", b"[]", b"1", b"\xff", b"{", b"[" * 100_000])
+@pytest.mark.parametrize(
+    "text", [b"", b"[]", b"1", b"\xff", b"{", b"{} {}", "\xa0{}".encode(), b"[" * 100_000]
+)
 def test_only_an_object_is_a_record(text: bytes) -> None:
     with pytest.raises(BadRecord):
         records.parse_record(text)
